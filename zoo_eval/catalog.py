@@ -1,0 +1,98 @@
+"""ModelCard: a model described, not loaded. Catalog: the cards there are, selected by pattern."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+from zoo_eval.errors import BadInput, nearest
+
+Weights = Literal["pretrained", "untrained"]
+
+
+@dataclass(frozen=True)
+class Edits:
+    """How a graded model differs from its checkpoint; nothing by default."""
+
+    prune: float = 0.0
+    noise: float = 0.0
+    bits: int | None = None
+    input_px: int | None = None
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """Only the edits that were made."""
+        return {k: v for k, v in asdict(self).items() if v}
+
+    @property
+    def of_weights(self) -> dict[str, Any]:
+        """The edits that change the weights; `input_px` changes the transform instead."""
+        return {k: v for k, v in self.changed.items() if k != "input_px"}
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A model by name: its architecture and where its weights come from.
+
+    `unavailable` says why it cannot be opened at all; its trials are then refused.
+    """
+
+    name: str
+    source: str
+    architecture: str
+    weights: Weights = "pretrained"
+    checkpoint: Path | None = None
+    keys: str | tuple[tuple[str, str], ...] | None = None
+    edits: Edits = field(default_factory=Edits)
+    reference_logits: Path | None = None
+    published_top1: float | None = None
+    family: str = ""
+    pretraining: str | None = None
+    year: int | None = None
+    harmonized_from: str | None = None
+    licence: str | None = None
+    unavailable: str | None = None
+
+    def untrained(self) -> "ModelCard":
+        """The same architecture with its initial weights."""
+        return replace(self, weights="untrained", pretraining=None, published_top1=None)
+
+
+class Catalog:
+    """Model cards by name.
+
+    Raises:
+        BadInput: two cards with one name.
+    """
+
+    def __init__(self, cards: Iterable[ModelCard]) -> None:
+        self._cards: dict[str, ModelCard] = {}
+        for card in cards:
+            if card.name in self._cards:
+                raise BadInput(f"model {card.name!r} is described twice; rename one of them")
+            self._cards[card.name] = card
+
+    def __iter__(self) -> Iterator[ModelCard]:
+        return iter(self._cards.values())
+
+    def __len__(self) -> int:
+        return len(self._cards)
+
+    def select(self, include: Sequence[str], exclude: Sequence[str] = ()) -> list[ModelCard]:
+        """The cards whose name fits a pattern of `include` and none of `exclude`, in order.
+
+        Raises:
+            BadInput: a pattern of `include` fits no card; the nearest names are given.
+        """
+        chosen: dict[str, ModelCard] = {}
+        for pattern in include:
+            fitting = {n: c for n, c in self._cards.items() if fnmatchcase(n, pattern)}
+            if not fitting:
+                raise BadInput(f"unknown model {pattern!r}; {nearest(pattern, self._cards)}")
+            chosen.update(fitting)
+        return [
+            card
+            for name, card in chosen.items()
+            if not any(fnmatchcase(name, pattern) for pattern in exclude)
+        ]

@@ -1,0 +1,6 @@
+"""The command line."""
+
+
+def main() -> int:
+    """Runs a command."""
+    return 0

@@ -1,0 +1,139 @@
+"""Evaluation: what is done to an open model; one protocol to the runner, which never asks which."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from zoo_eval.catalog import ModelCard
+from zoo_eval.errors import Refusal
+from zoo_eval.inputs import Inputs
+from zoo_eval.models import Blueprint, OpenModel
+from zoo_eval.representations import Representations
+from zoo_eval.trial import Trial
+
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whom trials are about: a card with its blueprint, or (with neither) the inputs alone."""
+
+    card: ModelCard | None = None
+    blueprint: Blueprint | None = None
+
+    def known(self) -> tuple[ModelCard, Blueprint]:
+        if self.card is None or self.blueprint is None:
+            raise TypeError("this evaluation needs a model")
+        return self.card, self.blueprint
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The model's part of a trial."""
+        card, blueprint = self.known()
+        return {
+            "model": card.name,
+            "weights_digest": blueprint.weights_digest,
+            "architecture": card.architecture,
+            "transform": blueprint.transform.key,
+        }
+
+
+@dataclass(eq=False)
+class Workbench:
+    """What an evaluation works with: the inputs and, unless it needs none, one open model."""
+
+    inputs: Inputs
+    subject: Subject
+    model: OpenModel | None = None
+    representations: Representations | None = None
+
+    def opened(self) -> tuple[OpenModel, Representations]:
+        if self.model is None or self.representations is None:
+            raise TypeError("this evaluation needs a model")
+        return self.model, self.representations
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A trial's rows by table, or the error that took their place."""
+
+    trial: Trial
+    rows: Rows = field(default_factory=dict)
+    error: Exception | None = None
+
+
+class Evaluation(Protocol):
+    """A frozen value: which trials it wants of a subject, and how they are run.
+
+    `version` moves only when numbers move; `shares_work` says whether its trials are cheaper run
+    and committed together (they share a capture) than one by one.
+    """
+
+    version: ClassVar[int]
+    needs_model: ClassVar[bool]
+    shares_work: ClassVar[bool]
+
+    @property
+    def kind(self) -> str:
+        """Its name in the sweep file and in the `trials` table."""
+        ...
+
+    def companions(self, inputs: Inputs) -> Iterable["Evaluation"]:
+        """Evaluations whose rows this one's readers rely on: planned with it, each only once."""
+        ...
+
+    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
+        """The trials wanted of one subject.
+
+        Raises:
+            Refusal: this subject cannot be evaluated, with the reason.
+        """
+        ...
+
+    def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
+        """Image passes, forward and backward, that these trials need at most: the unit of cost."""
+        ...
+
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+        """One result per trial, in any order; an exception fails those not yet yielded."""
+        ...
+
+
+class Choices(BaseModel):
+    """Base of an evaluation's choices in the sweep file: frozen, and no key is unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shares_work: ClassVar[bool] = True
+
+    def companions(self, inputs: Inputs) -> Iterable[Evaluation]:
+        return ()
+
+
+def imagenet_head(subject: Subject) -> None:
+    """Refuses a model without a 1000-way head.
+
+    Raises:
+        Refusal: the model has another head.
+    """
+    card, blueprint = subject.known()
+    if blueprint.n_classes != 1000:
+        raise Refusal(
+            f"{card.name} has {blueprint.n_classes} outputs, not the 1000 ImageNet classes; leave "
+            "it out of `include` or evaluate its features only"
+        )
+
+
+def check_labels(name: str, labels: Sequence[int]) -> None:
+    """Refuses labels outside the 1000 ImageNet classes.
+
+    Raises:
+        Refusal: the first such label is named.
+    """
+    if outside := [label for label in labels if not 0 <= label < 1000]:
+        raise Refusal(
+            f"stimuli {name!r} have label {outside[0]}, outside the 1000 ImageNet classes; "
+            "correct the labels"
+        )

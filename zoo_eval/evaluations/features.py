@@ -1,0 +1,59 @@
+"""Feature vectors, on request: one row per layer and stimulus."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal
+
+from zoo_eval.evaluations import Choices, Result, Subject, Workbench
+from zoo_eval.inputs import Inputs
+from zoo_eval.trial import Trial
+
+
+class Features(Choices):
+    """The flattened activations of chosen layers."""
+
+    kind: Literal["features"] = "features"
+    stimuli: str
+    layers: str | tuple[str, ...] = "logits"
+
+    version: ClassVar[int] = 1
+    needs_model: ClassVar[bool] = True
+
+    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
+        _, blueprint = subject.known()
+        stimuli = inputs.stimulus_set(self.stimuli)
+        return [
+            Trial(
+                self.kind,
+                self.version,
+                "flattened",
+                layer=layer,
+                stimuli=stimuli.name,
+                stimuli_digest=stimuli.digest,
+                seed=seed,
+                **subject.identity,
+            )
+            for layer in blueprint.layers(self.layers)
+        ]
+
+    def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
+        return len(inputs.stimulus_set(self.stimuli))
+
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+        model, representations = bench.opened()
+        stimuli = bench.inputs.stimulus_set(self.stimuli)
+        by_layer = {trial.layer: trial for trial in trials if trial.layer}
+        rows: dict[str, list[dict[str, Any]]] = {layer: [] for layer in by_layer}
+        for batch in representations.features(stimuli, list(by_layer)):
+            for layer, vectors in batch.items():
+                for vector in vectors.numpy():
+                    rows[layer].append(
+                        {
+                            "trial_id": by_layer[layer].id,
+                            "model": model.card.name,
+                            "layer": layer,
+                            "stimulus_id": stimuli.ids[len(rows[layer])],
+                            "vector": vector,
+                        }
+                    )
+        for layer, trial in by_layer.items():
+            yield Result(trial, {"features": rows[layer]})

@@ -1,0 +1,160 @@
+"""The sanity gate: does the opened model behave as its card says? Planned for every model."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from scipy.stats import binom
+from torch import Tensor
+
+from zoo_eval.catalog import ModelCard
+from zoo_eval.digests import canonical_json, file_digest
+from zoo_eval.errors import Refusal
+from zoo_eval.evaluations import Choices, Result, Subject, Workbench
+from zoo_eval.inputs import Inputs
+from zoo_eval.models import OpenModel
+from zoo_eval.numerics.intervals import clopper_pearson
+from zoo_eval.trial import Trial
+
+# A share this close to the published one is the same model; further away it is not.
+TOLERANCE = 0.02
+SIGNIFICANCE = 0.01
+# Published logits are compared after one resize implementation against itself: rounding only.
+LOGIT_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """pass, fail, undecided or exempt, and what it rests on."""
+
+    gate: Literal["pass", "fail", "undecided", "exempt"]
+    reason: str
+    max_abs_logit_diff: float | None = None
+
+
+def read_reference(path: Path) -> tuple[Tensor, Tensor]:
+    """Reference inputs (image, RGB, row, column) in [0, 1] and their logits (image, class).
+
+    Raises:
+        Refusal: the file is absent or lacks the arrays `pixels` (uint8) and `logits`.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            pixels = torch.from_numpy(arrays["pixels"]).permute(0, 3, 1, 2).float() / 255
+            return pixels, torch.from_numpy(arrays["logits"]).float()
+    except (OSError, KeyError, ValueError) as error:
+        raise Refusal(
+            f"reference logits {path}: {error}; expected an .npz with `pixels` and `logits`"
+        ) from error
+
+
+class Gate(Choices):
+    """Reference logits where a card carries them, else top-1 against the published value."""
+
+    kind: Literal["gate"] = "gate"
+    stimuli: str | None = None
+
+    version: ClassVar[int] = 1
+    needs_model: ClassVar[bool] = True
+
+    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
+        card, blueprint = subject.known()
+        parameters: dict[str, Any] = {"published_top1": card.published_top1}
+        if card.reference_logits is not None:
+            read_reference(card.reference_logits)
+            parameters["reference_logits"] = file_digest(card.reference_logits)
+        compared = self._compares_top1(card) and blueprint.n_classes == 1000
+        stimuli = inputs.labelled(self.stimuli)[0] if compared and self.stimuli else None
+        return [
+            Trial(
+                self.kind,
+                self.version,
+                "exact",
+                parameters=parameters,
+                stimuli=stimuli.name if stimuli else None,
+                stimuli_digest=stimuli.digest if stimuli else None,
+                seed=seed,
+                **subject.identity,
+            )
+        ]
+
+    def _compares_top1(self, card: ModelCard) -> bool:
+        return card.reference_logits is None and card.published_top1 is not None
+
+    def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
+        return sum(
+            len(inputs.stimulus_set(trial.stimuli)) if trial.stimuli else 1 for trial in trials
+        )
+
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+        model, _ = bench.opened()
+        card, blueprint = model.card, model.blueprint
+        trial = trials[0]
+        verdict = self._verdict(model, bench.inputs, compare_top1=trial.stimuli is not None)
+        row = {
+            "trial_id": trial.id,
+            "model": card.name,
+            "weights_digest": blueprint.weights_digest,
+            "source": card.source,
+            "architecture": card.architecture,
+            "family": card.family,
+            "pretraining": card.pretraining,
+            "year": card.year,
+            "harmonized_from": card.harmonized_from,
+            "graded_from": canonical_json(card.edits.changed) if card.edits.changed else None,
+            "n_params": blueprint.n_params,
+            "input_px": blueprint.transform.input_px,
+            "published_top1": card.published_top1,
+            "gate": verdict.gate,
+            "gate_reason": verdict.reason,
+            "gate_max_abs_logit_diff": verdict.max_abs_logit_diff,
+            "licence": card.licence,
+        }
+        yield Result(trial, {"models": [row]})
+
+    def _verdict(self, model: OpenModel, inputs: Inputs, *, compare_top1: bool) -> Verdict:
+        card = model.card
+        if card.edits.changed:
+            return Verdict("exempt", "graded on purpose")
+        if card.weights == "untrained":
+            return Verdict("exempt", "untrained on purpose")
+        if card.reference_logits is not None:
+            return compare_logits(model, *read_reference(card.reference_logits))
+        if not compare_top1 or self.stimuli is None or card.published_top1 is None:
+            return Verdict(
+                "undecided", "no reference logits and no published top-1 to compare with"
+            )
+        stimuli, labels = inputs.labelled(self.stimuli)
+        n_correct = int((model.predict(stimuli.images).argmax(1) == torch.tensor(labels)).sum())
+        return compare_top1_with(card.published_top1, n_correct, len(stimuli))
+
+
+def compare_logits(model: OpenModel, pixels: Tensor, reference: Tensor) -> Verdict:
+    """Pass if every logit is within `LOGIT_TOLERANCE` of the reference, on the same pixels."""
+    with torch.no_grad():
+        logits = model.logits(pixels.to(model.device)).cpu()
+    if logits.shape != reference.shape:
+        return Verdict("fail", f"logits {tuple(logits.shape)}, reference {tuple(reference.shape)}")
+    difference = float((logits - reference).abs().max())
+    if difference <= LOGIT_TOLERANCE:
+        return Verdict("pass", "logits equal the reference logits", difference)
+    return Verdict("fail", f"a logit differs from its reference by {difference:.3g}", difference)
+
+
+def compare_top1_with(published: float, n_correct: int, n_images: int) -> Verdict:
+    """An exact binomial test of top-1 against a published share.
+
+    Fail: so few correct images are improbable (p < 0.01, one-sided: easy photos are no fault).
+    Pass: the exact 95 % interval lies within 2 points of the published share. Else undecided.
+    """
+    p_value = float(binom.cdf(n_correct, n_images, published))
+    low, high = clopper_pearson(n_correct, n_images, confidence=0.95)
+    said = f"top-1 {n_correct}/{n_images} against the published {published:.3f}"
+    if p_value < SIGNIFICANCE:
+        return Verdict("fail", f"{said}: p = {p_value:.2g}")
+    if published - TOLERANCE <= low and high <= published + TOLERANCE:
+        return Verdict("pass", f"{said}: within {TOLERANCE:g}")
+    return Verdict("undecided", f"{said}: too few images to tell")

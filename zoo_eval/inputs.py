@@ -1,0 +1,47 @@
+"""Inputs: the stimulus sets and recordings of a sweep, by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from zoo_eval.errors import BadInput, nearest
+from zoo_eval.recordings import Recording
+from zoo_eval.stimuli import StimulusSet
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What evaluations are applied to."""
+
+    stimuli: Mapping[str, StimulusSet] = field(default_factory=dict)
+    recordings: Mapping[str, Recording] = field(default_factory=dict)
+
+    def stimulus_set(self, name: str) -> StimulusSet:
+        """The stimulus set of that name.
+
+        Raises:
+            BadInput: there is none.
+        """
+        if name not in self.stimuli:
+            raise BadInput(f"unknown stimuli {name!r}; {nearest(name, self.stimuli)}")
+        return self.stimuli[name]
+
+    def labelled(self, name: str) -> tuple[StimulusSet, tuple[int, ...]]:
+        """The stimulus set of that name, and its labels.
+
+        Raises:
+            BadInput: there is none, or it has no labels.
+        """
+        stimuli = self.stimulus_set(name)
+        if stimuli.labels is None:
+            raise BadInput(f"stimuli {name!r} have no labels; give `labels` or `label_pattern`")
+        return stimuli, stimuli.labels
+
+    def recording(self, name: str) -> Recording:
+        """The recording of that name.
+
+        Raises:
+            BadInput: there is none.
+        """
+        if name not in self.recordings:
+            raise BadInput(f"unknown recording {name!r}; {nearest(name, self.recordings)}")
+        return self.recordings[name]

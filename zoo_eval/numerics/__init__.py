@@ -1,0 +1,1 @@
+"""Mathematics: arrays in, arrays out; nothing here knows of files, Ray or tables."""

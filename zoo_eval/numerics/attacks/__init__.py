@@ -1,0 +1,1 @@
+"""One attack, one file; the registry names those that pass the closed-form suite."""

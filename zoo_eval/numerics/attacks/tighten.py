@@ -1,0 +1,83 @@
+"""The truth of a minimal perturbation: shortened along its line, stored as float16, verified as stored."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+BISECTIONS = 12
+NUDGES = 6
+PASSES_PER_IMAGE = BISECTIONS + NUDGES + 2
+
+
+@dataclass(frozen=True, eq=False)
+class Minimal:
+    """What may be stored: float16 perturbations, and which of them change the prediction."""
+
+    perturbation: Tensor
+    found: Tensor
+    prediction: Tensor
+
+
+def tighten(
+    logits: Callable[[Tensor], Tensor], images: Tensor, candidates: Tensor, labels: Tensor
+) -> Minimal:
+    """Moves each successful candidate back towards its image until the boundary.
+
+    Bisection between the image and the candidate finds the boundary nearest the candidate to
+    2^-12 of its length; the perturbation is then rounded to float16 without leaving [0, 1], and
+    success is decided by the float32 image plus exactly that. Where rounding undoes a success the
+    perturbation is lengthened a little, up to `NUDGES` times.
+
+    Args:
+        logits: images -> (image, class).
+        images: float32 (image, channel, row, column) in [0, 1].
+        candidates: the attack's results, same shape, in [0, 1].
+        labels: correct classes (image,).
+
+    Returns:
+        perturbation float16 (image, channel, row, column), found (image,) and the prediction for
+        image + perturbation (image,).
+    """
+
+    @torch.no_grad()
+    def prediction(perturbed: Tensor) -> Tensor:
+        return logits(perturbed).argmax(1)
+
+    delta = candidates - images
+    low = torch.zeros(len(images), device=images.device)
+    high = torch.ones_like(low)
+    success = prediction(candidates) != labels
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        wrong = prediction(images + _along(middle, delta)) != labels
+        high = torch.where(wrong, middle, high)
+        low = torch.where(wrong, low, middle)
+    stored = storable(images, _along(high, delta))
+    predicted = prediction(images + stored.float())
+    for nudge in range(NUDGES):
+        undone = success & (predicted == labels)
+        if not undone.any():
+            break
+        high = torch.where(undone, high * (1 + 2.0 ** (nudge - BISECTIONS)), high)
+        longer = storable(images, _along(high, delta))
+        stored = torch.where(undone[:, None, None, None], longer, stored)
+        predicted = torch.where(undone, prediction(images + stored.float()), predicted)
+    return Minimal(stored, predicted != labels, predicted)
+
+
+def storable(images: Tensor, delta: Tensor) -> Tensor:
+    """The perturbation as float16, rounded towards zero where image + perturbation leaves [0, 1]."""
+    half = ((images + delta).clamp(0, 1) - images).half()
+    perturbed = images + half.float()
+    outside = (perturbed < 0) | (perturbed > 1)
+    inward = torch.nextafter(half, torch.zeros_like(half))
+    half = torch.where(outside, inward, half)
+    # A stimulus within half a float16 step of the bound can still be outside: leave that pixel alone.
+    perturbed = images + half.float()
+    return half.masked_fill((perturbed < 0) | (perturbed > 1), 0)
+
+
+def _along(share: Tensor, delta: Tensor) -> Tensor:
+    return share[:, None, None, None] * delta

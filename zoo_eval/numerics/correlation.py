@@ -1,0 +1,32 @@
+"""Pearson correlation, column by column."""
+
+import torch
+from torch import Tensor
+
+
+def pearson(predicted: Tensor, observed: Tensor) -> Tensor:
+    """Pearson r over the rows (second to last axis) for every column.
+
+    Args:
+        predicted: (..., row, target).
+        observed: (row, target).
+
+    Returns:
+        (..., target); NaN where either side is constant.
+    """
+    x = predicted - predicted.mean(-2, keepdim=True)
+    y = observed - observed.mean(-2, keepdim=True)
+    norms = x.norm(dim=-2) * y.norm(dim=-2)
+    constant = _constant(predicted) | _constant(observed)
+    r: Tensor = (x * y).sum(-2) / norms.masked_fill(constant, torch.nan)
+    return r.clamp(-1, 1)
+
+
+def _constant(values: Tensor) -> Tensor:
+    return values.amax(-2) == values.amin(-2)
+
+
+def median_defined(r: Tensor) -> float | None:
+    """The median of the values that are not NaN (mean of the middle two); None without any."""
+    defined = r[~r.isnan()]
+    return float(defined.quantile(0.5)) if len(defined) else None

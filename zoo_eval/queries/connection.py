@@ -1,0 +1,114 @@
+"""connect(store): a read-only DuckDB over a store's tables and views; the only importer of duckdb."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from zoo_eval.errors import BadInput, one_line
+from zoo_eval.store import Store
+from zoo_eval.tables import TABLES
+
+# In the order in which they build on each other.
+VIEWS = (
+    "gates",
+    "current_trials",
+    "failures",
+    "neural_folds",
+    "best_layer",
+    "best_layer_on_test",
+    "neural_leaderboard",
+    "model_accuracy",
+    "tolerances",
+    "alignments",
+    "accuracy_vs_neural",
+    "accuracy_vs_tolerance",
+    "accuracy_vs_alignment",
+    "leaderboard",
+)
+
+
+class Connection:
+    """A store's tables and views, as they were when it was opened."""
+
+    def __init__(self, store: Store) -> None:
+        self._duckdb = duckdb.connect()
+        # Local session settings only; queries see nothing but the store.
+        self._duckdb.execute("SET TimeZone = 'UTC'")
+        for name, table in TABLES.items():
+            self._duckdb.register(f"_{name}", store.dataset(name, table.schema_in_sql))
+        for name, table in TABLES.items():
+            self._duckdb.execute(f"CREATE VIEW {name} AS {_visible(name, table.schema)}")
+        for name in VIEWS:
+            self._duckdb.execute(f"CREATE VIEW {name} AS {view_sql(name)}")
+        self._duckdb.execute("SET enable_external_access = false")
+        self._duckdb.execute("SET lock_configuration = true")
+
+    def query(self, sql: str) -> pa.Table:
+        """The result of one SELECT.
+
+        Raises:
+            BadInput: the SQL is wrong, or would change something.
+        """
+        try:
+            statements = self._duckdb.extract_statements(sql)
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                raise BadInput("only one SELECT at a time: the store is read-only here")
+            return self._duckdb.sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise BadInput(f"SQL: {one_line(error)}") from error
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """The result of one SELECT as rows."""
+        rows: list[dict[str, Any]] = self.query(sql).to_pylist()
+        return rows
+
+
+def connect(store: Store) -> Connection:
+    """Opens a store for queries."""
+    return Connection(store)
+
+
+def view_sql(name: str) -> str:
+    """A view's SQL; its first line is the question it answers."""
+    return files("zoo_eval.queries").joinpath(f"views/{name}.sql").read_text()
+
+
+def question(name: str) -> str:
+    """The question a view answers."""
+    return view_sql(name).splitlines()[0].removeprefix("-- ")
+
+
+def export(store: Store, out: Path) -> dict[str, int]:
+    """Writes every table and view as a table of one DuckDB file; the rows of each.
+
+    Raises:
+        BadInput: the file exists or cannot be written.
+    """
+    if out.exists():
+        raise BadInput(f"{out} exists; remove it or choose another --out")
+    connection = connect(store)
+    try:
+        with duckdb.connect(str(out)) as target:
+            counts = {}
+            for name in (*TABLES, *VIEWS):
+                rows = connection.query(f"SELECT * FROM {name}")
+                target.register("rows", rows)
+                target.execute(f"CREATE TABLE {name} AS SELECT * FROM rows")
+                target.unregister("rows")
+                counts[name] = rows.num_rows
+    except duckdb.Error as error:
+        raise BadInput(f"{out} cannot be written: {one_line(error)}") from error
+    return counts
+
+
+def _visible(name: str, schema: pa.Schema) -> str:
+    """Only rows of the commit that finished their trial; should two have, of one of them."""
+    if name == "trials" or "commit_id" not in schema.names:
+        return f"SELECT * FROM _{name}"
+    return (
+        f"SELECT * FROM _{name} SEMI JOIN (SELECT trial_id, min(commit_id) AS commit_id "
+        "FROM _trials WHERE status = 'ok' GROUP BY trial_id) USING (trial_id, commit_id)"
+    )

@@ -1,0 +1,4 @@
+-- Are more accurate models better models of the recording?
+SELECT a.model, n.recording, n.readout, n.protocol, n.parameters, a.accuracy_stimuli, a.top1,
+       n.layer, n.score, n.ceiled_score
+FROM model_accuracy AS a JOIN best_layer AS n USING (model, weights_digest)

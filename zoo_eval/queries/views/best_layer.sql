@@ -1,0 +1,24 @@
+-- Which layer predicts each recording best, chosen without looking at the scored fold?
+-- In every fold the layer with the highest selection_score (from the training folds only) is
+-- chosen, and its score on the untouched fold is reported. `layer` is the one chosen most often.
+WITH chosen AS (
+    SELECT * FROM neural_folds
+    QUALIFY row_number() OVER (
+        PARTITION BY
+            model, weights_digest, recording_digest, protocol, parameters, seed, readout, fold
+        ORDER BY selection_score DESC NULLS LAST, layer
+    ) = 1
+)
+SELECT
+    model, weights_digest, arg_max(recording, fold) AS recording, recording_digest, protocol,
+    parameters, seed, readout,
+    mode(layer ORDER BY layer) AS layer,
+    list(layer ORDER BY fold) AS layer_per_fold,
+    count(*) AS n_folds,
+    avg(score) AS score,
+    stddev_samp(score) / sqrt(count(*)) AS standard_error,
+    avg(selection_score) AS selection_score,
+    any_value(reliability) AS reliability,
+    avg(score) / sqrt(any_value(reliability)) AS ceiled_score
+FROM chosen
+GROUP BY model, weights_digest, recording_digest, protocol, parameters, seed, readout

@@ -1,0 +1,8 @@
+-- Which model predicts each recording best, readout by readout?
+SELECT
+    rank() OVER (
+        PARTITION BY recording_digest, protocol, parameters, seed, readout
+        ORDER BY score DESC NULLS LAST
+    ) AS place,
+    *
+FROM best_layer

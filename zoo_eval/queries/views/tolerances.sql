@@ -1,0 +1,37 @@
+-- How large is the smallest perturbation that changes a model's prediction, attack by attack?
+-- tolerance: median distance over the images the model classifies correctly, bound hits counted as
+-- +infinity. tolerance_common: the same over images that every compared model classifies correctly.
+-- Models are compared within one attack, its parameters, canvas and stimuli.
+WITH attacked AS (
+    SELECT
+        a.*, t.weights_digest, t.stimuli, t.stimuli_digest, t.parameters, t.protocol, t.seed,
+        CASE a.status WHEN 'found' THEN a.distance WHEN 'bound_hit' THEN 'infinity'::DOUBLE END
+            AS censored
+    FROM attacks AS a JOIN current_trials AS t USING (trial_id)
+),
+competent AS (  -- at least one image correctly classified: the others have no tolerance
+    SELECT *, count(censored) OVER (PARTITION BY trial_id) AS n_correct FROM attacked
+),
+common AS (
+    SELECT stimuli_digest, parameters, protocol, seed, attack, stimulus_id
+    FROM competent WHERE n_correct > 0
+    GROUP BY ALL HAVING count(*) = count(censored)
+)
+SELECT
+    model, weights_digest, any_value(stimuli) AS stimuli, stimuli_digest, attack, norm,
+    protocol, parameters, seed,
+    quantile_cont(censored, 0.5) AS tolerance,
+    quantile_cont(censored, 0.5) FILTER (
+        (stimuli_digest, parameters, protocol, seed, attack, stimulus_id) IN (FROM common)
+    ) AS tolerance_common,
+    count(*) FILTER (
+        (stimuli_digest, parameters, protocol, seed, attack, stimulus_id) IN (FROM common)
+    ) AS n_common,
+    count(*) FILTER (status = 'found') AS n_found,
+    count(*) FILTER (status = 'bound_hit') AS n_bound_hit,
+    count(*) FILTER (status = 'already_wrong') AS n_already_wrong,
+    count(*) FILTER (status = 'error') AS n_error,
+    avg(n_forwards) AS forwards_per_image,
+    avg(n_backwards) AS backwards_per_image
+FROM competent
+GROUP BY model, weights_digest, stimuli_digest, attack, norm, protocol, parameters, seed

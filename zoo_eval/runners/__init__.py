@@ -1,0 +1,1 @@
+"""Runners: the same orders in a plain loop or on Ray."""

@@ -1,0 +1,1 @@
+"""Where model cards come from: one file per source."""

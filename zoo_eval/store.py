@@ -1,0 +1,260 @@
+"""Store: Parquet tables under one URI; a commit's rows become visible all at once, exactly once.
+
+A commit writes each table's rows to `<table>/<commit id>.parquet`, then its trials to
+`trials/<commit id>.parquet`: the ledger. Rows count only once the ledger names their commit, so a
+crash between the two leaves nothing visible; and since a commit's id is the digest of its trials
+and attempts, running it again writes the same files, of which the first stays.
+"""
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from zoo_eval.digests import digest
+from zoo_eval.errors import BadInput, StoreError
+from zoo_eval.tables import SCHEMA_VERSION, TABLES, TRENDS, TRIALS
+
+MARKER = "zoo_eval_store.json"
+TEMPORARY = ".uncommitted"
+LOCK = ".lock"
+# Below this a sweep is not started: tables are small, but a full disk must not be met half-way.
+LEAST_FREE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What the store says of each trial: its last status, and how many attempts there were."""
+
+    status: Mapping[str, str]
+    attempts: Mapping[str, int]
+
+
+class Store:
+    """The tables under a local folder or an object-store prefix (`s3://bucket/prefix`).
+
+    Raises:
+        BadInput: the store was written by a newer version, or cannot be reached or created.
+    """
+
+    def __init__(self, uri: str, *, create: bool = False) -> None:
+        self.uri = uri
+        self.fs, self.root = _filesystem(uri)
+        self.is_local = isinstance(self.fs, fs.LocalFileSystem)
+        try:
+            if self._exists(MARKER):
+                self._check_version()
+            elif create:
+                self._create()
+            else:
+                raise BadInput(f"no store at {uri}; run a sweep first or correct --store")
+        except OSError as error:
+            raise BadInput(f"store {uri} cannot be opened ({error}); check the address") from error
+
+    def ledger(self) -> Ledger:
+        """The last status and the number of attempts of every trial."""
+        columns = ["trial_id", "attempt", "status"]
+        table = self.dataset(TRIALS.name).to_table(columns=columns).sort_by("attempt")
+        ids, attempts, statuses = (table[column].to_pylist() for column in columns)
+        return Ledger(dict(zip(ids, statuses)), dict(zip(ids, attempts)))
+
+    def dataset(self, table: str, schema: pa.Schema | None = None) -> ds.Dataset:
+        """A table's committed files as an Arrow dataset, with the declared or a wider schema."""
+        schema = schema or TABLES[table].schema
+        files = self._files(table)
+        if table not in (TRIALS.name, TRENDS.name):
+            committed = {Path(file).name for file in self._files(TRIALS.name)}
+            files = [file for file in files if Path(file).name in committed]
+        if not files:
+            return ds.dataset(schema.empty_table())
+        return ds.dataset(files, schema=schema, format="parquet", filesystem=self.fs)
+
+    def commit(
+        self, rows: Mapping[str, Sequence[Mapping[str, Any]]], trials: Sequence[Mapping[str, Any]]
+    ) -> str:
+        """Makes rows and the trials they belong to visible, all at once; the commit's id.
+
+        Raises:
+            ValueError: a row does not fit its table.
+            StoreError: the store is full or cannot be written.
+        """
+        commit_id = digest(sorted([trial["trial_id"], trial["attempt"]] for trial in trials))
+        # Every table is checked before anything is written; the ledger comes last.
+        tables = {
+            name: TABLES[name].arrow([{**row, "commit_id": commit_id} for row in some])
+            for name, some in [*rows.items(), (TRIALS.name, trials)]
+        }
+        for name, table in tables.items():
+            self._write(f"{name}/{commit_id}.parquet", table, replace=False)
+        return commit_id
+
+    def replace(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Replaces a derived table (one that belongs to no trial) as a whole."""
+        self._write(f"{table}/derived.parquet", TABLES[table].arrow(rows), replace=True)
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Holds a local store for one sweep, after clearing what a crash left uncommitted.
+
+        The claim ends with the process, however that ends. An object store has no claims: there a
+        commit's first writer wins and nothing is cleared.
+
+        Raises:
+            BadInput: another sweep holds the store.
+        """
+        if not self.is_local:
+            yield
+            return
+        with Path(self.root, LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BadInput(
+                    f"store {self.uri} is being written by another sweep; wait for it or choose "
+                    "another --store"
+                ) from error
+            self._remove_uncommitted()
+            yield
+
+    def _remove_uncommitted(self) -> None:
+        """Removes files that no ledger entry names: the holder of the claim alone may."""
+        committed = {Path(file).name for file in self._files(TRIALS.name)}
+        kept = (TRIALS.name, TRENDS.name)
+        orphans = [
+            file
+            for table in TABLES
+            if table not in kept
+            for file in self._files(table)
+            if Path(file).name not in committed
+        ]
+        orphans += self._files(TEMPORARY)
+        for file in orphans:
+            self.fs.delete_file(file)
+
+    def write_input(self, name: str, table: pa.Table) -> None:
+        """Keeps something generated (a planted recording), under its digest; the first stays."""
+        self._write(f"inputs/{name}.parquet", table, replace=False)
+
+    def read_input(self, name: str) -> pa.Table | None:
+        """What `write_input` kept, if anything."""
+        path = f"inputs/{name}.parquet"
+        if not self._exists(path):
+            return None
+        return pq.read_table(self._path(path), filesystem=self.fs)
+
+    def check_space(self) -> None:
+        """Refuses a local store whose disk is nearly full.
+
+        Raises:
+            BadInput: less than 64 MiB is free.
+        """
+        if not self.is_local:
+            return
+        usage = os.statvfs(self.root)
+        if usage.f_bavail * usage.f_frsize < LEAST_FREE_BYTES:
+            raise BadInput(
+                f"store {self.uri}: less than {LEAST_FREE_BYTES // 2**20} MiB free; "
+                "free disk space or choose another --store"
+            )
+
+    def _create(self) -> None:
+        self.fs.create_dir(self.root, recursive=True)
+        content = json.dumps({"schema_version": SCHEMA_VERSION})
+        self._put(MARKER, content.encode(), replace=False)
+
+    def _check_version(self) -> None:
+        with self.fs.open_input_stream(self._path(MARKER)) as stream:
+            version = json.loads(stream.read())["schema_version"]
+        if version > SCHEMA_VERSION:
+            raise BadInput(
+                f"store {self.uri} has schema {version}, newer than this version's "
+                f"{SCHEMA_VERSION}; upgrade zoo_eval or choose another --store"
+            )
+
+    def _path(self, relative: str) -> str:
+        return f"{self.root}/{relative}"
+
+    def _exists(self, relative: str) -> bool:
+        return bool(self.fs.get_file_info(self._path(relative)).type != fs.FileType.NotFound)
+
+    def _files(self, folder: str) -> list[str]:
+        selector = fs.FileSelector(self._path(folder), allow_not_found=True)
+        infos = self.fs.get_file_info(selector)
+        return sorted(info.path for info in infos if info.is_file)
+
+    def _write(self, relative: str, table: pa.Table, *, replace: bool) -> None:
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        try:
+            self._put(relative, sink.getvalue().to_pybytes(), replace=replace)
+        except OSError as error:
+            full = error.errno == errno.ENOSPC
+            reason = "no space is left" if full else str(error)
+            raise StoreError(
+                f"store {self.uri} cannot be written: {reason}; what was committed is kept: "
+                f"{'free space' if full else 'mend it'} and run the same command again"
+            ) from error
+
+    def _put(self, relative: str, content: bytes, *, replace: bool) -> None:
+        """Makes one file visible, whole: local files by link, objects by one upload."""
+        path = self._path(relative)
+        if not self.is_local:
+            # An upload is visible only when complete; a second writer's file has the same rows.
+            if replace or not self._exists(relative):
+                with self.fs.open_output_stream(path) as stream:
+                    stream.write(content)
+            return
+        aside = Path(self.root) / TEMPORARY / uuid4().hex
+        for folder in (aside.parent, Path(path).parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if replace:
+                os.replace(aside, path)
+            else:
+                _link_first(aside, Path(path))
+        finally:
+            aside.unlink(missing_ok=True)
+        _sync_folder(Path(path).parent)
+
+
+def _link_first(aside: Path, path: Path) -> None:
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        return  # the first writer's rows stay; they are the same
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
+    try:
+        if "://" in uri:
+            filesystem, path = fs.FileSystem.from_uri(uri)
+            return filesystem, path.rstrip("/")
+        return fs.LocalFileSystem(), str(Path(uri).expanduser().resolve())
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadInput(
+            f"store {uri!r} is no folder or object-store address ({error}); "
+            "expected a path or s3://bucket/prefix"
+        ) from error

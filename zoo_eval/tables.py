@@ -1,0 +1,339 @@
+"""Every table, declared once: column, Arrow type, unit, meaning.
+
+The writer, the checker, the DuckDB views and docs/tables.md come from these declarations.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+TEXT = pa.string()
+COUNT = pa.int64()
+FLAG = pa.bool_()
+REAL = pa.float64()
+TIME = pa.timestamp("us", tz="UTC")
+NAMES = pa.list_(pa.string())
+REALS = pa.list_(pa.float32())
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: a null is an error unless `nullable`, and `meaning` says what a null means."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    unit: str = ""
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A result table: its grain ("one row per ...") and its columns, in order."""
+
+    name: str
+    grain: str
+    columns: tuple[Column, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        fields = [pa.field(c.name, c.type, nullable=c.nullable) for c in self.columns]
+        return pa.schema(fields, metadata={"zoo_eval_schema": str(SCHEMA_VERSION)})
+
+    @property
+    def schema_in_sql(self) -> pa.Schema:
+        """The schema with float16 widened to float32, which loses nothing: SQL has no float16."""
+        halves = pa.list_(pa.float16())
+        return pa.schema(
+            [f.with_type(pa.list_(pa.float32())) if f.type == halves else f for f in self.schema]
+        )
+
+    def arrow(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+        """Rows as an Arrow table with exactly the declared schema.
+
+        Raises:
+            ValueError: a row has an undeclared column, or lacks a required value.
+        """
+        known = {column.name for column in self.columns}
+        for row in rows:
+            if unknown := sorted(row.keys() - known):
+                raise ValueError(f"table {self.name}: unknown column {unknown[0]!r}")
+            for column in self.columns:
+                if not column.nullable and row.get(column.name) is None:
+                    raise ValueError(f"table {self.name}: column {column.name!r} must not be null")
+        columns = [pa.array([row.get(c.name) for row in rows], type=c.type) for c in self.columns]
+        return pa.Table.from_arrays(columns, schema=self.schema)
+
+
+COMMIT = Column("commit_id", TEXT, "the commit that wrote the row; views keep one per trial")
+TRIAL = Column("trial_id", TEXT, "digest of everything that determines the row's numbers")
+MODEL = Column("model", TEXT, "the model card's name")
+
+
+def _facts(name: str, grain: str, *columns: Column) -> Table:
+    return Table(name, grain, (TRIAL, MODEL, *columns, COMMIT))
+
+
+MODELS = _facts(
+    "models",
+    "model card and weights",
+    Column("weights_digest", TEXT, "digest of the weights as evaluated (file, mapping, edits)"),
+    Column("source", TEXT, "where the card came from: timm, local"),
+    Column("architecture", TEXT, "the network's definition, e.g. timm/resnet50"),
+    Column("family", TEXT, "the architecture's family, e.g. resnet"),
+    Column("pretraining", TEXT, "training data or recipe; null when unknown", nullable=True),
+    Column("year", COUNT, "year of publication; null when unknown", nullable=True),
+    Column("harmonized_from", TEXT, "the model this one was harmonized from", nullable=True),
+    Column("graded_from", TEXT, "for a graded model: its edits as JSON", nullable=True),
+    Column("n_params", COUNT, "parameters"),
+    Column("input_px", COUNT, "side of the square input", "pixel"),
+    Column("published_top1", REAL, "published ImageNet top-1; null when unknown", "share", True),
+    Column("gate", TEXT, "pass, fail, undecided or exempt"),
+    Column("gate_reason", TEXT, "what the gate compared and found"),
+    Column("gate_max_abs_logit_diff", REAL, "against the card's reference logits", "", True),
+    Column("licence", TEXT, "of the weights; null when unknown", nullable=True),
+)
+
+TRIALS = Table(
+    "trials",
+    "attempt at a trial",
+    (
+        TRIAL,
+        Column("attempt", COUNT, "1 for the first; more after --retry-failed"),
+        Column(
+            "model", TEXT, "the model card's name; null for a recording's own ceiling", "", True
+        ),
+        Column("evaluation", TEXT, "accuracy, neural_fit, minimal_attack, ..."),
+        Column("evaluation_version", COUNT, "moves only when numbers move"),
+        Column("protocol", TEXT, "the named procedure"),
+        Column("parameters", TEXT, "everything else that was chosen, as JSON"),
+        Column("layer", TEXT, "null where there are no layers", nullable=True),
+        Column("readout", TEXT, "pls, ridge; null where there is none", nullable=True),
+        Column("attack", TEXT, "ddn, deepfool; null where there is none", nullable=True),
+        Column("stimuli", TEXT, "the stimulus set's name; null where none is used", "", True),
+        Column("stimuli_digest", TEXT, "digest of its ids, labels, groups and pixels", "", True),
+        Column("recording", TEXT, "the recording's name; null where none is used", "", True),
+        Column("recording_digest", TEXT, "digest of its responses", nullable=True),
+        Column("weights_digest", TEXT, "null for a ceiling or a refused request", nullable=True),
+        Column("transform", TEXT, "the model's resize and normalisation as JSON", "", True),
+        Column("numerics", TEXT, "dtype, TF32 and AMP as JSON"),
+        Column("status", TEXT, "ok, failed or refused"),
+        Column("error_type", TEXT, "exception class; null when ok", nullable=True),
+        Column("error_message", TEXT, "one line; null when ok", nullable=True),
+        Column("node", TEXT, "host name"),
+        Column("device", TEXT, "cpu or the GPU's name"),
+        Column("seconds", REAL, "wall time; shared work is split evenly over its trials", "s"),
+        Column("peak_gpu_bytes", COUNT, "null on a CPU", "byte", True),
+        Column("peak_host_bytes", COUNT, "peak resident memory of the process so far", "byte"),
+        Column("images_per_s", REAL, "image passes per second; null without any", "1/s", True),
+        Column("batch_size", COUNT, "images per batch, after any forced halving", "image", True),
+        Column("seed", COUNT, "the sweep's seed"),
+        Column("library_versions", TEXT, "as JSON"),
+        Column("code_revision", TEXT, "git commit, or the package version outside a checkout"),
+        Column("started_at", TIME, "when the trial began", "UTC"),
+        COMMIT,
+    ),
+)
+
+ACCURACY = _facts(
+    "accuracy",
+    "model x stimulus set",
+    Column("top1", REAL, "share of images whose label is the first choice", "share"),
+    Column("top1_low", REAL, "Wilson 95 % interval, lower end", "share"),
+    Column("top1_high", REAL, "Wilson 95 % interval, upper end", "share"),
+    Column("top5", REAL, "share of images whose label is among the first five", "share"),
+    Column("top5_low", REAL, "Wilson 95 % interval, lower end", "share"),
+    Column("top5_high", REAL, "Wilson 95 % interval, upper end", "share"),
+    Column("n_images", COUNT, "labelled images", "image"),
+)
+
+LAYERS = _facts(
+    "layers",
+    "model x stimulus set x layer",
+    Column("layer", TEXT, "module name in the network"),
+    Column("layer_index", COUNT, "position of its last module among the network's modules, from 0"),
+    Column("depth", REAL, "layer_index / number of modules: 1 for the logits"),
+    Column("shape", pa.list_(pa.int64()), "of one image's activation"),
+    Column("n_features", COUNT, "product of the shape"),
+    Column("effective_dim", REAL, "(sum l)^2 / sum l^2 over the centred Gram spectrum"),
+)
+
+FEATURES = _facts(
+    "features",
+    "model x layer x stimulus, on request",
+    Column("layer", TEXT, "module name in the network"),
+    Column("stimulus_id", TEXT, "the stimulus"),
+    Column("vector", REALS, "the layer's activation, flattened in C order"),
+)
+
+NEURAL_SCORES = _facts(
+    "neural_scores",
+    "model x recording x layer x readout x fold",
+    Column("recording", TEXT, "the recording's name"),
+    Column("layer", TEXT, "module name in the network"),
+    Column("readout", TEXT, "pls or ridge"),
+    Column("protocol", TEXT, "how folds and choices were made"),
+    Column("statistic", TEXT, "pearson_r"),
+    Column("fold", COUNT, "from 0; null where the statistic has no folds", nullable=True),
+    Column(
+        "score",
+        REAL,
+        "median over targets on the untouched fold; null if none is defined",
+        nullable=True,
+    ),
+    Column("r", REALS, "one value per target; NaN where a target is constant", nullable=True),
+    Column(
+        "selection_score",
+        REAL,
+        "the same inside the training folds only: what may choose a layer",
+        nullable=True,
+    ),
+    Column("target_ids", NAMES, "in the order of r", nullable=True),
+    Column("n_constant_targets", COUNT, "targets left out of the median"),
+)
+
+CEILINGS = Table(
+    "ceilings",
+    "recording x estimator x target",
+    (
+        TRIAL,
+        Column("model", TEXT, "always null: a ceiling belongs to a recording", nullable=True),
+        Column("recording", TEXT, "the recording's name"),
+        Column("recording_digest", TEXT, "digest of its responses"),
+        Column("estimator", TEXT, "splithalf_spearman_brown or planted_exact"),
+        Column("scale", TEXT, "reliability, correlation or variance"),
+        Column("target", TEXT, "the target's id"),
+        Column("ceiling", REAL, "null where it is undefined", nullable=True),
+        COMMIT,
+    ),
+)
+
+SPATIAL_SCORES = _facts(
+    "spatial_scores",
+    "model x recording x layer x held-out image",
+    Column("recording", TEXT, "the recording's name"),
+    Column("layer", TEXT, "module name in the network"),
+    Column("stimulus_id", TEXT, "the held-out image"),
+    Column("r", REALS, "one value per channel"),
+    Column("map_spearman_full", REAL, "predicted and neural map at full grid", nullable=True),
+    Column("map_spearman_quarter", REAL, "the same after down-sampling by 4", nullable=True),
+)
+
+ATTACKS = _facts(
+    "attacks",
+    "model x stimulus x attack",
+    Column("stimulus_id", TEXT, "the attacked stimulus"),
+    Column("attack", TEXT, "ddn, deepfool"),
+    Column("canvas_px", COUNT, "side of the attacked image", "pixel"),
+    Column("norm", TEXT, "the norm that was minimised"),
+    Column("status", TEXT, "already_wrong, found, bound_hit or error"),
+    Column("distance", REAL, "in the minimised norm, [0, 1] pixels; null unless found", "", True),
+    Column("l2", REAL, "Euclidean norm of the perturbation", "", True),
+    Column("linf", REAL, "largest absolute change", "", True),
+    Column("rms", REAL, "l2 / sqrt(number of values)", "", True),
+    Column("relative_l2", REAL, "l2 / Euclidean norm of the stimulus", "", True),
+    Column("label", COUNT, "the correct class"),
+    Column("clean_prediction", COUNT, "the class before the attack"),
+    Column("adversarial_prediction", COUNT, "the class after it; null unless found", "", True),
+    Column("n_forwards", COUNT, "forward passes of this image, tightening included"),
+    Column("n_backwards", COUNT, "backward passes of this image"),
+)
+
+PERTURBATIONS = _facts(
+    "perturbations",
+    "model x stimulus x attack, on request",
+    Column("stimulus_id", TEXT, "the attacked stimulus"),
+    Column("attack", TEXT, "ddn, deepfool"),
+    Column("shape", pa.list_(pa.int64()), "channel, row, column"),
+    Column("perturbation", pa.list_(pa.float16()), "adversarial minus stimulus, in [0, 1] pixels"),
+)
+
+ALIGNMENT = _facts(
+    "alignment",
+    "model x stimulus x method",
+    Column("stimulus_id", TEXT, "the stimulus"),
+    Column("method", TEXT, "attack or gradient name"),
+    Column("channel_reduction", TEXT, "abs_mean, abs_max or l2"),
+    Column("spearman", REAL, "with the human map; null where undefined", nullable=True),
+    Column("null_spearman", REAL, "with other images' maps", nullable=True),
+    Column("human_ceiling", REAL, "agreement among people", nullable=True),
+)
+
+TRENDS = Table(
+    "trends",
+    "statistic over models",
+    (
+        Column("trend", TEXT, "x_vs_y, e.g. accuracy_vs_neural"),
+        Column("subject", TEXT, "the recording and readout, or the stimuli and attack"),
+        Column("statistic", TEXT, "spearman_rho or pearson_r"),
+        Column("estimate", REAL, "null with fewer than three models", nullable=True),
+        Column("low", REAL, "95 % percentile bootstrap over models", nullable=True),
+        Column("high", REAL, "95 % percentile bootstrap over models", nullable=True),
+        Column("n_models", COUNT, "models compared"),
+        Column("n_infinite", COUNT, "models whose value is +infinity: ranked, not in pearson_r"),
+        Column("n_resamples", COUNT, "bootstrap resamples in which the statistic is defined"),
+        Column("models", NAMES, "the models compared"),
+    ),
+)
+
+TRAINING_RUNS = Table(
+    "training_runs",
+    "training run",
+    (
+        Column("run_id", TEXT, "digest of the configuration"),
+        Column("model", TEXT, "the model card's name"),
+        Column("configuration", TEXT, "as JSON"),
+        Column("status", TEXT, "ok or failed"),
+        Column("started_at", TIME, "when the run began", "UTC"),
+    ),
+)
+
+TRAINING_METRICS = Table(
+    "training_metrics",
+    "training run x step x metric",
+    (
+        Column("run_id", TEXT, "the training run"),
+        Column("step", COUNT, "optimiser steps so far"),
+        Column("metric", TEXT, "e.g. loss, harmonization, top1"),
+        Column("value", REAL, "at that step"),
+    ),
+)
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        MODELS,
+        TRIALS,
+        ACCURACY,
+        LAYERS,
+        FEATURES,
+        NEURAL_SCORES,
+        CEILINGS,
+        SPATIAL_SCORES,
+        ATTACKS,
+        PERTURBATIONS,
+        ALIGNMENT,
+        TRENDS,
+        TRAINING_RUNS,
+        TRAINING_METRICS,
+    )
+}
+
+
+def documentation(tables: Iterable[Table] = TABLES.values()) -> str:
+    """The Markdown of docs/tables.md."""
+    parts = [
+        "# Tables\n\nParquet under `<store>/<table>/`; the same names are DuckDB views. "
+        "Made from `zoo_eval/tables.py` by `make docs`.\n"
+    ]
+    for table in tables:
+        parts.append(f"\n## {table.name}\n\nOne row per {table.grain}.\n")
+        parts.append("\n| column | type | unit | meaning |\n|---|---|---|---|\n")
+        for c in table.columns:
+            null = " (may be null)" if c.nullable else ""
+            parts.append(f"| `{c.name}` | {c.type} | {c.unit} | {c.meaning}{null} |\n")
+    return "".join(parts)

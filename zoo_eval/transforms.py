@@ -1,0 +1,62 @@
+"""Transform: a model's own resize, crop and normalisation, differentiable, from [0, 1] pixels."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zoo_eval.stimuli import Pixels
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Shorter side to `resize_px`, centre crop to `input_px`, then (x - mean) / std per channel."""
+
+    input_px: int
+    resize_px: int
+    interpolation: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @property
+    def key(self) -> dict[str, Any]:
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    def at(self, canvas_px: int) -> "Transform":
+        """A common square canvas instead of the model's own view of an image."""
+        return replace(self, input_px=canvas_px, resize_px=canvas_px)
+
+    def view(self, pixels: Tensor) -> Tensor:
+        """What the model sees: pixels (image, RGB, row, column) in [0, 1] -> the same at input_px."""
+        height, width = pixels.shape[-2:]
+        scale = self.resize_px / min(height, width)
+        if scale != 1:
+            size = (
+                (self.resize_px, int(scale * width))
+                if height <= width
+                else (int(scale * height), self.resize_px)
+            )
+            pixels = functional.interpolate(
+                pixels, size=size, mode=self.interpolation, antialias=True, align_corners=False
+            ).clamp(0, 1)
+        height, width = pixels.shape[-2:]
+        top = round((height - self.input_px) / 2)
+        left = round((width - self.input_px) / 2)
+        return pixels[..., top : top + self.input_px, left : left + self.input_px]
+
+    def view_images(self, images: Sequence[Pixels], device: torch.device) -> Tensor:
+        """Decoded images of any size -> (image, RGB, row, column) float32 in [0, 1] at input_px."""
+        return torch.cat(
+            [
+                self.view(torch.tensor(i, device=device).permute(2, 0, 1)[None].float() / 255)
+                for i in images
+            ]
+        )
+
+    def normalise(self, view: Tensor) -> Tensor:
+        mean = view.new_tensor(self.mean)[:, None, None]
+        std = view.new_tensor(self.std)[:, None, None]
+        return (view - mean) / std
