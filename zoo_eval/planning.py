@@ -95,7 +95,7 @@ def cards(sweep: Sweep, home: Path) -> list[ModelCard]:
     Raises:
         BadInput: a pattern fits no model.
     """
-    own = [_local_card(model, home) for model in sweep.models.local]
+    own = [local_card(model, home) for model in sweep.models.local]
     catalog = Catalog([*own, *timm.cards()])
     chosen = catalog.select(sweep.models.include, sweep.models.exclude)
     if sweep.models.weights == "untrained":
@@ -113,7 +113,8 @@ def selected(sweep: Sweep, home: Path, only: str | None) -> list[ModelCard]:
     return Catalog(chosen).select([only]) if only else chosen
 
 
-def _local_card(model: LocalModel, home: Path) -> ModelCard:
+def local_card(model: LocalModel, home: Path) -> ModelCard:
+    """The card of an own model; files that are not there make it unavailable, not an error."""
     unavailable = None
     files: dict[str, Path | None] = {}
     for key in ("checkpoint", "reference_logits"):

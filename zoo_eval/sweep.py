@@ -172,6 +172,25 @@ def read(path: Path) -> Sweep:
         raise BadInput(_explain(path, text, error)) from error
 
 
+def relative_paths(sweep: Sweep) -> list[str]:
+    """The sweep file's paths that mean nothing without the submitter's folder."""
+    texts = [sweep.store.uri]
+    texts += [
+        path for m in sweep.models.local for path in (m.checkpoint, m.reference_logits) if path
+    ]
+    for stimuli in sweep.stimuli.values():
+        if isinstance(stimuli, FolderStimuli):
+            texts += [path for path in (stimuli.path, stimuli.labels) if path]
+    texts += [r.path for r in sweep.recordings.values() if isinstance(r, ParquetRecording)]
+    return [
+        text
+        for text in texts
+        if "://" not in text
+        and not text.startswith("package:")
+        and not Path(text).expanduser().is_absolute()
+    ]
+
+
 def _explain(path: Path, text: str, error: ValidationError) -> str:
     first = error.errors()[0]
     place, known = _walk(first["loc"])

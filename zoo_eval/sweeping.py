@@ -1,17 +1,19 @@
 """Running a sweep: plan, run what is pending, say how it ended; the command and the job share it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from zoo_eval import sweep as sweep_file
+from zoo_eval.errors import BadInput
 from zoo_eval.inputs import Inputs
-from zoo_eval.planning import Plan, load_inputs, plan
+from zoo_eval.planning import Order, Plan, Refused, load_inputs, plan
+from zoo_eval.queries.connection import connect
 from zoo_eval.runners import in_process
-from zoo_eval.runners.progress import Progress
+from zoo_eval.runners.progress import Progress, duration
 from zoo_eval.runners.work import record_refused
-from zoo_eval.store import Store
+from zoo_eval.store import Ledger, Store
 from zoo_eval.sweep import Sweep
 
 Runner = Literal["ray", "local"]
@@ -19,10 +21,13 @@ Runner = Literal["ray", "local"]
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for on the command line; `home` is the folder relative paths start from."""
+    """What was asked for on the command line.
+
+    `home` is the folder relative paths start from; None where the submitter's folder is unknown.
+    """
 
     sweep: Path
-    home: Path
+    home: Path | None
     store: str | None = None
     models: str | None = None
     runner: Runner = "ray"
@@ -30,10 +35,57 @@ class Request:
     max_slots: int | None = None
 
 
-def store_uri(request: Request, sweep: Sweep) -> str:
-    """The store's address; a relative folder is taken from the submitter's folder."""
-    uri = request.store or sweep.store.uri
-    return uri if "://" in uri else str(request.home / Path(uri).expanduser())
+def _placed(request: Request, *, shared: bool) -> tuple[Sweep, Path]:
+    """The sweep with the command line's store in place, and the folder relative paths start from.
+
+    Raises:
+        BadInput: the sweep file is wrong, or a relative path has no folder to start from.
+    """
+    sweep = sweep_file.read(request.sweep)
+    if request.store is not None:
+        store = sweep.store.model_copy(update={"uri": request.store})
+        sweep = sweep.model_copy(update={"store": store})
+    relative = sweep_file.relative_paths(sweep)
+    if relative and (shared or request.home is None):
+        why = "the cluster has several machines" if shared else "the submitter's folder is unknown"
+        raise BadInput(
+            f"{relative[0]!r} is a relative path, but {why}; use absolute paths on storage that "
+            "every machine has (and --store s3://...), or on one machine set ZOO_EVAL_HOME"
+        )
+    return sweep, request.home or Path("/")
+
+
+def _store_uri(sweep: Sweep, home: Path) -> str:
+    uri = sweep.store.uri
+    return uri if "://" in uri else str(home / Path(uri).expanduser())
+
+
+def show_plan(request: Request) -> int:
+    """Prints what a sweep would run; 0, or 1 if some of it is refused.
+
+    Raises:
+        BadInput: the sweep file, a path or the store is wrong.
+    """
+    sweep, home = _placed(request, shared=False)
+    store = _existing_store(_store_uri(sweep, home))
+    inputs = load_inputs(sweep, home, store)
+    ledger = store.ledger() if store else Ledger({}, {})
+    todo = plan(sweep, home, inputs, ledger, only=request.models, retry_failed=request.retry_failed)
+    print(describe(todo))
+    rates = connect(store).image_rates() if store else {}
+    for order in sorted(todo.orders, key=lambda order: -order.cost):
+        print(_describe_order(order, rates))
+    for refused in todo.refused:
+        print(f"  refused: {_describe_refused(refused)}")
+    print(_describe_cost(todo, rates))
+    return 1 if todo.refused else 0
+
+
+def _existing_store(uri: str) -> Store | None:
+    """The store, if there is one yet: planning creates nothing."""
+    if "://" not in uri and not Path(uri).exists():
+        return None
+    return Store(uri)
 
 
 def run(request: Request, say: Callable[[str], None] = print) -> int:
@@ -43,14 +95,14 @@ def run(request: Request, say: Callable[[str], None] = print) -> int:
         BadInput: the sweep file, a path or the store is wrong; nothing was run.
         StoreError: the store cannot be written; what was committed is kept.
     """
-    sweep = sweep_file.read(request.sweep)
-    store = Store(store_uri(request, sweep), create=True)
+    sweep, home = _placed(request, shared=_spans_machines(request))
+    store = Store(_store_uri(sweep, home), create=True)
     store.check_space()
     with store.claim():
-        inputs = load_inputs(sweep, request.home, store)
+        inputs = load_inputs(sweep, home, store)
         todo = plan(
             sweep,
-            request.home,
+            home,
             inputs,
             store.ledger(),
             only=request.models,
@@ -58,11 +110,15 @@ def run(request: Request, say: Callable[[str], None] = print) -> int:
         )
         say(describe(todo))
         for refused in todo.refused:
-            say(f"refused: {refused.trial.model}: {refused.trial.evaluation}: {refused.reason}")
+            say(f"refused: {_describe_refused(refused)}")
             record_refused(refused, store)
-        progress = Progress.of(todo)
+        progress = Progress.of(todo, say)
         if todo.orders:
-            _run_orders(request, sweep, store, inputs, todo, progress)
+            _run_orders(request, sweep, home, store, inputs, todo, progress)
+    return _summarise(todo, progress, store, say)
+
+
+def _summarise(todo: Plan, progress: Progress, store: Store, say: Callable[[str], None]) -> int:
     failed = progress.n_failed + todo.failed_before
     n_refused = progress.n_refused + len(todo.refused)
     say(
@@ -70,29 +126,68 @@ def run(request: Request, say: Callable[[str], None] = print) -> int:
         f"{n_refused} refused; {todo.failed_before} failed before; store {store.uri}"
     )
     if failed:
-        say(
-            "failed trials are kept as rows (SELECT * FROM failures); --retry-failed runs them again"
-        )
+        say("failed trials are rows of the view `failures`; --retry-failed runs them again")
     return 1 if failed or n_refused else 0
 
 
 def describe(todo: Plan) -> str:
     """The plan on one line."""
+    n_models = sum(order.subject.card is not None for order in todo.orders)
     return (
         f"{todo.wanted} trials wanted: {todo.done} done, {todo.pending} pending on "
-        f"{len(todo.orders)} models, {len(todo.refused)} refused, {todo.failed_before} failed before"
+        f"{n_models} models, {len(todo.refused)} refused, {todo.failed_before} failed before"
     )
 
 
+def _describe_refused(refused: Refused) -> str:
+    return f"{refused.trial.model}: {refused.trial.evaluation}: {refused.reason}"
+
+
+def _describe_order(order: Order, rates: Mapping[str | None, float]) -> str:
+    n_passes = sum(group.n_passes for group in order.groups)
+    rate = rates.get(order.name, rates.get(None))
+    time = f", about {duration(n_passes / rate)}" if rate else ""
+    return f"  {order.name}: {order.n_trials} trials, at most {n_passes} image passes{time}"
+
+
+def _describe_cost(todo: Plan, rates: Mapping[str | None, float]) -> str:
+    if not todo.pending:
+        return "nothing to run"
+    if None not in rates:
+        return f"at most {todo.n_passes} image passes; no speed measured in this store yet"
+    seconds = sum(
+        sum(group.n_passes for group in order.groups) / rates.get(order.name, rates[None])
+        for order in todo.orders
+    )
+    return (
+        f"at most {todo.n_passes} image passes: about {duration(seconds)} on one slot as fast as "
+        "those measured in this store"
+    )
+
+
+def _spans_machines(request: Request) -> bool:
+    if request.runner == "local":
+        return False
+    # Only here and below: a local run must not pay for importing Ray.
+    from zoo_eval.runners import on_ray
+
+    on_ray.connect()
+    return not on_ray.single_machine()
+
+
 def _run_orders(
-    request: Request, sweep: Sweep, store: Store, inputs: Inputs, todo: Plan, progress: Progress
+    request: Request,
+    sweep: Sweep,
+    home: Path,
+    store: Store,
+    inputs: Inputs,
+    todo: Plan,
+    progress: Progress,
 ) -> None:
     if request.runner == "local":
         budget = sweep.run.memory_budget_bytes
         in_process.run(todo, inputs, store, budget_bytes=budget, progress=progress)
         return
-    # Only here: a local run must not pay for importing Ray.
     from zoo_eval.runners import on_ray
 
-    on_ray.connect()
-    on_ray.run(todo, sweep, request.home, store, progress=progress, max_slots=request.max_slots)
+    on_ray.run(todo, sweep, home, store, progress=progress, max_slots=request.max_slots)

@@ -2,6 +2,7 @@
 
 from importlib.resources import files
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import duckdb
@@ -60,10 +61,39 @@ class Connection:
         except duckdb.Error as error:
             raise BadInput(f"SQL: {one_line(error)}") from error
 
+    def image_rates(self) -> dict[str | None, float]:
+        """Measured image passes per second by model; under None, the median of all models."""
+        rates: dict[str | None, float] = {
+            row["model"]: row["rate"]
+            for row in self.rows(
+                "SELECT model, sum(images_per_s * seconds) / sum(seconds) AS rate FROM trials "
+                "WHERE images_per_s IS NOT NULL AND status = 'ok' GROUP BY model"
+            )
+        }
+        if rates:
+            rates[None] = median(rates.values())
+        return rates
+
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """The result of one SELECT as rows."""
         rows: list[dict[str, Any]] = self.query(sql).to_pylist()
         return rows
+
+
+def select(table: pa.Table, where: str | None) -> pa.Table:
+    """The rows of a table that fulfil an SQL condition; all without one.
+
+    Raises:
+        BadInput: the condition is wrong.
+    """
+    if where is None:
+        return table
+    with duckdb.connect() as connection:
+        connection.execute("SET enable_external_access = false")
+        try:
+            return connection.from_arrow(table).filter(where).to_arrow_table()
+        except duckdb.Error as error:
+            raise BadInput(f"--where: {one_line(error)}") from error
 
 
 def connect(store: Store) -> Connection:

@@ -1,6 +1,5 @@
 """Progress: done of total, image passes per second, time left, failures; one line at a time."""
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,29 +8,27 @@ from zoo_eval.planning import Plan
 from zoo_eval.runners.work import Finished
 
 
-def _print(line: str) -> None:
-    print(line, file=sys.stdout, flush=True)
-
-
 @dataclass
 class Progress:
     """Counts a sweep's trials and says how far it is, at most every `every_s` seconds."""
 
     n_trials: int
     n_passes: int
+    say: Callable[[str], None]
     every_s: float = 5.0
-    say: Callable[[str], None] = _print
     n_ok: int = 0
     n_failed: int = 0
     n_refused: int = 0
     passes_run: int = 0
     passes_settled: int = 0
     _began: float = field(default_factory=time.monotonic)
-    _said: float = 0.0
+    _said: float = field(default_factory=time.monotonic)
+    _ended: bool = False
 
     @classmethod
-    def of(cls, plan: Plan) -> "Progress":
-        return cls(plan.pending, plan.n_passes)
+    def of(cls, plan: Plan, say: Callable[[str], None]) -> "Progress":
+        """The progress of a plan's pending trials."""
+        return cls(plan.pending, plan.n_passes, say)
 
     @property
     def n_done(self) -> int:
@@ -56,22 +53,24 @@ class Progress:
             self.say(f"{name}: {report.n_failed + report.n_refused} not done: {report.first_error}")
         self.line()
 
-    def line(self, *, force: bool = False) -> None:
-        """Says how far the sweep is, unless it just did."""
+    def line(self) -> None:
+        """Says how far the sweep is, unless it just did; its end is said once."""
         now = time.monotonic()
-        if not force and now - self._said < self.every_s and self.n_done < self.n_trials:
+        ended = self.n_done >= self.n_trials
+        if self._ended or (not ended and now - self._said < self.every_s):
             return
-        self._said = now
+        self._said, self._ended = now, ended
         rate = self.passes_run / max(now - self._began, 1e-9)
-        left = "unknown" if self.eta_s is None else _duration(self.eta_s)
+        left = "unknown" if self.eta_s is None else duration(self.eta_s)
         self.say(
             f"{self.n_done}/{self.n_trials} trials, {self.n_failed} failed, "
             f"{self.n_refused} refused, {rate:.1f} image passes/s, "
-            f"{_duration(now - self._began)} so far, {left} left"
+            f"{duration(now - self._began)} so far, {left} left"
         )
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as people say them, e.g. 3m05s."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"

@@ -1,0 +1,52 @@
+# Everything runs from .venv, which is made from requirements.lock: pinned, with hashes.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := zoo_eval jobs benchmarks tests
+
+# Stated, never left to Ray's defaults, which differ between its commands.
+export RAY_USAGE_STATS_ENABLED := 0
+export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
+
+.PHONY: setup demo test check format bench docs lock clean
+
+setup: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	# uv itself comes from the lock file, by hash; it then installs the rest in seconds.
+	sed -n '/^uv==/,/^[a-z].*==/p' requirements.lock | sed '1!{/^[a-z].*==/d}' > .venv/uv.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	$(BIN)/python -m jobs.demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --quiet tests/test_layers.py
+
+format: setup
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: setup
+	$(BIN)/python -m benchmarks.neural_fit --quick
+	$(BIN)/python -m benchmarks.attacks --quick
+	$(BIN)/python -m benchmarks.runner --quick
+
+docs: setup
+	$(BIN)/python -m benchmarks.tables_page
+
+lock: setup
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --all-extras pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf .venv results build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Side-by-side measurements, and the data that the repository ships: `python -m benchmarks.NAME`."""

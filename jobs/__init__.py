@@ -1,0 +1,1 @@
+"""Recipes beside the library: short programs that choose; nothing imports them."""

@@ -1,0 +1,62 @@
+"""Query results on standard output: as a table, CSV, JSON or Parquet."""
+
+import csv
+import json
+import sys
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from zoo_eval.errors import BadInput
+
+WIDEST = 60
+
+
+def write(table: pa.Table, form: str) -> None:
+    """Writes a table to standard output.
+
+    Raises:
+        BadInput: Parquet to a terminal.
+    """
+    if form == "parquet":
+        if sys.stdout.isatty():
+            raise BadInput("Parquet is binary: redirect it to a file (> rows.parquet)")
+        pq.write_table(table, pa.PythonFile(sys.stdout.buffer, mode="w"))
+    elif form == "json":
+        json.dump(table.to_pylist(), sys.stdout, indent=1, default=str)
+        print()
+    elif form == "csv":
+        writer = csv.writer(sys.stdout)
+        writer.writerow(table.column_names)
+        writer.writerows([_plain(value) for value in row.values()] for row in table.to_pylist())
+    else:
+        print(as_text(table))
+
+
+def as_text(table: pa.Table) -> str:
+    """The table in aligned columns, numbers to the right."""
+    cells = [[_short(value) for value in table[name].to_pylist()] for name in table.column_names]
+    numeric = [pa.types.is_integer(c.type) or pa.types.is_floating(c.type) for c in table.columns]
+    widths = [max(map(len, [name, *column])) for name, column in zip(table.column_names, cells)]
+    lines = [table.column_names, ["-" * width for width in widths], *map(list, zip(*cells))]
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, numeric)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _short(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(_plain(value))
+    return text if len(text) <= WIDEST else text[: WIDEST - 3] + "..."
+
+
+def _plain(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, list | dict | tuple):
+        return json.dumps(value, default=str)
+    return value
