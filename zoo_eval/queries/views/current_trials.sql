@@ -1,7 +1,10 @@
--- Which finished trials count by default: newest evaluation version and weights, gate not failed?
+-- Which finished trials count by default? Newest evaluation version, weights and input, gate not failed.
 WITH done AS (SELECT * FROM trials WHERE status = 'ok'),
 newest_weights AS (
-    SELECT model, arg_max(weights_digest, started_at) AS weights_digest
+    SELECT
+        model,
+        arg_max(weights_digest, started_at) AS weights_digest,
+        arg_max(transform, started_at) AS transform
     FROM done WHERE weights_digest IS NOT NULL GROUP BY model
 ),
 newest_version AS (
@@ -12,5 +15,7 @@ FROM done
 JOIN newest_version USING (evaluation, evaluation_version)
 LEFT JOIN newest_weights AS w ON w.model = done.model
 LEFT JOIN gates AS g ON g.model = done.model AND g.weights_digest = done.weights_digest
-WHERE (done.model IS NULL OR done.weights_digest = w.weights_digest)
+WHERE (
+    done.model IS NULL OR (done.weights_digest = w.weights_digest AND done.transform = w.transform)
+)
   AND coalesce(g.gate, 'undecided') <> 'fail'

@@ -1,0 +1,103 @@
+"""Shared by all tests: no network, no Ray of anybody else, and one tiny sweep of real parts."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Stated before anything imports Ray: its defaults differ between its commands.
+os.environ.update(
+    RAY_AUTH_MODE="disabled",
+    RAY_USAGE_STATS_ENABLED="0",
+    RAY_DEDUP_LOGS="0",
+    RAY_ENABLE_UV_RUN_RUNTIME_ENV="0",
+    HF_HUB_DISABLE_TELEMETRY="1",
+)
+os.environ.pop("RAY_ADDRESS", None)
+# Short, because socket paths below it must stay under 107 bytes.
+os.environ.setdefault("RAY_TMPDIR", tempfile.mkdtemp(prefix="zoot", dir="/tmp"))
+
+TINY = """
+[store]
+uri = "{store}"
+[models]
+include = ["local/*"]
+[[models.local]]
+name = "efficientnet"
+architecture = "timm/test_efficientnet"
+weights = "untrained"
+[[models.local]]
+name = "vit"
+architecture = "timm/test_vit"
+weights = "untrained"
+[stimuli.photos]
+kind = "folder"
+path = "package:foolbox/data"
+include = ["imagenet_0*.jpg"]
+label_pattern = 'imagenet_\\d+_(\\d+)'
+[stimuli.own_labels]
+kind = "folder"
+path = "package:foolbox/data"
+include = ["imagenet_0[0-3]*.jpg"]
+labels = "{labels}"
+[stimuli.crops]
+kind = "crops"
+of = ["photos"]
+n = 40
+size_px = 96
+[recordings.planted]
+kind = "planted"
+stimuli = "crops"
+model = "local/efficientnet"
+layer = "blocks.1"
+n_components = 4
+n_targets = 6
+n_repetitions = 4
+[[evaluations]]
+kind = "accuracy"
+stimuli = "photos"
+[[evaluations]]
+kind = "neural_fit"
+recording = "planted"
+readouts = ["pls", "ridge"]
+components = 3
+n_folds = 3
+n_inner_folds = 2
+[[evaluations]]
+kind = "features"
+stimuli = "photos"
+[[evaluations]]
+kind = "minimal_attack"
+stimuli = "own_labels"
+attacks = ["ddn", "deepfool"]
+save_perturbations = true
+options = {{ ddn = {{ steps = 10 }}, deepfool = {{ steps = 5, candidates = 3 }} }}
+"""
+
+
+@pytest.fixture(scope="session")
+def own_labels(tmp_path_factory) -> Path:
+    """A CSV that calls each photo what the untrained model calls it, so that there is an attack."""
+    import torch
+
+    from zoo_eval import paths, stimuli
+    from zoo_eval.catalog import ModelCard
+    from zoo_eval.models import open_model
+
+    card = ModelCard("m", "local", "timm/test_efficientnet", weights="untrained")
+    folder = paths.resolve("package:foolbox/data", Path.cwd())
+    photos = stimuli.folder("photos", folder, include=["imagenet_0[0-3]*.jpg"])
+    predicted = open_model(card, torch.device("cpu")).predict(photos.images).argmax(1).tolist()
+    file = tmp_path_factory.mktemp("labels") / "labels.csv"
+    lines = [f"{i},{label}" for i, label in zip(photos.ids, predicted, strict=True)]
+    file.write_text("\n".join(["image,label", *lines]) + "\n")
+    return file
+
+
+@pytest.fixture
+def tiny_sweep(tmp_path, own_labels) -> Path:
+    """A sweep file that takes seconds: two untrained models, every kind of evaluation."""
+    file = tmp_path / "tiny.toml"
+    file.write_text(TINY.format(store=tmp_path / "store", labels=own_labels))
+    return file

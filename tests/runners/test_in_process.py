@@ -1,0 +1,174 @@
+"""The plain loop: everything once, nothing twice, a failure is a row and the rest goes on."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.runners.comparison import assert_each_trial_once, rows
+from zoo_eval import sweeping
+from zoo_eval.queries.connection import connect
+from zoo_eval.sources import timm
+from zoo_eval.store import Store
+from zoo_eval.sweeping import Request
+
+
+@pytest.fixture
+def request_(tiny_sweep, tmp_path):
+    return Request(tiny_sweep, tmp_path, runner="local")
+
+
+def run(request: Request) -> tuple[int, list[str]]:
+    said: list[str] = []
+    return sweeping.run(request, said.append), said
+
+
+def query(tmp_path, sql: str):
+    return connect(Store(str(tmp_path / "store"))).rows(sql)
+
+
+def test_a_sweep_writes_every_table_and_a_second_run_does_nothing(request_, tmp_path):
+    code, said = run(request_)
+    assert code == 0, said
+    assert_each_trial_once(tmp_path / "store")
+    for table in ("models", "accuracy", "layers", "features", "neural_scores", "ceilings",
+                  "attacks", "perturbations"):  # fmt: skip
+        assert rows(tmp_path / "store", table), table
+    before = rows(tmp_path / "store", "trials")
+    code, said = run(request_)
+    assert code == 0
+    assert said[-1].startswith("0 trials run")
+    assert rows(tmp_path / "store", "trials") == before
+
+
+def test_the_planted_layer_of_the_planted_model_wins(request_, tmp_path):
+    run(request_)
+    best = query(tmp_path, "SELECT * FROM best_layer ORDER BY score DESC")
+    assert best[0]["model"] == "local/efficientnet"
+    assert best[0]["layer"] == "blocks.1"
+
+
+def test_stored_perturbations_are_what_the_attack_rows_say(request_, tmp_path):
+    run(request_)
+    found = query(
+        tmp_path,
+        "SELECT a.l2, a.linf, p.perturbation FROM attacks a JOIN perturbations p "
+        "USING (trial_id, stimulus_id) WHERE a.status = 'found'",
+    )
+    assert found
+    for row in found:
+        stored = torch.tensor(row["perturbation"], dtype=torch.float64)
+        assert float(stored.norm()) == pytest.approx(row["l2"], rel=1e-12)
+        assert float(stored.abs().max()) == row["linf"]
+
+
+def test_adding_a_readout_an_attack_and_a_model_computes_exactly_what_is_new(request_, tmp_path):
+    text = request_.sweep.read_text()
+    with_less = text.replace('["pls", "ridge"]', '["pls"]').replace('["ddn", "deepfool"]', '["ddn"]')
+    request_.sweep.write_text(with_less.replace('["local/*"]', '["local/eff*"]'))
+    run(request_)
+    first = {row["trial_id"] for row in query(tmp_path, "SELECT trial_id FROM trials")}
+    request_.sweep.write_text(text)
+    code, _ = run(request_)
+    assert code == 0
+    new = [
+        row
+        for row in query(tmp_path, "SELECT * FROM trials ORDER BY trial_id")
+        if row["trial_id"] not in first
+    ]
+    old_model = [row for row in new if row["model"] == "local/efficientnet"]
+    assert {row["readout"] or row["attack"] for row in old_model} == {"ridge", "deepfool"}
+    assert {row["model"] for row in new} == {"local/efficientnet", "local/vit"}
+    assert_each_trial_once(tmp_path / "store")
+
+
+def test_the_models_option_narrows_the_sweep(request_, tmp_path):
+    run(replace(request_, models="local/vit"))
+    models = {row["model"] for row in query(tmp_path, "SELECT model FROM trials")}
+    assert models == {"local/vit", None}
+
+
+def test_failures_are_rows_with_reasons_and_the_rest_goes_on(request_, tmp_path):
+    net = timm.initial("timm/test_efficientnet")
+    state = net.state_dict()
+    good_for_names = {name: tensor.clone() for name, tensor in state.items()}
+    good_for_names["blocks.1.0.conv_pw.weight" if "blocks.1.0.conv_pw.weight" in state else
+                   next(n for n in state if n.startswith("blocks.1") and n.endswith("weight"))
+                   ].fill_(torch.nan)  # fmt: skip
+    save_file(good_for_names, tmp_path / "nan.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "nan.safetensors").read_bytes()[:1000])
+    extra = "".join(
+        f'[[models.local]]\nname = "{name}"\narchitecture = "timm/test_efficientnet"\n'
+        f'checkpoint = "{name}.safetensors"\n'
+        for name in ("nan", "cut", "absent")
+    )
+    text = request_.sweep.read_text().replace("[stimuli.photos]", f"{extra}[stimuli.photos]")
+    request_.sweep.write_text(text)
+    code, said = run(request_)
+    assert code == 1
+    why = {
+        (row["model"], row["status"]): row["error_message"]
+        for row in query(tmp_path, "SELECT * FROM failures ORDER BY layer")
+    }
+    assert "is damaged" in why["local/cut", "refused"]
+    assert "no such file" in why["local/absent", "refused"]
+    assert "non-finite" in why["local/nan", "failed"]
+    ok = query(tmp_path, "SELECT DISTINCT model FROM trials WHERE status = 'ok'")
+    assert {"local/efficientnet", "local/vit"} <= {row["model"] for row in ok}
+    # The layer before the damage is fine; those after it name themselves.
+    nan = query(tmp_path, "SELECT layer, error_message FROM failures WHERE evaluation = 'layers'"
+                " AND model = 'local/nan'")  # fmt: skip
+    assert nan
+    assert all(row["layer"] in row["error_message"] for row in nan)
+    fine = query(tmp_path, "SELECT layer FROM layers WHERE model = 'local/nan'")
+    assert {row["layer"] for row in fine} == {"blocks.0"}
+
+
+def test_failed_trials_run_again_only_when_asked(request_, tmp_path):
+    net = timm.initial("timm/test_efficientnet")
+    state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    state["conv_stem.weight"].fill_(torch.nan)
+    save_file(state, tmp_path / "nan.safetensors")
+    text = request_.sweep.read_text().replace(
+        "[stimuli.photos]",
+        '[[models.local]]\nname = "nan"\narchitecture = "timm/test_efficientnet"\n'
+        'checkpoint = "nan.safetensors"\n[stimuli.photos]',
+        1,
+    )
+    request_.sweep.write_text(text)
+    run(request_)
+    _, said = run(request_)
+    assert said[-2].startswith("0 trials run")
+    _, said = run(replace(request_, retry_failed=True))
+    assert not said[-2].startswith("0 trials run")
+    attempts = query(tmp_path, "SELECT max(attempt) AS n FROM trials WHERE status = 'failed'")
+    assert attempts == [{"n": 2}]
+
+
+def test_a_store_without_space_ends_the_run_and_keeps_what_was_committed(
+    request_, tmp_path, monkeypatch
+):
+    import errno
+
+    from zoo_eval.errors import StoreError
+
+    commits = []
+    put = Store._put
+
+    def full_after_three(self, relative, content, *, replace):
+        if relative.startswith("trials/"):
+            commits.append(relative)
+        if len(commits) > 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put(self, relative, content, replace=replace)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "_put", full_after_three)
+        with pytest.raises(StoreError, match="no space is left") as caught:
+            run(request_)
+    assert "\n" not in str(caught.value)
+    assert len(query(tmp_path, "SELECT DISTINCT commit_id FROM trials")) == 3
+    code, _ = run(request_)
+    assert code == 0
+    assert_each_trial_once(tmp_path / "store")
