@@ -139,11 +139,11 @@ def _stop(head: "subprocess.Popen[bytes]") -> None:
             continue
 
 
-def submit(sweep: str, environment: Mapping[str, str]) -> int:
-    """Submits the main job and streams its log; its exit code."""
+def submit(sweep: str, environment: Mapping[str, str], folder: Path = Path()) -> int:
+    """Submits the main job from a folder and streams its log; its exit code."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--working-dir", "."]
     command += ["--", "python", "jobs/sweep_zoo.py", sweep]
-    return subprocess.run(command, env=dict(environment), check=False).returncode
+    return subprocess.run(command, env=dict(environment), cwd=folder, check=False).returncode
 
 
 def show(sweep: str) -> int:

@@ -17,9 +17,10 @@ PREFIX = "timm/"
 INITIAL_SEED = 0
 
 
-def cards() -> list[ModelCard]:
+@cache
+def cards() -> tuple[ModelCard, ...]:
     """A card for every checkpoint that timm lists as pretrained."""
-    return [_card(name) for name in timm.list_models(pretrained=True)]
+    return tuple(_card(name) for name in timm.list_models(pretrained=True))
 
 
 def _card(name: str) -> ModelCard:

@@ -1,0 +1,63 @@
+"""Planted evaluations that fail in each of the ways a real one can: for the runner's tests only."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from zoo_eval.evaluations import Result, Subject, Workbench
+from zoo_eval.inputs import Inputs
+from zoo_eval.planning import Group, Order
+from zoo_eval.trial import Trial
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Does what `behaviour` says, then writes one accuracy row."""
+
+    name: str
+    behaviour: str
+    folder: str
+
+    version: ClassVar[int] = 1
+    needs_model: ClassVar[bool] = False
+    shares_work: ClassVar[bool] = True
+
+    @property
+    def kind(self) -> str:
+        return "planted"
+
+    def companions(self, inputs: Inputs) -> Sequence["Planted"]:
+        return ()
+
+    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
+        return [Trial("planted", 1, self.behaviour, model=self.name, seed=seed)]
+
+    def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
+        return 0
+
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+        met = Path(self.folder, self.name)
+        first_time = not met.exists()
+        with met.open("a") as file:
+            file.write("x")
+        if self.behaviour == "dies" or (self.behaviour == "dies once" and first_time):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.behaviour == "hangs":
+            time.sleep(3600)
+        if self.behaviour == "raises":
+            raise ValueError("planted error")
+        shares = ("top1", "top1_low", "top1_high", "top5", "top5_low", "top5_high")
+        row = {"trial_id": trials[0].id, "model": self.name, "n_images": 1}
+        yield Result(trials[0], {"accuracy": [row | dict.fromkeys(shares, 1.0)]})
+
+
+def order(*planted: Planted) -> Order:
+    groups = []
+    for one in planted:
+        trials = tuple(one.trials(Subject(), Inputs(), 0))
+        groups.append(Group(one, trials, tuple(1 for _ in trials), 0))
+    return Order(Subject(), tuple(groups))

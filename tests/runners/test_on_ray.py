@@ -1,0 +1,150 @@
+"""The Ray runner: the plain loop's results, whatever dies on the way, each row exactly once."""
+
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.runners.comparison import assert_each_trial_once, assert_same_results
+from tests.runners.planted_evaluations import Planted, order
+from zoo_eval import sweep as sweep_file
+from zoo_eval import sweeping
+from zoo_eval.planning import Plan
+from zoo_eval.queries.connection import connect
+from zoo_eval.runners import on_ray
+from zoo_eval.runners.progress import Progress
+from zoo_eval.store import Store
+from zoo_eval.sweeping import Request
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Ray of our own with two CPUs and two simulated GPUs."""
+    import ray
+    from ray import cloudpickle
+
+    from tests.runners import planted_evaluations
+
+    cloudpickle.register_pickle_by_value(planted_evaluations)
+    ray.init(
+        address="local", num_cpus=2, num_gpus=2, include_dashboard=False,
+        object_store_memory=10**8, log_to_driver=False,
+    )  # fmt: skip
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_many_threads_as_a_slot():
+    """The order of a sum depends on the number of threads, and float16 rounding amplifies it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def run_planted(tmp_path, tiny_sweep, *orders, max_slots=2) -> tuple[Store, list[str]]:
+    text = "[store]\nuri = 'x'\n[models]\ninclude = ['local/*']\n"
+    text += "[[evaluations]]\nkind = 'accuracy'\nstimuli = 'none'\n"
+    file = tmp_path / "planted.toml"
+    file.write_text(text)
+    store = Store(str(tmp_path / "store"), create=True)
+    plan = Plan(orders=list(orders))
+    said: list[str] = []
+    progress = Progress.of(plan, said.append)
+    on_ray.run(
+        plan, sweep_file.read(file), tmp_path, store, progress=progress, max_slots=max_slots
+    )
+    return store, said
+
+
+def test_results_equal_those_of_the_plain_loop(cluster, tiny_sweep, tmp_path):
+    for runner in ("ray", "local"):
+        request = Request(tiny_sweep, tmp_path, store=str(tmp_path / runner), runner=runner)
+        assert sweeping.run(request, lambda line: None) == 0
+    assert_same_results(tmp_path / "ray", tmp_path / "local")
+
+
+def test_slots_ask_for_the_gpus_that_the_cluster_has(cluster):
+    assert on_ray.slot_shape("auto") == on_ray.SlotShape(num_gpus=1, num_cpus=1)
+    assert on_ray.slot_shape(0.5) == on_ray.SlotShape(num_gpus=0.5, num_cpus=1)
+
+
+def test_every_way_to_fail_is_a_row_and_the_rest_is_done_once(
+    cluster, tiny_sweep, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(on_ray, "HANG_FLOOR_S", 6.0)
+    # Every death costs the start of a new process; two are as telling as three.
+    monkeypatch.setattr(on_ray, "MAX_DEATHS", 2)
+    behaviours = ["works", "dies", "works", "raises", "dies once", "hangs", "works"]
+    planted = [Planted(f"{i} {b}", b, str(tmp_path)) for i, b in enumerate(behaviours)]
+    store, said = run_planted(tmp_path, tiny_sweep, order(*planted[:4]), order(*planted[4:]))
+    connection = connect(store)
+    trials = {row["model"]: row for row in connection.rows("SELECT * FROM trials")}
+    status = {model: row["status"] for model, row in trials.items()}
+    assert status == {
+        p.name: "ok" if p.behaviour in ("works", "dies once") else "failed" for p in planted
+    }
+    assert len(connection.rows("SELECT * FROM trials")) == len(planted)
+    assert "planted error" in trials["3 raises"]["error_message"]
+    assert trials["5 hangs"]["error_type"] == "Hang"
+    assert trials["1 dies"]["error_message"].startswith("the process was lost 2 times")
+    done = [row["model"] for row in connection.rows("SELECT model FROM accuracy ORDER BY model")]
+    assert done == sorted(p.name for p in planted if status[p.name] == "ok")
+    # Charged to the one that had started, and to no other: the others ran once.
+    n_runs = {p.name: len(Path(tmp_path, p.name).read_text()) for p in planted}
+    assert n_runs["1 dies"] == on_ray.MAX_DEATHS
+    assert n_runs["4 dies once"] == 2
+    assert n_runs["0 works"] == n_runs["2 works"] == n_runs["6 works"] == 1
+    assert any("trying again" in line for line in said)
+
+
+def test_kill_9_of_an_actor_changes_no_result(cluster, tiny_sweep, tmp_path):
+    undisturbed = Request(tiny_sweep, tmp_path, store=str(tmp_path / "whole"), runner="local")
+    assert sweeping.run(undisturbed, lambda line: None) == 0
+    killed: list[int] = []
+
+    def kill_a_busy_slot(line: str) -> None:
+        # Called by the driver's own loop, so the slots are in the middle of their orders.
+        busy = [p for p in psutil.process_iter(["cmdline"]) if is_busy_slot(p)]
+        if busy and not killed:
+            busy[0].kill()
+            killed.append(busy[0].pid)
+
+    disturbed = Request(tiny_sweep, tmp_path, store=str(tmp_path / "killed"), runner="ray")
+    assert sweeping.run(disturbed, kill_a_busy_slot) == 0
+    assert killed
+    assert_each_trial_once(tmp_path / "killed")
+    assert_same_results(tmp_path / "killed", tmp_path / "whole")
+
+
+def is_busy_slot(process: psutil.Process) -> bool:
+    """A worker of ours whose title says it is inside Slot.run."""
+    try:
+        ours = any(p.pid == psutil.Process().pid for p in process.parents())
+        title = " ".join(process.cmdline())
+        return ours and title.startswith("ray::Slot") and ".run" in title
+    except psutil.Error:
+        return False
+
+
+def test_a_second_sweep_on_the_same_store_is_turned_away(cluster, tiny_sweep, tmp_path):
+    from zoo_eval.errors import BadInput
+
+    store = Store(str(tmp_path / "store"), create=True)
+    request = Request(tiny_sweep, tmp_path, runner="ray")
+    with store.claim(), pytest.raises(BadInput, match="another sweep"):
+        sweeping.run(request, lambda line: None)
+
+
+def test_slots_are_gone_when_the_sweep_ends(cluster, tiny_sweep, tmp_path):
+    run_planted(tmp_path, tiny_sweep, order(Planted("a", "works", str(tmp_path))))
+    deadline = time.monotonic() + 30
+    while cluster.available_resources().get("GPU") != 2 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert cluster.available_resources()["GPU"] == 2
