@@ -4,10 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from foolbox.attacks.ddn import DDNAttack
 from torch import Tensor
 
 from zoo_eval.numerics.attacks import foolbox_adapter
+
+
+MARGIN = 10.0
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,21 @@ class DDN:
 
     def perturb(self, logits: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
         attack = DDNAttack(steps=self.steps, init_epsilon=self.init_epsilon, gamma=self.gamma)
-        return foolbox_adapter.run(attack, logits, images, labels)
+        return foolbox_adapter.run(attack, _unsaturated(logits, images), images, labels)
 
     def passes_per_image(self) -> int:
-        return 2 * self.steps
+        return 1 + 2 * self.steps
+
+
+@torch.no_grad()
+def _unsaturated(
+    logits: Callable[[Tensor], Tensor], images: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """The same decisions with each image's logits scaled down to a clean margin of `MARGIN`.
+
+    Where the margin is large the cross-entropy's float32 gradient is exactly zero, and the attack
+    would wander at random; the direction it needs does not depend on the scale.
+    """
+    first, second = logits(images).topk(2, dim=1).values.unbind(1)
+    scale = ((first - second) / MARGIN).clamp(min=1)[:, None]
+    return lambda batch: logits(batch) / scale

@@ -1,0 +1,37 @@
+"""What the benchmarks share: timing, a table, and one JSON object as the last line."""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+
+def seconds(work: Callable[[], Any], *, n_runs: int) -> float:
+    """Median wall time of a call, after one call that is not counted, in seconds."""
+    work()
+    times = []
+    for _ in range(n_runs):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def quick(description: str) -> bool:
+    """Whether --quick was given."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="about a minute on two cores")
+    return bool(parser.parse_args().quick)
+
+
+def report(
+    header: Sequence[str], rows: Sequence[Sequence[object]], result: Mapping[str, Any]
+) -> None:
+    """Prints a table, then the result as one JSON object on the last line."""
+    cells = [[str(value) for value in row] for row in (header, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    for row in cells:
+        print("  ".join(value.ljust(width) for value, width in zip(row, widths)).rstrip())
+    print(json.dumps(result))
