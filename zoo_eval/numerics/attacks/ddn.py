@@ -10,7 +10,6 @@ from torch import Tensor
 
 from zoo_eval.numerics.attacks import foolbox_adapter
 
-
 MARGIN = 10.0
 
 
@@ -37,9 +36,7 @@ class DDN:
 
 
 @torch.no_grad()
-def _unsaturated(
-    logits: Callable[[Tensor], Tensor], images: Tensor
-) -> Callable[[Tensor], Tensor]:
+def _unsaturated(logits: Callable[[Tensor], Tensor], images: Tensor) -> Callable[[Tensor], Tensor]:
     """The same decisions with each image's logits scaled down to a clean margin of `MARGIN`.
 
     Where the margin is large the cross-entropy's float32 gradient is exactly zero, and the attack

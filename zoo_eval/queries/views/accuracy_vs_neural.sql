@@ -1,4 +1,4 @@
 -- Are more accurate models better models of the recording?
-SELECT a.model, n.recording, n.readout, n.protocol, n.parameters, a.accuracy_stimuli, a.top1,
+SELECT a.model, n.recording, n.readout, n.protocol, n.parameters, a.accuracy_stimuli, a.top1, a.top1_low, a.top1_high,
        n.layer, n.score, n.ceiled_score
 FROM model_accuracy AS a JOIN best_layer AS n USING (model, weights_digest)

@@ -1,0 +1,280 @@
+"""One self-contained HTML page that works offline: leaderboard, trends, layers, failures."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from zoo_eval.queries.connection import Connection, connect
+from zoo_eval.report import svg
+from zoo_eval.report.trends import describe, trends
+from zoo_eval.store import Store
+
+Row = dict[str, Any]
+TOP1 = "ImageNet top-1 (share of photos)"
+
+
+def write(store: Store, out: Path) -> None:
+    """Writes the report of a store.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page(connect(store), store.uri), encoding="utf-8")
+
+
+def page(connection: Connection, uri: str) -> str:
+    """The report's HTML: nothing in it refers to anything outside."""
+    leaderboard = connection.rows("SELECT * FROM leaderboard")
+    family = {row["model"]: row["family"] for row in leaderboard}
+    statistics = trends(connection)
+    parts = [
+        _summary(connection, uri),
+        _section("Leaderboard", _leaderboard(leaderboard)),
+        _section(
+            "Accuracy against neural score",
+            _scatters(
+                connection.rows(
+                    "SELECT *, coalesce(ceiled_score, score) AS value, "
+                    "recording || ', ' || readout AS subject FROM accuracy_vs_neural ORDER BY model"
+                ),
+                family, statistics, "accuracy_vs_neural", "r / sqrt(ceiling), best layer",
+                lambda row: f"top-1 {row['top1']:.2f}, {row['value']:.3f} at {row['layer']}",
+            ),
+        ),
+        _section(
+            "Accuracy against tolerance",
+            _scatters(
+                connection.rows(
+                    "SELECT *, tolerance AS value, stimuli || ', ' || attack AS subject "
+                    "FROM accuracy_vs_tolerance ORDER BY model"
+                ),
+                family, statistics, "accuracy_vs_tolerance",
+                "median smallest l2 perturbation ([0, 1] pixels)",
+                lambda row: f"top-1 {row['top1']:.2f}, tolerance {_number(row['value'])} over "
+                f"{row['n_found'] + row['n_bound_hit']} correct images",
+                log=True,
+            ),
+        ),
+        _section("Score by layer", _profiles(connection, family)),
+        _section("Quarantined by the sanity gate", _quarantined(connection)),
+        _section("Failures", _failures(connection)),
+        _footer(connection),
+    ]  # fmt: skip
+    style, script = _asset("page.css"), _asset("page.js")
+    policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>zoo_eval report</title><style>{style}</style></head>\n"
+        f'<body>{"".join(parts)}<div id="tip" role="status" hidden></div>'
+        f"<script>{script}</script></body></html>\n"
+    )
+
+
+def _asset(name: str) -> str:
+    return files("zoo_eval.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _section(title: str, inside: str) -> str:
+    return f"<h2>{escape(title)}</h2>\n{inside}\n"
+
+
+def _summary(connection: Connection, uri: str) -> str:
+    (counts,) = connection.rows(
+        "SELECT count(DISTINCT model) AS n_models, "
+        "count(*) FILTER (status = 'ok') AS n_ok, max(started_at) AS latest FROM trials"
+    )
+    latest = f", the latest begun {counts['latest']:%Y-%m-%d %H:%M} UTC" if counts["latest"] else ""
+    planted = connection.rows(
+        "SELECT DISTINCT recording FROM ceilings WHERE estimator = 'planted_exact'"
+    )
+    names = ", ".join(escape(row["recording"]) for row in planted)
+    warning = (
+        f'<p class="planted"><strong>Planted:</strong> the responses of {names} were made from a '
+        "layer of one of these models plus noise, to check the method. They are not neural data.</p>"
+        if planted
+        else ""
+    )
+    return (
+        f"<h1>zoo_eval report</h1><p>{counts['n_models']} models, {counts['n_ok']} finished "
+        f'trials{latest}. <span class="soft">Store: {escape(uri)}</span></p>{warning}'
+    )
+
+
+def _leaderboard(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "<p>No model has been evaluated yet.</p>"
+    recordings = sorted({name for row in rows for name, _ in row["neural_scores"] or ()})
+    header = ["model", "top-1", "95 % interval"]
+    header += [f"{name} {kind}" for name in recordings for kind in ("r", "ceiled")]
+    header += ["tolerance (l2)", "smallest by", "parameters", "input px", "gate"]
+    body = []
+    for row in rows:
+        raw, ceiled = dict(row["neural_scores"] or ()), dict(row["neural_scores_ceiled"] or ())
+        cells = [row["model"], row["top1"], _interval(row)]
+        cells += [score for name in recordings for score in (raw.get(name), ceiled.get(name))]
+        cells += [row["tolerance"], row["tolerance_attack"], row["n_params"], row["input_px"]]
+        body.append([*cells, row["gate"]])
+    note = (
+        '<p class="soft">Layers are chosen without the scored fold. Tolerance: median smallest '
+        "perturbation over correctly classified images; every attack bounds it from above.</p>"
+    )
+    return note + _table(header, body)
+
+
+def _interval(row: Row) -> str | None:
+    return None if row["top1"] is None else f"{row['top1_low']:.2f} to {row['top1_high']:.2f}"
+
+
+def _scatters(
+    rows: Sequence[Row],
+    family: dict[str, str],
+    statistics: Sequence[Row],
+    trend: str,
+    label: str,
+    detail: Callable[[Row], str],
+    *,
+    log: bool = False,
+) -> str:
+    """One panel per comparison; protocols and parameters are never mixed in a panel."""
+    panels = defaultdict(list)
+    for row in rows:
+        if row["value"] is not None:
+            panels[row["subject"], row["protocol"], row["parameters"]].append(row)
+    if not panels:
+        return "<p>Nothing to show yet.</p>"
+    y = svg.axis(label, [row["value"] for row in rows if row["value"] is not None], log=log)
+    x = svg.axis(TOP1, [row["top1"] for row in rows])
+    figures = []
+    for (subject, protocol, parameters), some in sorted(panels.items()):
+        points = [
+            svg.Point(
+                r["model"], r["top1"], r["value"], family.get(r["model"], ""), detail(r),
+                r["top1_low"], r["top1_high"],
+            )
+            for r in some
+        ]  # fmt: skip
+        said = "; ".join(
+            describe(s)
+            for s in statistics
+            if s["trend"] == trend
+            and s["subject"] == subject
+            and s["models"] == [r["model"] for r in some]
+        )
+        figures.append(
+            f"<figure><h3>{escape(subject)}</h3>{svg.scatter(subject, points, x, y)}"
+            f"<figcaption>{svg.legend(points)}<br>{escape(said)}<br>"
+            f'<span class="soft">{escape(protocol)} {escape(parameters)}</span></figcaption></figure>'
+        )
+    return f'<div class="figures">{"".join(figures)}</div>'
+
+
+def _profiles(connection: Connection, family: dict[str, str]) -> str:
+    rows = connection.rows(
+        "SELECT f.model, f.recording, f.readout, f.protocol, f.parameters, f.layer, "
+        "any_value(l.depth) AS depth, "
+        "avg(coalesce(f.r_over_sqrt_ceiling, f.score)) AS score FROM neural_folds f JOIN "
+        "layers l ON l.model = f.model AND l.layer = f.layer GROUP BY ALL ORDER BY f.model, depth"
+    )
+    panels: dict[Any, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if row["score"] is not None:
+            key = (row["recording"], row["readout"], row["protocol"], row["parameters"])
+            panels[key][row["model"]].append(row)
+    if not panels:
+        return "<p>No layer has been fitted to a recording yet.</p>"
+    x = svg.axis("depth in the network (0 first, 1 logits)", [row["depth"] for row in rows])
+    y = svg.axis("r / sqrt(ceiling), mean over folds", [row["score"] or 0 for row in rows])
+    figures = []
+    for (recording, readout, _, _), by_model in sorted(panels.items()):
+        lines = [
+            svg.Line(
+                model,
+                tuple((r["depth"], r["score"], f"{r['layer']}, {r['score']:.3f}") for r in some),
+                family.get(model, ""),
+            )
+            for model, some in by_model.items()
+        ]
+        title = f"{recording}, {readout}"
+        figures.append(
+            f"<figure><h3>{escape(title)}</h3>{svg.profile(title, lines, x, y)}"
+            f"<figcaption>{svg.legend(lines)}</figcaption></figure>"
+        )
+    return f'<div class="figures">{"".join(figures)}</div>'
+
+
+def _quarantined(connection: Connection) -> str:
+    rows = connection.rows(
+        "SELECT model, gate_reason FROM gates WHERE gate = 'fail' ORDER BY model"
+    )
+    if not rows:
+        return "<p>No model failed its gate.</p>"
+    note = '<p class="soft">Their rows are kept, but left out of every default view.</p>'
+    return note + _table(["model", "reason"], [[r["model"], r["gate_reason"]] for r in rows])
+
+
+def _failures(connection: Connection) -> str:
+    columns = ["model", "evaluation", "layer", "readout", "attack", "status", "error_message"]
+    rows = connection.rows(f"SELECT {', '.join(columns)} FROM failures")
+    if not rows:
+        return "<p>No trial failed or was refused.</p>"
+    return _table(columns, [[row[column] for column in columns] for row in rows])
+
+
+def _footer(connection: Connection) -> str:
+    rows = connection.rows(
+        "SELECT code_revision, library_versions, list(DISTINCT device ORDER BY device) AS devices, "
+        "count(*) AS n FROM trials GROUP BY ALL ORDER BY n DESC"
+    )
+    lines = [
+        f"{row['n']} trials by revision {row['code_revision']} on {', '.join(row['devices'])}: "
+        f"{row['library_versions']}"
+        for row in rows
+    ]
+    return "<footer>" + "".join(f"<p>{escape(line)}</p>" for line in lines) + "</footer>"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    numeric = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(header))]
+    head = "".join(
+        f"<th{_number_class(right)}><button>{escape(name)}</button></th>"
+        for name, right in zip(header, numeric, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td{_number_class(right)} data-value="{escape(_sortable(value))}">'
+            f"{escape(_number(value))}</td>"
+            for value, right in zip(row, numeric, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
+        "</table></div>"
+    )
+
+
+def _number_class(right: bool) -> str:
+    return ' class="number"' if right else ""
+
+
+def _sortable(value: Any) -> str:
+    if isinstance(value, float) and math.isinf(value):
+        return "1e308"
+    return "" if value is None else str(value)
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return "∞" if math.isinf(value) else f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
