@@ -68,7 +68,13 @@ def decode(path: Path) -> Pixels:
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        OSError,
+        SyntaxError,
+        ValueError,
+    ) as error:
         raise BadInput(
             f"{path}: cannot be decoded as an image ({error}); replace or remove the file"
         ) from error
@@ -146,10 +152,14 @@ def _labels_from_csv(name: str, path: Path, ids: Sequence[str], *, exact: bool) 
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
         known = {row["image"]: int(row["label"]) for row in rows}
-    except (KeyError, ValueError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise BadInput(
             f"stimuli {name!r}: {path}: expected columns image,label with integer labels ({error})"
         ) from error
+    if len(known) != len(rows):
+        names = [row["image"] for row in rows]
+        twice = next(n for n in names if names.count(n) > 1)
+        raise BadInput(f"stimuli {name!r}: {path} labels {twice!r} twice; keep one of the two")
     if missing := [i for i in ids if i not in known]:
         raise BadInput(
             f"stimuli {name!r}: {path} has no label for {missing[0]!r} "

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zoo_eval.errors import BadInput
@@ -18,7 +19,8 @@ def read(name: str, path: Path, stimuli: StimulusSet) -> Recording:
     Every target must answer every stimulus in every repetition.
 
     Raises:
-        BadInput: a column is missing; a stimulus is unknown, missing or incomplete.
+        BadInput: a column is missing or of another kind; a stimulus is unknown, missing or
+            incomplete.
     """
     try:
         table = pq.read_table(path)
@@ -28,6 +30,7 @@ def read(name: str, path: Path, stimuli: StimulusSet) -> Recording:
         raise BadInput(
             f"recording {name!r}: {path} has no column {missing[0]!r}; needed: {', '.join(COLUMNS)}"
         )
+    _check_values(name, path, table)
     order = {stimulus: index for index, stimulus in enumerate(stimuli.ids)}
     shown = table["stimulus_id"].to_pylist()
     if unknown := sorted({str(s) for s in shown if s not in order}):
@@ -44,7 +47,7 @@ def read(name: str, path: Path, stimuli: StimulusSet) -> Recording:
         np.searchsorted(repetitions, table["repetition"].to_pylist()),
         np.searchsorted(targets, [str(t) for t in table["target_id"].to_pylist()]),
     )
-    responses[place] = table["response"].to_numpy()
+    responses[place] = table["response"].cast(pa.float64()).to_numpy()
     np.add.at(filled, place, 1)
     if (filled != 1).any():
         stimulus, repetition, target = np.argwhere(filled != 1)[0]
@@ -54,3 +57,14 @@ def read(name: str, path: Path, stimuli: StimulusSet) -> Recording:
             f"repetition {repetitions[repetition]!r}; exactly one is needed"
         )
     return Recording(name, stimuli.name, responses, tuple(targets))
+
+
+def _check_values(name: str, path: Path, table: pa.Table) -> None:
+    kind = table["response"].type
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        raise BadInput(f"recording {name!r}: {path}: column 'response' is {kind}, not a number")
+    if not table.num_rows:
+        raise BadInput(f"recording {name!r}: {path} has no rows; write one per response")
+    for column in COLUMNS[:-1]:
+        if table[column].null_count:
+            raise BadInput(f"recording {name!r}: {path}: column {column!r} has a null; fill it in")

@@ -149,6 +149,7 @@ def _scatters(
             panels[row["subject"], row["protocol"], row["parameters"]].append(row)
     if not panels:
         return "<p>Nothing to show yet.</p>"
+    colours = _colours(family)
     y = svg.axis(label, [row["value"] for row in rows if row["value"] is not None], log=log)
     x = svg.axis(TOP1, [row["top1"] for row in rows])
     figures = []
@@ -168,11 +169,16 @@ def _scatters(
             and s["models"] == [r["model"] for r in some]
         )
         figures.append(
-            f"<figure><h3>{escape(subject)}</h3>{svg.scatter(subject, points, x, y)}"
-            f"<figcaption>{svg.legend(points)}<br>{escape(said)}<br>"
+            f"<figure><h3>{escape(subject)}</h3>{svg.scatter(subject, points, x, y, colours)}"
+            f"<figcaption>{svg.legend(points, colours)}<br>{escape(said)}<br>"
             f'<span class="soft">{escape(protocol)} {escape(parameters)}</span></figcaption></figure>'
         )
     return f'<div class="figures">{"".join(figures)}</div>'
+
+
+def _colours(family: dict[str, str]) -> dict[str, int]:
+    """One colour per family, the same in every plot."""
+    return {name: number for number, name in enumerate(sorted({"", *family.values()}))}
 
 
 def _profiles(connection: Connection, family: dict[str, str]) -> str:
@@ -189,6 +195,7 @@ def _profiles(connection: Connection, family: dict[str, str]) -> str:
             panels[key][row["model"]].append(row)
     if not panels:
         return "<p>No layer has been fitted to a recording yet.</p>"
+    colours = _colours(family)
     x = svg.axis("depth in the network (0 first, 1 logits)", [row["depth"] for row in rows])
     y = svg.axis("r / sqrt(ceiling), mean over folds", [row["score"] or 0 for row in rows])
     figures = []
@@ -203,8 +210,8 @@ def _profiles(connection: Connection, family: dict[str, str]) -> str:
         ]
         title = f"{recording}, {readout}"
         figures.append(
-            f"<figure><h3>{escape(title)}</h3>{svg.profile(title, lines, x, y)}"
-            f"<figcaption>{svg.legend(lines)}</figcaption></figure>"
+            f"<figure><h3>{escape(title)}</h3>{svg.profile(title, lines, x, y, colours)}"
+            f"<figcaption>{svg.legend(lines, colours)}</figcaption></figure>"
         )
     return f'<div class="figures">{"".join(figures)}</div>'
 

@@ -1,7 +1,7 @@
 """Scatter and line plots as inline SVG; colours come from the page's style sheet."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -60,7 +60,7 @@ def axis(label: str, values: Sequence[float], *, log: bool = False) -> Axis:
         return Axis(label, low, high, True, tuple(t for t in candidates if low <= t <= high))
     room = 0.06 * (high - low) or 0.05
     low, high = low - room, high + room
-    step = _round_step((high - low) / 5)
+    step = _round_step((high - low) / 6)
     first = math.ceil(low / step)
     ticks = tuple(i * step for i in range(first, math.floor(high / step) + 1))
     return Axis(label, low, high, False, ticks)
@@ -71,10 +71,11 @@ def _round_step(rough: float) -> float:
     return next(m * magnitude for m in (1, 2, 5, 10) if m * magnitude >= rough)
 
 
-def scatter(title: str, points: Sequence[Point], x: Axis, y: Axis) -> str:
+def scatter(
+    title: str, points: Sequence[Point], x: Axis, y: Axis, colours: Mapping[str, int]
+) -> str:
     """A scatter plot; infinite values sit on the top edge as triangles."""
-    order = series_order(points)
-    marks = "".join(_mark(point, x, y, order[point.series]) for point in points)
+    marks = "".join(_mark(point, x, y, colours[point.series]) for point in points)
     infinite = any(math.isinf(point.y) for point in points)
     note = (
         f'<text class="note" x="{WIDTH - RIGHT}" y="{TOP - 7}" text-anchor="end">'
@@ -85,12 +86,11 @@ def scatter(title: str, points: Sequence[Point], x: Axis, y: Axis) -> str:
     return _frame(title, x, y, note + marks)
 
 
-def profile(title: str, lines: Sequence[Line], x: Axis, y: Axis) -> str:
+def profile(title: str, lines: Sequence[Line], x: Axis, y: Axis, colours: Mapping[str, int]) -> str:
     """One line per model, a dot per layer."""
-    order = series_order(lines)
     parts = []
     for line in lines:
-        colour = order[line.series] % N_COLOURS
+        colour = colours[line.series] % N_COLOURS
         places = [(_x(x, px), _y(y, py)) for px, py, _ in line.points]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in places)
         dots = "".join(
@@ -103,17 +103,12 @@ def profile(title: str, lines: Sequence[Line], x: Axis, y: Axis) -> str:
     return _frame(title, x, y, "".join(parts))
 
 
-def legend(marks: Sequence[Point] | Sequence[Line]) -> str:
-    """The colour of each series."""
+def legend(marks: Sequence[Point] | Sequence[Line], colours: Mapping[str, int]) -> str:
+    """The colour of each series that a plot shows."""
     return "".join(
-        f'<span class="key s{number % N_COLOURS}"><i></i>{escape(series or "other")}</span>'
-        for series, number in series_order(marks).items()
+        f'<span class="key s{colours[series] % N_COLOURS}"><i></i>{escape(series or "other")}</span>'
+        for series in sorted({mark.series for mark in marks})
     )
-
-
-def series_order(marks: Sequence[Point] | Sequence[Line]) -> dict[str, int]:
-    """Colours by name of series, so that they agree between plots of the same models."""
-    return {series: n for n, series in enumerate(sorted({mark.series for mark in marks}))}
 
 
 def _mark(point: Point, x: Axis, y: Axis, number: int) -> str:
