@@ -168,11 +168,11 @@ def _report(commands: "_Commands[argparse.ArgumentParser]") -> argparse.Argument
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.html")
 
     def run(options: argparse.Namespace) -> int:
-        from zoo_eval.report import html
+        from zoo_eval.report.html import write
         from zoo_eval.store import Store
 
         try:
-            html.write(Store(options.store), options.out)
+            write(Store(options.store), options.out)
         except OSError as error:
             raise BadInput(f"{options.out} cannot be written ({error}); correct --out") from error
         print(f"report: {options.out}")

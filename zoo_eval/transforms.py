@@ -13,32 +13,32 @@ from zoo_eval.stimuli import Pixels
 
 @dataclass(frozen=True)
 class Transform:
-    """Shorter side to `resize_px`, centre crop to `input_px`, then (x - mean) / std per channel."""
+    """Shorter side to `resize_px`, centre crop to `input_px`, then (x - mean) / std per channel.
+
+    With `squash` both sides become `resize_px`, whatever the image's proportions.
+    """
 
     input_px: int
     resize_px: int
     interpolation: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    squash: bool = False
 
     @property
     def key(self) -> dict[str, Any]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     def at(self, canvas_px: int) -> "Transform":
-        """A common square canvas instead of the model's own view of an image."""
-        return replace(self, input_px=canvas_px, resize_px=canvas_px)
+        """A square canvas, the same for every model, instead of its own view of an image."""
+        return replace(
+            self, input_px=canvas_px, resize_px=canvas_px, interpolation="bicubic", squash=False
+        )
 
     def view(self, pixels: Tensor) -> Tensor:
         """What the model sees: pixels (image, RGB, row, column) in [0, 1] -> the same at input_px."""
-        height, width = pixels.shape[-2:]
-        scale = self.resize_px / min(height, width)
-        if scale != 1:
-            size = (
-                (self.resize_px, int(scale * width))
-                if height <= width
-                else (int(scale * height), self.resize_px)
-            )
+        size = self._resized(*pixels.shape[-2:])
+        if size != tuple(pixels.shape[-2:]):
             pixels = functional.interpolate(
                 pixels, size=size, mode=self.interpolation, antialias=True, align_corners=False
             ).clamp(0, 1)
@@ -46,6 +46,13 @@ class Transform:
         top = round((height - self.input_px) / 2)
         left = round((width - self.input_px) / 2)
         return pixels[..., top : top + self.input_px, left : left + self.input_px]
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        if self.squash:
+            return self.resize_px, self.resize_px
+        shorter = min(height, width)
+        # Whole numbers only: in floating point 480 / 611 * 611 falls short of 480.
+        return self.resize_px * height // shorter, self.resize_px * width // shorter
 
     def view_images(self, images: Sequence[Pixels], device: torch.device) -> Tensor:
         """Decoded images of any size -> (image, RGB, row, column) float32 in [0, 1] at input_px."""

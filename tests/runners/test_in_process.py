@@ -105,7 +105,7 @@ def test_failures_are_rows_with_reasons_and_the_rest_goes_on(request_, tmp_path)
     )
     text = request_.sweep.read_text().replace("[stimuli.photos]", f"{extra}[stimuli.photos]")
     request_.sweep.write_text(text)
-    code, said = run(request_)
+    code, _ = run(request_)
     assert code == 1
     why = {
         (row["model"], row["status"]): row["error_message"]

@@ -7,6 +7,7 @@ its order goes back into the queue; the group that had started is charged an att
 
 import heapq
 import itertools
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from zoo_eval.errors import BadInput, StoreError, ZooEvalError
+from zoo_eval.errors import BadInput, StoreError, ZooEvalError, one_line
 from zoo_eval.inputs import Inputs
 from zoo_eval.planning import Group, Order, Plan, load_inputs
 from zoo_eval.runners.progress import Progress
@@ -110,19 +111,24 @@ class _Busy:
     finished: set[int] = field(default_factory=set)
 
 
-def connect(address: str | None = None) -> None:
-    """Joins the job's cluster, the one at `address`, or starts one on this machine.
+def connect() -> None:
+    """Joins the cluster at `RAY_ADDRESS` (a job's own, inside a job), else starts one for this run.
+
+    A cluster that merely happens to run on this machine is somebody else's: it is left alone.
 
     Raises:
         BadInput: there is no cluster at the address.
     """
     if ray.is_initialized():
         return
+    address = os.environ.get("RAY_ADDRESS")
+    # Ray's default for this differs between its commands; a user's own choice is kept.
+    os.environ.setdefault("RAY_AUTH_MODE", "token" if address else "disabled")
     try:
-        ray.init(address=address, include_dashboard=None if address else False, log_to_driver=True)
+        ray.init(address=address or "local", include_dashboard=None if address else False)
     except (ConnectionError, RayError, ValueError, RuntimeError) as error:
         raise BadInput(
-            f"no Ray cluster can be used ({error}); start one (ray start --head) and set "
+            f"no Ray cluster can be used ({one_line(error)}); start one (ray start --head) and set "
             "RAY_ADDRESS and RAY_AUTH_MODE, or use --runner local"
         ) from error
 

@@ -77,10 +77,16 @@ def transform(architecture: str, input_px: int | None) -> Transform:
     """Timm's evaluation transform for the architecture, at its own or another input size.
 
     Raises:
-        Refusal: the architecture takes only its own input size.
+        Refusal: the architecture takes only its own input size, or images that are not square or
+            have a border.
     """
     config = _config(architecture)
-    own_px = config.input_size[-1]
+    _, height, own_px = config.input_size
+    if height != own_px or config.crop_mode not in ("center", "squash"):
+        raise Refusal(
+            f"{architecture} takes {height} x {own_px} px with crop mode {config.crop_mode!r}; only "
+            "square input, cropped or squashed, is supported"
+        )
     if input_px not in (None, own_px) and config.fixed_input_size:
         raise Refusal(f"{architecture} takes {own_px} px input only; remove `input_px`")
     side = input_px or own_px
@@ -90,6 +96,7 @@ def transform(architecture: str, input_px: int | None) -> Transform:
         interpolation="bilinear" if config.interpolation == "bilinear" else "bicubic",
         mean=_three(config.mean),
         std=_three(config.std),
+        squash=config.crop_mode == "squash",
     )
 
 
