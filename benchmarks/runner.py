@@ -1,0 +1,59 @@
+"""What trials, tables and the ledger cost, beside a bare loop over the same work, in one run.
+
+python -m benchmarks.runner [--quick]
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks.measurement import quick, report
+from zoo_eval import sweep as sweep_file
+from zoo_eval.evaluations import Workbench
+from zoo_eval.models import open_model
+from zoo_eval.planning import load_inputs, plan
+from zoo_eval.representations import Representations
+from zoo_eval.runners import in_process
+from zoo_eval.runners.progress import Progress
+from zoo_eval.store import Store
+
+SWEEP = Path("sweeps/demo.toml")
+
+
+def main() -> None:
+    """Prints seconds of both and their ratio."""
+    pattern = "local/lite0" if quick(__doc__ or "") else "local/lite0*"
+    sweep, home = sweep_file.read(SWEEP), Path.cwd()
+    budget = sweep.run.memory_budget_bytes
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder, create=True)
+        inputs = load_inputs(sweep, home, store)
+        todo = plan(sweep, home, inputs, store.ledger(), only=pattern)
+
+        # The bare loop goes first and so pays for every first call, the runner for none.
+        start = time.perf_counter()
+        for order in todo.orders:
+            bench = Workbench(inputs, order.subject)
+            if order.subject.card is not None:
+                bench.model = open_model(order.subject.card, torch.device("cpu"))
+                bench.representations = Representations(bench.model, budget)
+            for group in order.groups:
+                list(group.evaluation.run(group.trials, bench))
+        bare = time.perf_counter() - start
+
+        start = time.perf_counter()
+        progress = Progress.of(todo, lambda line: None)
+        in_process.run(todo, inputs, store, budget_bytes=budget, progress=progress)
+        whole = time.perf_counter() - start
+    report(
+        ["what", "seconds"],
+        [["bare loop over evaluations", f"{bare:.2f}"],
+         ["runner: trials, tables, ledger", f"{whole:.2f}"]],
+        {"overhead_ratio": whole / bare, "n_trials": todo.pending},
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
