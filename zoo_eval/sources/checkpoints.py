@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from zoo_eval.errors import Refusal
+from zoo_eval.errors import Refusal, one_line
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -28,8 +27,9 @@ def read(path: Path) -> dict[str, Tensor]:
         raise Refusal(
             f"checkpoint {path} is damaged or needs code to load; save it as safetensors"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise Refusal(f"checkpoint {path} is damaged ({error}); replace it") from error
+    except Exception as error:
+        # An unpickler that is fed nonsense raises anything: KeyError, IndexError, AssertionError...
+        raise Refusal(f"checkpoint {path} is damaged ({one_line(error)}); replace it") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]

@@ -37,11 +37,8 @@ def locate(repo: str, filename: str | None = None) -> HubFile:
     """
     names = (filename,) if filename else FILES
     for name in names:
-        cached = hub.try_to_load_from_cache(repo, name)
-        if isinstance(cached, str):
-            path = Path(cached)
-            # Cache layout: snapshots/<revision>/<file> is a link to blobs/<etag>.
-            return HubFile(repo, name, path.parent.name, path.resolve().name)
+        if (path := _cached(repo, name)) is not None:
+            return HubFile(repo, name, path.parent.name, _etag(path))
     for name in names:
         try:
             metadata = hub.get_hf_file_metadata(hub.hf_hub_url(repo, name))
@@ -66,8 +63,7 @@ def download(file: HubFile) -> Path:
     except Exception as error:
         raise _unreachable(file.repo, error) from error
     if len(file.etag) == SHA256_CHARACTERS:
-        with path.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
+        found = _sha256(path)
         if found != file.etag:
             path.resolve().unlink()
             raise Refusal(
@@ -75,6 +71,29 @@ def download(file: HubFile) -> Path:
                 f"expected {file.etag[:12]}...; it was removed, run again"
             )
     return path
+
+
+def _cached(repo: str, name: str) -> Path | None:
+    """A file in the local cache, snapshots/<revision>/<name>: the main revision's, else the newest.
+
+    A download by revision, as `download` makes it, leaves no note of what `main` was.
+    """
+    main = hub.try_to_load_from_cache(repo, name)
+    if isinstance(main, str):
+        return Path(main)
+    folder = Path(hub.constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    there = [path for path in folder.glob(f"snapshots/*/{name}") if path.is_file()]
+    return max(there, key=lambda path: path.lstat().st_mtime, default=None)
+
+
+def _etag(path: Path) -> str:
+    """A cached file's etag: it is a link to blobs/<etag>, which may itself be a link further on."""
+    return path.readlink().name if path.is_symlink() else _sha256(path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unreachable(repo: str, error: Exception) -> Refusal:

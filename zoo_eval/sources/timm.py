@@ -9,7 +9,7 @@ from timm.models import PretrainedCfg
 from torch import nn
 
 from zoo_eval.catalog import ModelCard
-from zoo_eval.errors import Refusal, nearest
+from zoo_eval.errors import Refusal, nearest, one_line
 from zoo_eval.sources import hub
 from zoo_eval.transforms import Transform
 
@@ -121,12 +121,22 @@ def hub_file(architecture: str) -> hub.HubFile:
 
 
 def pretrained(architecture: str) -> nn.Module:
-    """The architecture with its weights from the hub, downloaded once."""
+    """The architecture with its weights from the hub, downloaded once.
+
+    Raises:
+        Refusal: the weights cannot be reached, or are no weights of this architecture.
+    """
     path = hub.download(hub_file(architecture))
-    net: nn.Module = timm.create_model(
-        architecture.removeprefix(PREFIX),
-        pretrained=True,
-        # The hub's file is already in timm's own format, even where the original was not.
-        pretrained_cfg_overlay={"file": str(path), "custom_load": False},
-    )
+    try:
+        net: nn.Module = timm.create_model(
+            architecture.removeprefix(PREFIX),
+            pretrained=True,
+            # The hub's file is already in timm's own format, even where the original was not.
+            pretrained_cfg_overlay={"file": str(path), "custom_load": False},
+        )
+    except Exception as error:
+        raise Refusal(
+            f"weights of {architecture} cannot be loaded ({one_line(error)}); remove {path} and "
+            "run again, or use a local checkpoint"
+        ) from error
     return net.eval()
