@@ -11,6 +11,7 @@ from zoo_eval.errors import Refusal
 from zoo_eval.inputs import Inputs
 from zoo_eval.models import Blueprint, OpenModel
 from zoo_eval.representations import Representations
+from zoo_eval.stimuli import StimulusSet
 from zoo_eval.trial import Trial
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -112,11 +113,12 @@ class Choices(BaseModel):
         return ()
 
 
-def imagenet_head(subject: Subject) -> None:
-    """Refuses a model without a 1000-way head.
+def imagenet_labelled(subject: Subject, inputs: Inputs, name: str) -> StimulusSet:
+    """The stimulus set of that name, fit to be classified by this model.
 
     Raises:
-        Refusal: the model has another head.
+        BadInput: there is no such set, or it has no labels.
+        Refusal: the model has no 1000-way head, or a label is outside the 1000 classes.
     """
     card, blueprint = subject.known()
     if blueprint.n_classes != 1000:
@@ -124,16 +126,39 @@ def imagenet_head(subject: Subject) -> None:
             f"{card.name} has {blueprint.n_classes} outputs, not the 1000 ImageNet classes; leave "
             "it out of `include` or evaluate its features only"
         )
-
-
-def check_labels(name: str, labels: Sequence[int]) -> None:
-    """Refuses labels outside the 1000 ImageNet classes.
-
-    Raises:
-        Refusal: the first such label is named.
-    """
+    stimuli, labels = inputs.labelled(name)
     if outside := [label for label in labels if not 0 <= label < 1000]:
         raise Refusal(
             f"stimuli {name!r} have label {outside[0]}, outside the 1000 ImageNet classes; "
             "correct the labels"
         )
+    return stimuli
+
+
+def layer_trials(
+    evaluation: Evaluation,
+    protocol: str,
+    subject: Subject,
+    stimuli: StimulusSet,
+    layers: str | Sequence[str],
+    seed: int,
+) -> list[Trial]:
+    """One trial per layer of a model over a stimulus set.
+
+    Raises:
+        Refusal: the model has no such layer.
+    """
+    _, blueprint = subject.known()
+    return [
+        Trial(
+            evaluation.kind,
+            evaluation.version,
+            protocol,
+            layer=layer,
+            stimuli=stimuli.name,
+            stimuli_digest=stimuli.digest,
+            seed=seed,
+            **subject.identity,
+        )
+        for layer in blueprint.layers(layers)
+    ]

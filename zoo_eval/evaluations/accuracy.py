@@ -5,14 +5,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from zoo_eval.evaluations import (
-    Choices,
-    Result,
-    Subject,
-    Workbench,
-    check_labels,
-    imagenet_head,
-)
+from zoo_eval.evaluations import Choices, Result, Subject, Workbench, imagenet_labelled
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics.intervals import wilson
 from zoo_eval.trial import Trial
@@ -28,9 +21,7 @@ class Accuracy(Choices):
     needs_model: ClassVar[bool] = True
 
     def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
-        imagenet_head(subject)
-        stimuli, labels = inputs.labelled(self.stimuli)
-        check_labels(self.stimuli, labels)
+        stimuli = imagenet_labelled(subject, inputs, self.stimuli)
         return [
             Trial(
                 self.kind,

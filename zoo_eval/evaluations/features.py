@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
-from zoo_eval.evaluations import Choices, Result, Subject, Workbench
+from zoo_eval.evaluations import Choices, Result, Subject, Workbench, layer_trials
 from zoo_eval.inputs import Inputs
 from zoo_eval.trial import Trial
 
@@ -19,21 +19,8 @@ class Features(Choices):
     needs_model: ClassVar[bool] = True
 
     def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
-        _, blueprint = subject.known()
         stimuli = inputs.stimulus_set(self.stimuli)
-        return [
-            Trial(
-                self.kind,
-                self.version,
-                "flattened",
-                layer=layer,
-                stimuli=stimuli.name,
-                stimuli_digest=stimuli.digest,
-                seed=seed,
-                **subject.identity,
-            )
-            for layer in blueprint.layers(self.layers)
-        ]
+        return layer_trials(self, "flattened", subject, stimuli, self.layers, seed)
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         return len(inputs.stimulus_set(self.stimuli))

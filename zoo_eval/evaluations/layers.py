@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
-from zoo_eval.evaluations import Choices, Result, Subject, Workbench
+from zoo_eval.evaluations import Choices, Result, Subject, Workbench, layer_trials
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics.gram import effective_dim
 from zoo_eval.representations import NonFinite
@@ -21,21 +21,8 @@ class Layers(Choices):
     needs_model: ClassVar[bool] = True
 
     def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
-        _, blueprint = subject.known()
         stimuli = inputs.stimulus_set(self.stimuli)
-        return [
-            Trial(
-                self.kind,
-                self.version,
-                "centred",
-                layer=layer,
-                stimuli=stimuli.name,
-                stimuli_digest=stimuli.digest,
-                seed=seed,
-                **subject.identity,
-            )
-            for layer in blueprint.layers(self.layers)
-        ]
+        return layer_trials(self, "centred", subject, stimuli, self.layers, seed)
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         return len(inputs.stimulus_set(self.stimuli))

@@ -9,14 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from zoo_eval.errors import nearest
-from zoo_eval.evaluations import (
-    Choices,
-    Result,
-    Subject,
-    Workbench,
-    check_labels,
-    imagenet_head,
-)
+from zoo_eval.evaluations import Choices, Result, Subject, Workbench, imagenet_labelled
 from zoo_eval.inputs import Inputs
 from zoo_eval.models import OpenModel
 from zoo_eval.numerics.attacks import registry
@@ -60,9 +53,7 @@ class MinimalAttack(Choices):
         return self
 
     def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
-        imagenet_head(subject)
-        stimuli, labels = inputs.labelled(self.stimuli)
-        check_labels(self.stimuli, labels)
+        stimuli = imagenet_labelled(subject, inputs, self.stimuli)
         return [
             Trial(
                 self.kind,
