@@ -70,7 +70,9 @@ def test_a_job_killed_half_way_resumes_to_the_same_tables(project, tmp_path):
     assert_each_trial_once(store)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    request = Request(project / "tiny.toml", tmp_path, store=str(tmp_path / "whole"), runner="local")
+    request = Request(
+        project / "tiny.toml", tmp_path, store=str(tmp_path / "whole"), runner="local"
+    )
     assert sweeping.run(request, lambda line: None) == 0
     torch.set_num_threads(threads)
     assert_same_results(store, tmp_path / "whole")

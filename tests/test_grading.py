@@ -11,9 +11,7 @@ from zoo_eval.grading import check, grade
 
 def small_net():
     torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 36, 10)
-    )
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 36, 10))
 
 
 def graded(seed=0, **edits):
@@ -101,6 +99,8 @@ def test_edits_out_of_range_are_refused(edits, said):
         check(Edits(**edits))
 
 
-@pytest.mark.parametrize("edits", [{}, {"prune": 0.999}, {"bits": 2}, {"bits": 16}, {"input_px": 32}])
+@pytest.mark.parametrize(
+    "edits", [{}, {"prune": 0.999}, {"bits": 2}, {"bits": 16}, {"input_px": 32}]
+)
 def test_edits_within_range_are_not(edits):
     check(Edits(**edits))

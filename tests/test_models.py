@@ -142,6 +142,9 @@ def test_blocks_are_in_the_order_they_run_in_and_their_depth_grows(architecture)
     depths = [plan.depth(layer) for layer in (*plan.blocks, "logits")]
     assert depths == sorted(set(depths))
     assert 0 < depths[0] < depths[-1] == 1
+    for block in plan.blocks:  # a block's output comes after everything inside it
+        inside = [plan.depth(m) for m in plan.modules if m.startswith(f"{block}.")]
+        assert all(plan.depth(block) >= depth for depth in inside)
 
 
 def test_layers_are_chosen_by_name_and_pattern_in_network_order():

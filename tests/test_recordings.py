@@ -212,6 +212,19 @@ def test_rounding_in_the_features_hardly_moves_the_responses(features):
     assert moved.digest == plant(features).digest
 
 
+def test_an_eigenvectors_arbitrary_sign_changes_nothing(features, monkeypatch):
+    expected = plant(features).responses
+    eigh = np.linalg.eigh
+    flips = np.where(np.arange(150) % 3 == 0, -1, 1)
+
+    def flipped(matrix):
+        values, vectors = eigh(matrix)
+        return values, vectors * flips
+
+    monkeypatch.setattr(np.linalg, "eigh", flipped)
+    assert_allclose(plant(features).responses, expected, rtol=0)
+
+
 def test_a_table_gives_the_recording_back(features, tmp_path):
     original = plant(features)
     file = tmp_path / "kept.parquet"
@@ -223,6 +236,8 @@ def test_a_table_gives_the_recording_back(features, tmp_path):
 
 
 def test_more_components_than_the_rank_are_an_error(features):
-    with pytest.raises(BadInput, match="41 components asked for, but layer 'blocks.1' has rank 40"):
+    with pytest.raises(
+        BadInput, match=r"41 components asked for, but layer 'blocks.1' has rank 40"
+    ):
         plant(features, replace(RECIPE, n_components=41))
     assert plant(features, replace(RECIPE, n_components=40)).responses.shape == (150, 6, 12)

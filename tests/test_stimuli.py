@@ -70,7 +70,7 @@ def test_a_missing_label_names_its_image(photos):
 
 def test_a_label_of_no_image_is_named_unless_a_limit_explains_it(photos):
     file = labels_file(photos, [f"{name},1" for name in (*ALL, "zebra.png")])
-    with pytest.raises(BadInput, match="labels 'zebra.png', which is not among the images"):
+    with pytest.raises(BadInput, match=r"labels 'zebra.png', which is not among the images"):
         stimuli.folder("set", photos, labels=file)
     assert stimuli.folder("set", photos, labels=file, limit=2).labels == (1, 1)
 

@@ -36,7 +36,14 @@ class Problem(NamedTuple):
 
 
 def problem(
-    *, n: int, p: int, targets: int, decay: float = 0.5, noise: float = 1.0, mean: float = 0.0, seed=0
+    *,
+    n: int,
+    p: int,
+    targets: int,
+    decay: float = 0.5,
+    noise: float = 1.0,
+    mean: float = 0.0,
+    seed=0,
 ) -> Problem:
     """A linear problem with a power-law spectrum and a mean of `mean` times a random vector."""
     rng = np.random.default_rng(seed)

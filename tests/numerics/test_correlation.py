@@ -34,6 +34,15 @@ def test_a_constant_side_is_nan_and_only_its_own_column(constant):
         assert_allclose(r[[0, 2]], 1)
 
 
+@pytest.mark.parametrize("rows", range(3, 40))
+def test_a_constant_is_recognised_even_where_its_mean_is_rounded(rows):
+    # The mean of 0.1 repeated is often not 0.1, which leaves a spread made of rounding.
+    constant = torch.full((rows, 1), 0.1, dtype=torch.float64)
+    varied = torch.arange(rows, dtype=torch.float64)[:, None]
+    assert pearson(varied, constant).isnan().all()
+    assert pearson(constant, varied).isnan().all()
+
+
 def test_a_nan_prediction_gives_nan():
     varied = torch.arange(5.0)[:, None]
     broken = varied.clone()

@@ -38,7 +38,9 @@ def test_centring_by_training_rows_differs_from_centring_by_all_rows():
     given = problem(n=40, p=20, targets=1)
     centred = given.features - given.features.mean(0)
     inner, _ = given.blocks()
-    assert np.abs(inner.numpy() - (centred @ centred.T)[np.ix_(given.train, given.train)]).max() > 0.01
+    assert (
+        np.abs(inner.numpy() - (centred @ centred.T)[np.ix_(given.train, given.train)]).max() > 0.01
+    )
 
 
 @pytest.mark.parametrize(("n", "p"), [(40, 200), (200, 40)])

@@ -27,7 +27,12 @@ def test_wilson_equals_its_closed_form(count, confidence):
 @pytest.mark.parametrize(
     ("n_correct", "n", "low", "high"),
     # Newcombe 1998, Statistics in Medicine 17:857-872, Table I, method 3 (score).
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
 )
 def test_wilson_equals_published_values(n_correct, n, low, high):
     assert wilson(n_correct, n) == pytest.approx((low, high), abs=5e-5)

@@ -115,7 +115,9 @@ def test_responses_shared_within_a_group_do_not_leak():
     small_alpha = ridge_path([1e-3])
 
     def mean_r(groups):
-        return float(torch.cat([s.r for s in scores(features, responses, groups, small_alpha)]).mean())
+        return float(
+            torch.cat([s.r for s in scores(features, responses, groups, small_alpha)]).mean()
+        )
 
     assert abs(mean_r(groups)) < 0.1
     assert mean_r([str(row) for row in range(180)]) > 0.9  # the witness: rows dealt one by one

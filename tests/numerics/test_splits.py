@@ -59,6 +59,13 @@ def test_renaming_groups_in_order_changes_nothing(groups, n_folds, seed):
         assert list(one.test) == list(other.test)
 
 
+def test_the_largest_groups_are_dealt_first_so_that_small_ones_even_it_out():
+    groups = ["large"] * 4 + ["a", "b", "c", "d"]
+    for seed in range(5):
+        folds = grouped_folds(groups, n_folds=2, seed=seed)
+        assert [len(fold.test) for fold in folds] == [4, 4]
+
+
 def test_another_seed_gives_other_folds():
     groups = [str(row) for row in range(40)]
     first, second = (grouped_folds(groups, n_folds=4, seed=seed) for seed in (0, 1))

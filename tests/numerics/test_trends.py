@@ -36,7 +36,9 @@ def test_infinity_ranks_last_and_is_left_out_of_pearson():
 @pytest.mark.parametrize("y", [[1.0, 1, 1, 1], [1.0, 2], [], [np.inf] * 4])
 def test_too_few_or_constant_models_are_undefined(name, y):
     y = np.array(y)
-    estimate = bootstrap(STATISTICS[name], np.arange(len(y), dtype=float), y, n_resamples=50, seed=0)
+    estimate = bootstrap(
+        STATISTICS[name], np.arange(len(y), dtype=float), y, n_resamples=50, seed=0
+    )
     assert (estimate.estimate, estimate.low, estimate.high) == (None, None, None)
     assert (estimate.n_models, estimate.n_resamples) == (len(y), 0)
 

@@ -42,13 +42,6 @@ def test_a_sweep_writes_every_table_and_a_second_run_does_nothing(request_, tmp_
     assert rows(tmp_path / "store", "trials") == before
 
 
-def test_the_planted_layer_of_the_planted_model_wins(request_, tmp_path):
-    run(request_)
-    best = query(tmp_path, "SELECT * FROM best_layer ORDER BY score DESC")
-    assert best[0]["model"] == "local/efficientnet"
-    assert best[0]["layer"] == "blocks.1"
-
-
 def test_stored_perturbations_are_what_the_attack_rows_say(request_, tmp_path):
     run(request_)
     found = query(

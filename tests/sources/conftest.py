@@ -48,10 +48,10 @@ def _handler(local: Hub) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             return sent
 
-        def do_HEAD(self) -> None:  # noqa: N802
+        def do_HEAD(self) -> None:
             self._head()
 
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             content = self._head()
             if content is not None:
                 self.wfile.write(content)

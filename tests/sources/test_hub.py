@@ -77,20 +77,22 @@ def test_an_absent_repository_and_an_absent_file_are_refused(local_hub):
     with pytest.raises(Refusal, match=f"weights of {REPO} cannot be reached .*RepositoryNotFound"):
         blueprint(CARD)
     local_hub.put(REPO, "readme.md", b"nothing else")
-    with pytest.raises(Refusal, match="none of model.safetensors, pytorch_model.bin is on the hub"):
+    with pytest.raises(
+        Refusal, match=r"none of model.safetensors, pytorch_model.bin is on the hub"
+    ):
         blueprint(CARD)
 
 
 def test_a_hub_that_is_switched_off_is_refused_on_one_line(stocked):
     stocked.stop()
-    with pytest.raises(Refusal, match="cannot be reached .*use a local checkpoint") as refusal:
+    with pytest.raises(Refusal, match=r"cannot be reached .*use a local checkpoint") as refusal:
         blueprint(CARD)
     assert "\n" not in str(refusal.value)
 
 
 def test_corrupted_bytes_are_refused_and_do_not_stay_in_the_cache(stocked, content, net, cache):
     stocked.served_instead = content[:-1] + bytes([content[-1] ^ 1])
-    with pytest.raises(Refusal, match="has SHA-256 .*, expected .*; it was removed, run again"):
+    with pytest.raises(Refusal, match=r"has SHA-256 .*, expected .*; it was removed, run again"):
         open_model(CARD, CPU)
     assert not [file for file in cache.rglob("*") if file.is_file() and file.stat().st_size > 1000]
     stocked.served_instead = None
@@ -99,7 +101,7 @@ def test_corrupted_bytes_are_refused_and_do_not_stay_in_the_cache(stocked, conte
 
 def test_a_file_that_is_too_short_is_refused_and_does_not_stay_in_the_cache(stocked, content, net):
     stocked.served_instead = content[: len(content) // 2]
-    with pytest.raises(Refusal, match="cannot be reached .*Consistency check failed"):
+    with pytest.raises(Refusal, match=r"cannot be reached .*Consistency check failed"):
         open_model(CARD, CPU)
     stocked.served_instead = None
     assert_same_logits(open_model(CARD, CPU), net)
@@ -123,7 +125,7 @@ def test_a_page_without_digest_instead_of_weights_is_refused(stocked):
     # What a captive portal does: it answers everything with a page of its own.
     stocked.put(REPO, "model.safetensors", PAGE)
     stocked.says_digest = False
-    with pytest.raises(Refusal, match="model.safetensors has no digest on the hub"):
+    with pytest.raises(Refusal, match=r"model.safetensors has no digest on the hub"):
         blueprint(CARD)
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 Array = npt.NDArray[np.float64]
-Statistic = Callable[[Array, Array], float]
+Statistic = Callable[[Array, Array], Array]
 
 
 @dataclass(frozen=True)
@@ -23,21 +23,33 @@ class Estimate:
     n_resamples: int
 
 
-def spearman_rho(x: Array, y: Array) -> float:
-    """Spearman's rank correlation (ties averaged; +infinity ranks last); NaN if either is constant."""
-    return _pearson(rankdata(x), rankdata(y))
+def spearman_rho(x: Array, y: Array) -> Array:
+    """Spearman's rank correlation over the last axis; ties averaged, +infinity ranks last.
+
+    NaN with fewer than three models, or where either side is constant.
+    """
+    return _pearson(rankdata(x, axis=-1), rankdata(y, axis=-1))
 
 
-def pearson_r(x: Array, y: Array) -> float:
-    """Pearson's correlation over the pairs that are finite; NaN if either is constant."""
+def pearson_r(x: Array, y: Array) -> Array:
+    """Pearson's correlation over the last axis, of the pairs that are finite.
+
+    NaN with fewer than three of them, or where either side is constant.
+    """
     finite = np.isfinite(x) & np.isfinite(y)
-    return _pearson(x[finite], y[finite])
+    return _pearson(np.where(finite, x, np.nan), np.where(finite, y, np.nan))
 
 
-def _pearson(x: Array, y: Array) -> float:
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan")
-    return float(np.corrcoef(x, y)[0, 1])
+def _pearson(x: Array, y: Array) -> Array:
+    """Over the last axis, of the pairs that are not NaN."""
+    n = np.isfinite(x).sum(-1)
+    # The smallest value is subtracted first, so that a constant side is exactly zero.
+    x, y = (side - np.fmin.reduce(side, -1, keepdims=True, initial=np.inf) for side in (x, y))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        x, y = (side - np.nansum(side, -1, keepdims=True) / n[..., None] for side in (x, y))
+        norms = np.nansum(x * x, -1) * np.nansum(y * y, -1)
+        r: Array = np.nansum(x * y, -1) / np.sqrt(norms)
+    return np.where((n >= 3) & (norms > 0), np.clip(r, -1, 1), np.nan)
 
 
 STATISTICS: dict[str, Statistic] = {"spearman_rho": spearman_rho, "pearson_r": pearson_r}
@@ -56,16 +68,16 @@ def bootstrap(statistic: Statistic, x: Array, y: Array, *, n_resamples: int, see
         n_resamples: bootstrap resamples.
         seed: of the resampling.
     """
-    rng = np.random.default_rng(seed)
     n_models = len(x)
-    draws = []
+    value = float(statistic(x, y))
+    draws = np.empty(0)
     if n_models >= 3:
-        rows = rng.integers(n_models, size=(n_resamples, n_models))
-        draws = [value for r in rows if np.isfinite(value := statistic(x[r], y[r]))]
-    value = statistic(x, y)
-    low, high = np.percentile(draws, [2.5, 97.5]) if draws else (None, None)
+        rows = np.random.default_rng(seed).integers(n_models, size=(n_resamples, n_models))
+        draws = statistic(x[rows], y[rows])
+        draws = draws[np.isfinite(draws)]
+    low, high = np.percentile(draws, [2.5, 97.5]) if len(draws) else (None, None)
     return Estimate(
-        estimate=float(value) if np.isfinite(value) else None,
+        estimate=value if np.isfinite(value) else None,
         low=None if low is None else float(low),
         high=None if high is None else float(high),
         n_models=n_models,

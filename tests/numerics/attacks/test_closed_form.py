@@ -59,7 +59,13 @@ def test_a_tenth_holds_where_the_box_is_in_the_way(name, scale):
 
 @pytest.mark.parametrize(
     ("name", "scale", "bound"),
-    [("ddn", 1, 1.7), ("ddn", 10, 1.3), ("ddn", 100, 1.3), ("deepfool", 1, 1.01), ("deepfool", 100, 1.01)],
+    [
+        ("ddn", 1, 1.7),
+        ("ddn", 10, 1.3),
+        ("ddn", 100, 1.3),
+        ("deepfool", 1, 1.01),
+        ("deepfool", 100, 1.01),
+    ],
 )
 @pytest.mark.parametrize("n_classes", [3, 10, 100])
 def test_many_classes_are_solved_to_within_the_measured_bound(name, scale, bound, n_classes):

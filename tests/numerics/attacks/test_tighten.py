@@ -64,6 +64,24 @@ def test_candidates_that_fail_are_not_found():
     assert torch.equal(minimal.prediction, labels)
 
 
+def test_a_success_that_float16_cannot_hold_is_not_found():
+    # Two float32 steps on one dark pixel cross the boundary; float16 has no perturbation so small.
+    images = torch.full((1, 3, 2, 2), 0.1)
+    candidates = images.clone()
+    candidates[0, 0, 0, 0] += 1.5e-8
+    model = Linear(torch.tensor([[1.0], [-1.0]]) * 1e8, torch.zeros(2))
+
+    def logits(batch):
+        brighter = (batch[:, 0, 0, 0] - images[0, 0, 0, 0])[:, None] - 1e-8
+        return model(brighter)
+
+    labels = logits(images).argmax(1)
+    assert logits(candidates).argmax(1) != labels
+    minimal = tighten(logits, images, candidates, labels)
+    assert not minimal.found
+    assert torch.equal(minimal.prediction, labels)
+
+
 def test_a_mixed_batch_is_judged_image_by_image():
     images = interior(2)
     model = classifier(2, images)

@@ -1,0 +1,96 @@
+"""The demo's own sweep, smaller: what was planted is found, and what is wrong is flagged."""
+
+from pathlib import Path
+
+import pytest
+
+from zoo_eval import sweep as sweep_file
+from zoo_eval import sweeping
+from zoo_eval.queries.connection import connect
+from zoo_eval.store import Store
+
+ROOT = Path(__file__).parent.parent.parent
+MODELS = ("lite0", "lite1", "lite0_96px", "lite0_wrong_padding", "untrained_resnet18")
+N_CROPS = 168
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The demo's sweep without attacks, on some of its models and about half of its crops."""
+    folder = tmp_path_factory.mktemp("planted")
+    sweep = sweep_file.read(ROOT / "sweeps" / "demo.toml")
+    crops = sweep.stimuli["crops"].model_copy(update={"n": N_CROPS})
+    small = sweep.model_copy(
+        update={
+            "store": sweep.store.model_copy(update={"uri": str(folder / "store")}),
+            "models": sweep.models.model_copy(
+                update={"local": tuple(m for m in sweep.models.local if m.name in MODELS)}
+            ),
+            "stimuli": {**sweep.stimuli, "crops": crops},
+            "evaluations": tuple(e for e in sweep.evaluations if e.kind != "minimal_attack"),
+        }
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sweep_file, "read", lambda path: small)
+        request = sweeping.Request(folder / "unread.toml", ROOT, runner="local")
+        assert sweeping.run(request, lambda line: None) == 0
+    return connect(Store(str(folder / "store")))
+
+
+def test_the_planted_layer_is_found_near_its_ceiling(finished):
+    for row in finished.rows("SELECT * FROM best_layer WHERE model = 'local/lite0'"):
+        assert row["layer"] == "blocks.4"
+        assert 0.8 <= row["ceiled_score"] <= 1.05
+        assert row["score"] <= row["reliability"] ** 0.5 + 0.05
+
+
+def test_no_model_but_the_planted_one_and_its_graded_versions_is_best(finished):
+    for readout in ("pls", "ridge"):
+        rows = finished.rows(
+            f"SELECT model FROM neural_leaderboard WHERE readout = '{readout}' ORDER BY place"
+        )
+        assert rows[0]["model"] == "local/lite0"
+        assert rows[-1]["model"] == "local/untrained_resnet18"
+
+
+def test_the_split_half_ceiling_is_close_to_the_exact_one(finished):
+    ceilings = {
+        row["estimator"]: row["ceiling"]
+        for row in finished.rows(
+            "SELECT estimator, median(ceiling) AS ceiling FROM ceilings GROUP BY estimator"
+        )
+    }
+    assert ceilings["planted_exact"] == pytest.approx(8 / 9)
+    assert ceilings["splithalf_spearman_brown"] == pytest.approx(8 / 9, abs=0.02)
+
+
+def test_accuracy_separates_trained_graded_and_untrained(finished):
+    top1 = {row["model"]: row["top1"] for row in finished.rows("SELECT model, top1 FROM accuracy")}
+    assert top1["local/lite0"] >= 0.85
+    assert top1["local/lite1"] >= 0.85
+    assert top1["local/lite0_96px"] < top1["local/lite0"]
+    assert top1["local/untrained_resnet18"] <= 0.05
+
+
+def test_the_wrong_padding_is_flagged_and_left_out(finished):
+    gates = {row["model"]: row for row in finished.rows("SELECT * FROM gates")}
+    assert gates["local/lite0"]["gate"] == "pass"
+    assert gates["local/lite0_96px"]["gate"] == "exempt"
+    assert gates["local/lite0_wrong_padding"]["gate"] == "fail"
+    assert "differs from its reference" in gates["local/lite0_wrong_padding"]["gate_reason"]
+    shown = {row["model"] for row in finished.rows("SELECT model FROM leaderboard")}
+    assert shown == {f"local/{name}" for name in MODELS if name != "lite0_wrong_padding"}
+
+
+def test_shipped_reference_logits_are_those_of_the_authors_code():
+    import numpy as np
+
+    from benchmarks import reference_logits
+
+    for name, input_px in reference_logits.INPUT_PX.items():
+        images = reference_logits.pixels(input_px)
+        with np.load(reference_logits.FOLDER / f"{name}.npz") as shipped:
+            np.testing.assert_array_equal(shipped["pixels"], images)
+            np.testing.assert_allclose(
+                shipped["logits"], reference_logits.logits(name, images), atol=1e-4
+            )
