@@ -175,7 +175,13 @@ class Store:
 
     def _check_version(self) -> None:
         with self.fs.open_input_stream(self._path(MARKER)) as stream:
-            version = json.loads(stream.read())["schema_version"]
+            content = stream.read()
+        try:
+            version = int(json.loads(content)["schema_version"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadInput(
+                f"store {self.uri}: {MARKER} is damaged; restore it, or choose another --store"
+            ) from error
         if version > SCHEMA_VERSION:
             raise BadInput(
                 f"store {self.uri} has schema {version}, newer than this version's "
@@ -251,6 +257,8 @@ def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
     try:
         if "://" in uri:
             filesystem, path = fs.FileSystem.from_uri(uri)
+            if not path.strip("/"):
+                raise pa.ArrowInvalid("no bucket or folder is named")
             return filesystem, path.rstrip("/")
         return fs.LocalFileSystem(), str(Path(uri).expanduser().resolve())
     except (pa.ArrowInvalid, OSError) as error:

@@ -192,7 +192,8 @@ def relative_paths(sweep: Sweep) -> list[str]:
 
 
 def _explain(path: Path, text: str, error: ValidationError) -> str:
-    first = error.errors()[0]
+    # A misspelt key is both unknown and missing: the first names it.
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     place, known = _walk(first["loc"])
     key = ".".join(str(part) for part in place)
     where = f"{path}, line {line_of(text, place)}: {key or 'the file'}"

@@ -58,7 +58,9 @@ def test_stored_perturbations_are_what_the_attack_rows_say(request_, tmp_path):
 
 def test_adding_a_readout_an_attack_and_a_model_computes_exactly_what_is_new(request_, tmp_path):
     text = request_.sweep.read_text()
-    with_less = text.replace('["pls", "ridge"]', '["pls"]').replace('["ddn", "deepfool"]', '["ddn"]')
+    with_less = text.replace('["pls", "ridge"]', '["pls"]').replace(
+        '["ddn", "deepfool"]', '["ddn"]'
+    )
     request_.sweep.write_text(with_less.replace('["local/*"]', '["local/eff*"]'))
     run(request_)
     first = {row["trial_id"] for row in query(tmp_path, "SELECT trial_id FROM trials")}

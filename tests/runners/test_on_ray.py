@@ -1,6 +1,8 @@
 """The Ray runner: the plain loop's results, whatever dies on the way, each row exactly once."""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -57,9 +59,7 @@ def run_planted(tmp_path, tiny_sweep, *orders, max_slots=2) -> tuple[Store, list
     plan = Plan(orders=list(orders))
     said: list[str] = []
     progress = Progress.of(plan, said.append)
-    on_ray.run(
-        plan, sweep_file.read(file), tmp_path, store, progress=progress, max_slots=max_slots
-    )
+    on_ray.run(plan, sweep_file.read(file), tmp_path, store, progress=progress, max_slots=max_slots)
     return store, said
 
 
@@ -107,30 +107,35 @@ def test_every_way_to_fail_is_a_row_and_the_rest_is_done_once(
 def test_kill_9_of_an_actor_changes_no_result(cluster, tiny_sweep, tmp_path):
     undisturbed = Request(tiny_sweep, tmp_path, store=str(tmp_path / "whole"), runner="local")
     assert sweeping.run(undisturbed, lambda line: None) == 0
-    killed: list[int] = []
-
-    def kill_a_busy_slot(line: str) -> None:
-        # Called by the driver's own loop, so the slots are in the middle of their orders.
-        busy = [p for p in psutil.process_iter(["cmdline"]) if is_busy_slot(p)]
-        if busy and not killed:
-            busy[0].kill()
-            killed.append(busy[0].pid)
-
+    over = threading.Event()
+    killer = ThreadPoolExecutor(1).submit(kill_a_busy_slot, over)
     disturbed = Request(tiny_sweep, tmp_path, store=str(tmp_path / "killed"), runner="ray")
-    assert sweeping.run(disturbed, kill_a_busy_slot) == 0
-    assert killed
+    try:
+        assert sweeping.run(disturbed, lambda line: None) == 0
+    finally:
+        over.set()
+    assert killer.result(timeout=30)
     assert_each_trial_once(tmp_path / "killed")
     assert_same_results(tmp_path / "killed", tmp_path / "whole")
 
 
+def kill_a_busy_slot(over: threading.Event) -> bool:
+    """Kills the first worker of ours that is inside `Slot.run`; False if none was before the end."""
+    while not over.wait(0.05):
+        for process in psutil.Process().children(recursive=True):
+            if is_busy_slot(process):
+                process.kill()
+                return True
+    return False
+
+
 def is_busy_slot(process: psutil.Process) -> bool:
-    """A worker of ours whose title says it is inside Slot.run."""
+    """Whether a worker's title says it is inside `Slot.run`."""
     try:
-        ours = any(p.pid == psutil.Process().pid for p in process.parents())
         title = " ".join(process.cmdline())
-        return ours and title.startswith("ray::Slot") and ".run" in title
     except psutil.Error:
         return False
+    return title.startswith("ray::Slot") and ".run" in title
 
 
 def test_a_second_sweep_on_the_same_store_is_turned_away(cluster, tiny_sweep, tmp_path):

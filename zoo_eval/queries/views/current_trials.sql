@@ -19,3 +19,5 @@ WHERE (
     done.model IS NULL OR (done.weights_digest = w.weights_digest AND done.transform = w.transform)
 )
   AND coalesce(g.gate, 'undecided') <> 'fail'
+-- Two sweeps on one object store may both finish a trial; it counts once, as its rows do.
+QUALIFY row_number() OVER (PARTITION BY done.trial_id ORDER BY done.commit_id) = 1
