@@ -29,19 +29,20 @@ class DDN:
 
     def perturb(self, logits: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
         attack = DDNAttack(steps=self.steps, init_epsilon=self.init_epsilon, gamma=self.gamma)
-        return foolbox_adapter.run(attack, _unsaturated(logits, images), images, labels)
+        return foolbox_adapter.run(attack, _rescaled(logits, images), images, labels)
 
     def passes_per_image(self) -> int:
         return 1 + 2 * self.steps
 
 
 @torch.no_grad()
-def _unsaturated(logits: Callable[[Tensor], Tensor], images: Tensor) -> Callable[[Tensor], Tensor]:
-    """The same decisions with each image's logits scaled down to a clean margin of `MARGIN`.
+def _rescaled(logits: Callable[[Tensor], Tensor], images: Tensor) -> Callable[[Tensor], Tensor]:
+    """The same decisions with each image's logits scaled to a clean margin of `MARGIN`.
 
-    Where the margin is large the cross-entropy's float32 gradient is exactly zero, and the attack
-    would wander at random; the direction it needs does not depend on the scale.
+    The minimum does not depend on the scale, but the cross-entropy that DDN follows does: with a
+    large margin its float32 gradient is exactly zero and the attack wanders at random; with a
+    small one it pulls towards all classes at once instead of the nearest boundary.
     """
     first, second = logits(images).topk(2, dim=1).values.unbind(1)
-    scale = ((first - second) / MARGIN).clamp(min=1)[:, None]
+    scale = ((first - second) / MARGIN).clamp(min=torch.finfo(first.dtype).tiny)[:, None]
     return lambda batch: logits(batch) / scale
