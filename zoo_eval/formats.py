@@ -24,19 +24,20 @@ def write(table: pa.Table, form: str) -> None:
             raise BadInput("Parquet is binary: redirect it to a file (> rows.parquet)")
         pq.write_table(table, pa.PythonFile(sys.stdout.buffer, mode="w"))
     elif form == "json":
-        json.dump(table.to_pylist(), sys.stdout, indent=1, default=str)
+        json.dump(_rows(table), sys.stdout, indent=1, default=str)
         print()
     elif form == "csv":
         writer = csv.writer(sys.stdout)
         writer.writerow(table.column_names)
-        writer.writerows([_plain(value) for value in row.values()] for row in table.to_pylist())
+        writer.writerows([_plain(value) for value in row.values()] for row in _rows(table))
     else:
         print(as_text(table))
 
 
 def as_text(table: pa.Table) -> str:
     """The table in aligned columns, numbers to the right."""
-    cells = [[_short(value) for value in table[name].to_pylist()] for name in table.column_names]
+    rows = _rows(table)
+    cells = [[_short(row[name]) for row in rows] for name in table.column_names]
     numeric = [pa.types.is_integer(c.type) or pa.types.is_floating(c.type) for c in table.columns]
     widths = [max(map(len, [name, *column])) for name, column in zip(table.column_names, cells)]
     lines = [table.column_names, ["-" * width for width in widths], *map(list, zip(*cells))]
@@ -49,9 +50,20 @@ def as_text(table: pa.Table) -> str:
     )
 
 
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.to_pylist(maps_as_pydicts="strict")
+    return rows
+
+
 def _short(value: Any) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(_plain(value))
+    text = _readable(value)
     return text if len(text) <= WIDEST else text[: WIDEST - 3] + "..."
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_readable(some)}" for key, some in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(_plain(value))
 
 
 def _plain(value: Any) -> Any:

@@ -342,6 +342,11 @@ def test_a_refusal_drops_out_once_the_model_has_been_evaluated(store):
 # --- SQL ----------------------------------------------------------------------------------------
 
 
+def test_columns_of_one_name_are_told_apart(store):
+    found = rows(store, "SELECT 1 AS a, 2 AS a, 3 AS b, 4 AS a")
+    assert found == [{"a": 1, "a_1": 2, "b": 3, "a_2": 4}]
+
+
 @pytest.mark.parametrize(
     ("sql", "said"),
     [

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from scipy.stats import binom
+from scipy.special import bdtr
 from torch import Tensor
 
 from zoo_eval.catalog import ModelCard
@@ -150,7 +150,7 @@ def compare_top1_with(published: float, n_correct: int, n_images: int) -> Verdic
     Fail: so few correct images are improbable (p < 0.01, one-sided: easy photos are no fault).
     Pass: the exact 95 % interval lies within 2 points of the published share. Else undecided.
     """
-    p_value = float(binom.cdf(n_correct, n_images, published))
+    p_value = float(bdtr(n_correct, n_images, published))
     low, high = clopper_pearson(n_correct, n_images, confidence=0.95)
     said = f"top-1 {n_correct}/{n_images} against the published {published:.3f}"
     if p_value < SIGNIFICANCE:

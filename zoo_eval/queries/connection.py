@@ -1,5 +1,7 @@
 """connect(store): a read-only DuckDB over a store's tables and views; the only importer of duckdb."""
 
+import itertools
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from statistics import median
@@ -10,7 +12,7 @@ import pyarrow as pa
 
 from zoo_eval.errors import BadInput, one_line
 from zoo_eval.store import Store
-from zoo_eval.tables import TABLES
+from zoo_eval.tables import TABLES, TRIALS
 
 # In the order in which they build on each other.
 VIEWS = (
@@ -39,7 +41,9 @@ class Connection:
         # Local session settings only; queries see nothing but the store.
         self._duckdb.execute("SET TimeZone = 'UTC'")
         for name, table in TABLES.items():
-            self._duckdb.register(f"_{name}", store.dataset(name, table.schema_in_sql))
+            rows = store.dataset(name, table.schema_in_sql)
+            # Nearly every view reads the ledger, which is small: from its many files only once.
+            self._duckdb.register(f"_{name}", rows.to_table() if name == TRIALS.name else rows)
         for name, table in TABLES.items():
             self._duckdb.execute(f"CREATE VIEW {name} AS {_visible(name, table.schema)}")
         for name in VIEWS:
@@ -48,7 +52,7 @@ class Connection:
         self._duckdb.execute("SET lock_configuration = true")
 
     def query(self, sql: str) -> pa.Table:
-        """The result of one SELECT.
+        """The result of one SELECT; the second of two columns `x` is called `x_1`.
 
         Raises:
             BadInput: the SQL is wrong, or would change something.
@@ -57,9 +61,10 @@ class Connection:
             statements = self._duckdb.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise BadInput("only one SELECT at a time: the store is read-only here")
-            return self._duckdb.sql(sql).to_arrow_table()
+            result = self._duckdb.sql(sql).to_arrow_table()
         except duckdb.Error as error:
             raise BadInput(f"SQL: {one_line(error)}") from error
+        return result.rename_columns(_distinct(result.column_names))
 
     def image_rates(self) -> dict[str | None, float]:
         """Measured image passes per second by model; under None, the median of all models."""
@@ -132,6 +137,14 @@ def export(store: Store, out: Path) -> dict[str, int]:
     except duckdb.Error as error:
         raise BadInput(f"{out} cannot be written: {one_line(error)}") from error
     return counts
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    distinct: list[str] = []
+    for name in names:
+        others = (f"{name}_{n}" for n in itertools.count(1))
+        distinct.append(next(new for new in itertools.chain([name], others) if new not in distinct))
+    return distinct
 
 
 def _visible(name: str, schema: pa.Schema) -> str:
