@@ -206,6 +206,12 @@ def test_models_filters_by_pattern_and_by_condition(capsys):
     assert "--where" in bad(capsys, "models", "timm/resnet18*", "--where", "no_such_column = 1")
 
 
+def test_a_finished_sweep_starts_no_ray(finished, tiny_sweep, capsys, monkeypatch):
+    monkeypatch.setattr("zoo_eval.runners.on_ray.connect", lambda: pytest.fail("Ray was joined"))
+    assert cli.main(["sweep", str(tiny_sweep)]) == 0
+    assert "0 trials run" in capsys.readouterr().out
+
+
 def test_relative_paths_without_a_submitters_folder_are_refused(tiny_sweep, tmp_path):
     from zoo_eval import sweeping
     from zoo_eval.errors import BadInput

@@ -35,7 +35,7 @@ class Request:
     max_slots: int | None = None
 
 
-def _placed(request: Request, *, shared: bool) -> tuple[Sweep, Path]:
+def _placed(request: Request) -> tuple[Sweep, Path]:
     """The sweep with the command line's store in place, and the folder relative paths start from.
 
     Raises:
@@ -45,14 +45,17 @@ def _placed(request: Request, *, shared: bool) -> tuple[Sweep, Path]:
     if request.store is not None:
         store = sweep.store.model_copy(update={"uri": request.store})
         sweep = sweep.model_copy(update={"store": store})
-    relative = sweep_file.relative_paths(sweep)
-    if relative and (shared or request.home is None):
-        why = "the cluster has several machines" if shared else "the submitter's folder is unknown"
+    if request.home is None:
+        _refuse_relative_paths(sweep, "the submitter's folder is unknown")
+    return sweep, request.home or Path("/")
+
+
+def _refuse_relative_paths(sweep: Sweep, why: str) -> None:
+    if relative := sweep_file.relative_paths(sweep):
         raise BadInput(
             f"{relative[0]!r} is a relative path, but {why}; use absolute paths on storage that "
             "every machine has (and --store s3://...), or on one machine set ZOO_EVAL_HOME"
         )
-    return sweep, request.home or Path("/")
 
 
 def _store_uri(sweep: Sweep, home: Path) -> str:
@@ -66,7 +69,7 @@ def show_plan(request: Request) -> int:
     Raises:
         BadInput: the sweep file, a path or the store is wrong.
     """
-    sweep, home = _placed(request, shared=False)
+    sweep, home = _placed(request)
     store = _existing_store(_store_uri(sweep, home))
     inputs = load_inputs(sweep, home, store)
     ledger = store.ledger() if store else Ledger({}, {})
@@ -95,7 +98,7 @@ def run(request: Request, say: Callable[[str], None] = print) -> int:
         BadInput: the sweep file, a path or the store is wrong; nothing was run.
         StoreError: the store cannot be written; what was committed is kept.
     """
-    sweep, home = _placed(request, shared=_spans_machines(request))
+    sweep, home = _placed(request)
     store = Store(_store_uri(sweep, home), create=True)
     store.check_space()
     with store.claim():
@@ -109,6 +112,8 @@ def run(request: Request, say: Callable[[str], None] = print) -> int:
             retry_failed=request.retry_failed,
         )
         say(describe(todo))
+        if todo.orders and request.runner == "ray":
+            _join_cluster(sweep)
         for refused in todo.refused:
             say(f"refused: {_describe_refused(refused)}")
             record_refused(refused, store)
@@ -165,14 +170,13 @@ def _describe_cost(todo: Plan, rates: Mapping[str | None, float]) -> str:
     )
 
 
-def _spans_machines(request: Request) -> bool:
-    if request.runner == "local":
-        return False
-    # Only here and below: a local run must not pay for importing Ray.
+def _join_cluster(sweep: Sweep) -> None:
+    # Only here and below: where nothing is left to run on it, nobody pays for importing Ray.
     from zoo_eval.runners import on_ray
 
     on_ray.connect()
-    return not on_ray.single_machine()
+    if not on_ray.single_machine():
+        _refuse_relative_paths(sweep, "the cluster has several machines")
 
 
 def _run_orders(

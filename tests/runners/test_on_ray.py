@@ -12,6 +12,7 @@ from tests.runners.comparison import assert_each_trial_once, assert_same_results
 from tests.runners.planted_evaluations import Planted, order
 from zoo_eval import sweep as sweep_file
 from zoo_eval import sweeping
+from zoo_eval.errors import BadInput
 from zoo_eval.planning import Plan
 from zoo_eval.queries.connection import connect
 from zoo_eval.runners import on_ray
@@ -139,12 +140,19 @@ def is_busy_slot(process: psutil.Process) -> bool:
 
 
 def test_a_second_sweep_on_the_same_store_is_turned_away(cluster, tiny_sweep, tmp_path):
-    from zoo_eval.errors import BadInput
-
     store = Store(str(tmp_path / "store"), create=True)
     request = Request(tiny_sweep, tmp_path, runner="ray")
     with store.claim(), pytest.raises(BadInput, match="another sweep"):
         sweeping.run(request, lambda line: None)
+
+
+def test_relative_paths_on_several_machines_are_refused(cluster, tiny_sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr(on_ray, "single_machine", lambda: False)
+    text = tiny_sweep.read_text().replace(str(tmp_path / "store"), "results")
+    tiny_sweep.write_text(text)
+    with pytest.raises(BadInput, match="'results' is a relative path, but the cluster has several"):
+        sweeping.run(Request(tiny_sweep, tmp_path, runner="ray"), lambda line: None)
+    assert Store(str(tmp_path / "results")).ledger().status == {}
 
 
 def test_slots_are_gone_when_the_sweep_ends(cluster, tiny_sweep, tmp_path):
