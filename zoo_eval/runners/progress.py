@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from zoo_eval.planning import Plan
 from zoo_eval.runners.work import Finished
 
+# Before this share of the passes is settled, starting up is most of the time: no estimate.
+LEAST_SETTLED = 0.01
+
 
 @dataclass
 class Progress:
@@ -38,7 +41,7 @@ class Progress:
     def eta_s(self) -> float | None:
         """Seconds left, from the share of the planned image passes that is settled."""
         elapsed = time.monotonic() - self._began
-        if not self.passes_settled:
+        if self.passes_settled < LEAST_SETTLED * self.n_passes or not self.passes_settled:
             return None
         return elapsed * (self.n_passes - self.passes_settled) / self.passes_settled
 
