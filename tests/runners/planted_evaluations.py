@@ -45,6 +45,9 @@ class Planted:
         with met.open("a") as file:
             file.write("x")
         if self.behaviour == "dies" or (self.behaviour == "dies once" and first_time):
+            # Reports travel in the background: one sent at the very moment of death may be lost,
+            # and a death before anything is known to have started is nobody's.
+            time.sleep(1)
             os.kill(os.getpid(), signal.SIGKILL)
         if self.behaviour == "hangs":
             time.sleep(3600)

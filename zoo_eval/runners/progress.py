@@ -24,8 +24,8 @@ class Progress:
     n_refused: int = 0
     passes_run: int = 0
     passes_settled: int = 0
-    _began: float = field(default_factory=time.monotonic)
-    _said: float = field(default_factory=time.monotonic)
+    _began: float = field(default_factory=lambda: time.monotonic())
+    _said: float = field(default_factory=lambda: time.monotonic())
     _ended: bool = False
 
     @classmethod
