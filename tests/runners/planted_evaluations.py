@@ -4,10 +4,11 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from zoo_eval.catalog import ModelCard
 from zoo_eval.evaluations import Result, Subject, Workbench
 from zoo_eval.inputs import Inputs
 from zoo_eval.planning import Group, Order
@@ -58,9 +59,23 @@ class Planted:
         yield Result(trials[0], {"accuracy": [row | dict.fromkeys(shares, 1.0)]})
 
 
-def order(*planted: Planted) -> Order:
+@dataclass(frozen=True)
+class DeadlyCard(ModelCard):
+    """A model whose opening kills whoever opens it, as running out of memory does."""
+
+    planner: int = field(default_factory=os.getpid)
+
+    def __hash__(self) -> int:
+        # Opening looks the card up in a cache.
+        if os.getpid() != self.planner:
+            time.sleep(1)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return hash(self.name)
+
+
+def order(*planted: Planted, subject: Subject | None = None) -> Order:
     groups = []
     for one in planted:
         trials = tuple(one.trials(Subject(), Inputs(), 0))
         groups.append(Group(one, trials, tuple(1 for _ in trials), 0))
-    return Order(Subject(), tuple(groups))
+    return Order(subject or Subject(), tuple(groups))

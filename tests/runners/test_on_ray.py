@@ -9,10 +9,11 @@ import psutil
 import pytest
 
 from tests.runners.comparison import assert_each_trial_once, assert_same_results
-from tests.runners.planted_evaluations import Planted, order
+from tests.runners.planted_evaluations import DeadlyCard, Planted, order
 from zoo_eval import sweep as sweep_file
 from zoo_eval import sweeping
 from zoo_eval.errors import BadInput
+from zoo_eval.evaluations import Subject
 from zoo_eval.planning import Plan
 from zoo_eval.queries.connection import connect
 from zoo_eval.runners import on_ray
@@ -103,6 +104,22 @@ def test_every_way_to_fail_is_a_row_and_the_rest_is_done_once(
     assert n_runs["4 dies once"] == 2
     assert n_runs["0 works"] == n_runs["2 works"] == n_runs["6 works"] == 1
     assert any("trying again" in line for line in said)
+
+
+def test_a_model_that_kills_its_process_while_opened_fails_as_a_whole(
+    cluster, tiny_sweep, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(on_ray, "MAX_DEATHS", 2)
+    deadly = DeadlyCard("deadly", "local", "timm/resnet18")
+    planted = [Planted(name, "works", str(tmp_path)) for name in ("a", "b", "c")]
+    store, said = run_planted(
+        tmp_path, tiny_sweep, order(*planted[:2], subject=Subject(deadly)), order(planted[2])
+    )
+    trials = connect(store).rows("SELECT model, status, error_message FROM trials ORDER BY model")
+    assert [row["status"] for row in trials] == ["failed", "failed", "ok"]
+    for row in trials[:2]:
+        assert row["error_message"].startswith("the process was lost 2 times")
+    assert sum("trying again" in line for line in said) == 1
 
 
 def test_kill_9_of_an_actor_changes_no_result(cluster, tiny_sweep, tmp_path):

@@ -1,8 +1,9 @@
 """The Ray runner: one plain actor per GPU (or CPU) slot, fed longest order first.
 
 Ray retries nothing here. A slot that dies, hangs or loses its node is killed, and what is left of
-its order goes back into the queue; the group that had started is charged an attempt, and after
-`MAX_DEATHS` of them is recorded as failed. What is done is what the store's ledger says.
+its order goes back into the queue; the group that had started (while a model is opened: all of its
+groups) is charged a death, and after `MAX_DEATHS` of them is recorded as failed. What is done is
+what the store's ledger says.
 """
 
 import heapq
@@ -107,7 +108,7 @@ class _Busy:
     slot: Any
     queued: _Queued
     deadline: float
-    started: int | None = None
+    blamed: tuple[int, ...] = ()
     finished: set[int] = field(default_factory=set)
 
 
@@ -278,11 +279,12 @@ class _Pool:
 
     def _report(self, busy: _Busy, report: Report) -> None:
         if isinstance(report, Started):
-            busy.started = report.group_index
-            passes = busy.queued.order.groups[report.group_index].n_passes
+            groups, index = busy.queued.order.groups, report.group_index
+            busy.blamed = tuple(range(len(groups))) if index is None else (index,)
+            passes = 0 if index is None else groups[index].n_passes
             busy.deadline = time.monotonic() + HANG_FLOOR_S + HANG_S_PER_PASS * passes
         else:
-            busy.started = None
+            busy.blamed = ()
             busy.finished.add(report.group_index)
             self.progress.finished(busy.queued.order.name, report)
 
@@ -309,15 +311,17 @@ class _Pool:
         queued, groups = busy.queued, busy.queued.order.groups
         left = [i for i in range(len(groups)) if i not in busy.finished]
         deaths, innocent = dict(queued.deaths), queued.innocent_deaths
-        if busy.started is None:
-            innocent += 1
-        else:
-            deaths[busy.started] = deaths.get(busy.started, 0) + 1
+        innocent += not busy.blamed
+        for index in busy.blamed:
+            deaths[index] = deaths.get(index, 0) + 1
         given_up = [i for i in left if deaths.get(i, 0) >= MAX_DEATHS]
         if innocent >= MAX_INNOCENT_DEATHS:
             given_up = left
         for index in given_up:
-            self._give_up(queued.order, groups[index], index, error_type, message)
+            times = deaths.get(index, 0) + innocent
+            said = " ".join(message.split())[:500]
+            text = f"the process was lost {times} times; last: {said}"
+            self._give_up(queued.order, groups[index], index, error_type, text)
         left = [i for i in left if i not in given_up]
         if left:
             self.progress.say(
@@ -335,10 +339,7 @@ class _Pool:
                 ),
             )
 
-    def _give_up(
-        self, order: Order, group: Group, index: int, error_type: str, message: str
-    ) -> None:
-        text = f"the process was lost {MAX_DEATHS} times; last: {' '.join(message.split())[:500]}"
+    def _give_up(self, order: Order, group: Group, index: int, error_type: str, text: str) -> None:
         # A commit may have been made just before the death: the ledger decides.
         status = self.store.ledger().status
         n_committed = sum(status.get(trial.id) == "ok" for trial in group.trials)

@@ -20,9 +20,12 @@ from zoo_eval.store import Store
 
 @dataclass(frozen=True)
 class Started:
-    """A group is about to run: the culprit, should the process die."""
+    """What is about to run, and is to blame should the process die: a group, or the whole order.
 
-    group_index: int
+    `group_index` is None while the model is being opened.
+    """
+
+    group_index: int | None
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ def run_order(
     bench = Workbench(inputs, order.subject)
     opening: Exception | None = None
     if order.subject.card is not None:
+        yield Started(None)
         # Whatever a model raises while it is opened is its own failure, recorded with its trials.
         try:
             bench.model = open_model(order.subject.card, device)
