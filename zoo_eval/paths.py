@@ -1,9 +1,16 @@
 """Paths in a sweep file: `package:` names a file inside an installed package, without importing it."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 from zoo_eval.errors import BadInput
+
+
+def cache_folder(name: str) -> Path:
+    """Where this machine keeps what can be made or downloaded again; `ZOO_EVAL_CACHE` moves it."""
+    folder = os.environ.get("ZOO_EVAL_CACHE")
+    return (Path(folder) if folder else Path.home() / ".cache" / "zoo_eval") / name
 
 
 def resolve(text: str, home: Path) -> Path:

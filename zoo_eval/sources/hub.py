@@ -1,17 +1,29 @@
 """Weights on the Hugging Face hub: found without downloading, downloaded once, verified."""
 
-import hashlib
 from dataclasses import dataclass
+from functools import cache as remembered
+from functools import partial
 from pathlib import Path
 
 import huggingface_hub as hub
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from zoo_eval.digests import DIGEST_CHARACTERS
-from zoo_eval.errors import Refusal
+from zoo_eval.errors import Refusal, one_line
+from zoo_eval.sources import cache, transfers
+from zoo_eval.sources.transfers import Interrupted
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 SHA256_CHARACTERS = 64
+VARIABLE = "HF_HOME"
+REASON_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -22,6 +34,7 @@ class HubFile:
     name: str
     revision: str
     etag: str
+    n_bytes: int | None = None
 
     @property
     def digest(self) -> str:
@@ -29,48 +42,201 @@ class HubFile:
         return self.etag[:DIGEST_CHARACTERS]
 
 
-def locate(repo: str, filename: str | None = None) -> HubFile:
-    """The weights of a repository: from the local cache if there, else by asking the hub.
+@remembered
+def locate(repo: str, *names: str) -> HubFile:
+    """The weights of a repository, the first that is there of some file names (default: `FILES`).
+
+    From the local cache if there, else by asking the hub; once per process, so that a digest and
+    the bytes loaded later are of one revision.
 
     Raises:
         Refusal: the repository or its weights cannot be reached.
     """
-    names = (filename,) if filename else FILES
+    names = names or FILES
     for name in names:
         if (path := _cached(repo, name)) is not None:
-            return HubFile(repo, name, path.parent.name, _etag(path))
+            return HubFile(repo, name, path.parent.name, _etag(path), path.stat().st_size)
+    transfers.refuse_offline(f"weights of {repo} ({' or '.join(names)})")
     for name in names:
         try:
-            metadata = hub.get_hf_file_metadata(hub.hf_hub_url(repo, name))
+            return transfers.patiently(f"weights of {repo}", partial(_asked, repo, name))
         except EntryNotFoundError:
             continue
-        except Exception as error:
-            raise _unreachable(repo, error) from error
-        if metadata.etag is None or metadata.commit_hash is None:
-            raise Refusal(f"weights of {repo}: {name} has no digest on the hub; try again later")
-        return HubFile(repo, name, metadata.commit_hash, metadata.etag)
     raise Refusal(f"weights of {repo}: none of {', '.join(names)} is on the hub")
 
 
 def download(file: HubFile) -> Path:
     """The file on this machine, verified against its SHA-256.
 
+    Safe to be called from several threads and processes at once.
+
     Raises:
         Refusal: it cannot be downloaded, or its bytes are not the expected ones.
     """
+    key, what = cache.hub_key(file.repo, file.revision), _what(file)
     try:
-        path = Path(hub.hf_hub_download(file.repo, file.name, revision=file.revision))
+        with cache.held(key):
+            if (path := _right(file)) is not None:
+                return path
+            transfers.refuse_offline(what)
+            if file.n_bytes is not None:
+                cache.refuse_small_disk(what, file.n_bytes, _folder(), VARIABLE)
+                cache.make_room(key, file.n_bytes, what)
+            fetched = transfers.patiently(what, partial(_fetched, file))
+            _refuse_other_bytes(file, fetched)
+            return fetched
+    except OSError as error:
+        raise _unwritable(what, error, file.n_bytes) from error
+
+
+def _what(file: HubFile) -> str:
+    return f"weights of {file.repo} ({file.name})"
+
+
+def _folder() -> Path:
+    return Path(hub.constants.HF_HUB_CACHE)
+
+
+def _unwritable(what: str, error: BaseException, n_bytes: int | None = None) -> Refusal:
+    if cache.is_full(error) or "No space left" in str(error):
+        return cache.full_disk(what, n_bytes, _folder(), VARIABLE)
+    return Refusal(
+        f"{what} cannot be kept in {_folder()} ({one_line(error)[:REASON_CHARACTERS]}); set "
+        f"{VARIABLE} and ZOO_EVAL_CACHE to folders on a disk of this machine"
+    )
+
+
+def _asked(repo: str, name: str) -> HubFile:
+    """A file as the hub describes it.
+
+    Raises:
+        EntryNotFoundError: the repository has no such file.
+    """
+    what, url = f"weights of {repo} ({name})", hub.hf_hub_url(repo, name)
+    try:
+        found = hub.get_hf_file_metadata(url, timeout=transfers.TIMEOUT_S)
+    except EntryNotFoundError:
+        raise
     except Exception as error:
-        raise _unreachable(file.repo, error) from error
-    if len(file.etag) == SHA256_CHARACTERS:
-        found = _sha256(path)
-        if found != file.etag:
-            path.resolve().unlink()
+        raise _judged(what, repo, error) from error
+    if found.etag is None or found.commit_hash is None:
+        if transfers.is_page_there(url):
+            raise transfers.page_instead(what)
+        raise Refusal(f"{what}: the file has no digest on the hub; try again later")
+    return HubFile(repo, name, found.commit_hash, found.etag, found.size)
+
+
+def _right(file: HubFile) -> Path | None:
+    """The cached file, if its bytes are the expected ones; other bytes are removed."""
+    there = hub.try_to_load_from_cache(file.repo, file.name, revision=file.revision)
+    if not isinstance(there, str):
+        return None
+    path = Path(there)
+    if _has_digest(path, file.etag):
+        return path
+    _remove(path)
+    return None
+
+
+def _has_digest(path: Path, etag: str) -> bool:
+    # Small files are named by git's digest, which is none of their bytes alone.
+    return len(etag) != SHA256_CHARACTERS or transfers.sha256(path) == etag
+
+
+def _fetched(file: HubFile) -> Path:
+    """A download by `huggingface_hub`, which resumes what breaks off before it gives up."""
+    try:
+        return Path(hub.hf_hub_download(file.repo, file.name, revision=file.revision))
+    except Exception as error:
+        if _is_local(error):
+            raise _unwritable(_what(file), error, file.n_bytes) from error
+        url = hub.hf_hub_url(file.repo, file.name, revision=file.revision)
+        if _is_inconsistent(error) and transfers.is_page_there(url):
+            raise transfers.page_instead(_what(file)) from error
+        judged = _judged(_what(file), file.repo, error)
+        if isinstance(judged, Interrupted) and _is_tried(error):
             raise Refusal(
-                f"weights of {file.repo}: the downloaded {file.name} has SHA-256 {found[:12]}..., "
-                f"expected {file.etag[:12]}...; it was removed, run again"
-            )
-    return path
+                f"{_what(file)} cannot be reached ({judged}); check the network and run again"
+            ) from error
+        raise judged from error
+
+
+def _is_inconsistent(error: Exception) -> bool:
+    """Whether the library received another number of bytes than the hub had announced."""
+    return isinstance(error, OSError) and "Consistency check failed" in str(error)
+
+
+def _is_tried(error: Exception) -> bool:
+    """Whether the library has tried again for long enough."""
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code in (408, 429)
+    return isinstance(error, LocalEntryNotFoundError)
+
+
+def _judged(what: str, repo: str, error: BaseException) -> Exception:
+    """What to raise for an error of the library's: `Interrupted` if it may pass, else a refusal."""
+    if isinstance(error, LocalEntryNotFoundError):
+        # What it says where there is nothing in the cache either.
+        return _judged(what, repo, error.__cause__ or ConnectionError(str(error)))
+    if isinstance(error, ValueError | TypeError):
+        return Refusal(f"{what}: {one_line(error)[:REASON_CHARACTERS]}; correct the name")
+    if isinstance(error, HfHubHTTPError):
+        return _answered(what, repo, error)
+    return Interrupted(one_line(error)[:REASON_CHARACTERS])
+
+
+def _answered(what: str, repo: str, error: HfHubHTTPError) -> Exception:
+    """What to raise for a status that is no success."""
+    code = error.response.status_code
+    if isinstance(error, GatedRepoError):
+        address = f"{hub.constants.ENDPOINT}/{repo}"
+        return Refusal(
+            f"{what} are gated: accept its terms at {address} and log in (hf auth login)"
+        )
+    if transfers.passing(code):
+        wait_s = transfers.retry_after_s(error.response.headers.get("Retry-After"))
+        return Interrupted(f"status {code}", wait_s)
+    if isinstance(error, RepositoryNotFoundError) or code in (401, 403):
+        return Refusal(
+            f"{what}: there is no such repository, or it may not be read (status {code}); correct "
+            "the name or log in (hf auth login)"
+        )
+    if isinstance(error, EntryNotFoundError | RevisionNotFoundError) or code in (404, 410):
+        return Refusal(
+            f"{what} are not on the hub any more (status {code}); use a local checkpoint"
+        )
+    return Refusal(f"{what} cannot be had (status {code}); try again later")
+
+
+def _refuse_other_bytes(file: HubFile, path: Path) -> None:
+    if _has_digest(path, file.etag):
+        return
+    found, is_page = transfers.sha256(path), transfers.is_page_file(path)
+    _remove(path)
+    if is_page:
+        raise transfers.page_instead(_what(file))
+    raise Refusal(
+        f"weights of {file.repo}: the downloaded {file.name} has SHA-256 {found[:12]}..., "
+        f"expected {file.etag[:12]}...; it was removed, run again"
+    )
+
+
+def _remove(path: Path) -> None:
+    """Removes a file and the links that lead to it."""
+    while path.is_symlink():
+        target = path.parent / path.readlink()
+        path.unlink()
+        path = target
+    path.unlink(missing_ok=True)
+
+
+def _is_local(error: BaseException) -> bool:
+    """Whether it is this machine that fails, not the network."""
+    if "No space left" in str(error):
+        # The library for Xet files says it so.
+        return True
+    network = isinstance(error, ConnectionError | TimeoutError | HfHubHTTPError)
+    return isinstance(error, OSError) and error.errno is not None and not network
 
 
 def _cached(repo: str, name: str) -> Path | None:
@@ -81,24 +247,11 @@ def _cached(repo: str, name: str) -> Path | None:
     main = hub.try_to_load_from_cache(repo, name)
     if isinstance(main, str):
         return Path(main)
-    folder = Path(hub.constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    folder = _folder() / f"models--{repo.replace('/', '--')}"
     there = [path for path in folder.glob(f"snapshots/*/{name}") if path.is_file()]
     return max(there, key=lambda path: path.lstat().st_mtime, default=None)
 
 
 def _etag(path: Path) -> str:
     """A cached file's etag: it is a link to blobs/<etag>, which may itself be a link further on."""
-    return path.readlink().name if path.is_symlink() else _sha256(path)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _unreachable(repo: str, error: Exception) -> Refusal:
-    reason = " ".join(str(error).split())[:200]
-    return Refusal(
-        f"weights of {repo} cannot be reached ({type(error).__name__}: {reason}); check the "
-        "network, log in if the model is gated, or use a local checkpoint"
-    )
+    return path.readlink().name if path.is_symlink() else transfers.sha256(path)

@@ -56,8 +56,15 @@ def efficientnet_lite(state: State, net: nn.Module) -> State:
     return mapped
 
 
+def robustness(state: State, net: nn.Module) -> State:
+    """Names of the robustness package -> the network's own, without its attacker and normaliser."""
+    prefix = "module.model."
+    return {k.removeprefix(prefix): t for k, t in state.items() if k.startswith(prefix)}
+
+
 MAPPINGS: Mapping[str, Callable[[State, nn.Module], State]] = {
     "efficientnet_lite": efficientnet_lite,
+    "robustness": robustness,
 }
 
 

@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from pathlib import Path
 
 import timm
 import torch
@@ -10,11 +11,10 @@ from torch import nn
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal, nearest, one_line
-from zoo_eval.sources import hub
+from zoo_eval.sources import INITIAL_SEED, Variant, hub
 from zoo_eval.transforms import Transform
 
 PREFIX = "timm/"
-INITIAL_SEED = 0
 
 
 @cache
@@ -65,6 +65,21 @@ def skeleton(architecture: str) -> nn.Module:
     return net.eval()
 
 
+def outline(architecture: str) -> nn.Module:
+    """The network itself: it classifies."""
+    return skeleton(architecture)
+
+
+def variant(architecture: str) -> Variant:
+    """The bare architecture and its weights' number of classes.
+
+    Raises:
+        Refusal: timm has no such architecture.
+    """
+    n_classes = _config(architecture).num_classes
+    return Variant(f"timm-{timm.__version__}", architecture.partition(".")[0], n_classes)
+
+
 def initial(architecture: str) -> nn.Module:
     """The architecture with timm's own initialisation, from a fixed seed."""
     with torch.random.fork_rng(devices=[]):
@@ -77,15 +92,13 @@ def transform(architecture: str, input_px: int | None) -> Transform:
     """Timm's evaluation transform for the architecture, at its own or another input size.
 
     Raises:
-        Refusal: the architecture takes only its own input size, or images that are not square or
-            have a border.
+        Refusal: the architecture takes only its own input size, or images that are not square.
     """
     config = _config(architecture)
     _, height, own_px = config.input_size
-    if height != own_px or config.crop_mode not in ("center", "squash"):
+    if height != own_px:
         raise Refusal(
-            f"{architecture} takes {height} x {own_px} px with crop mode {config.crop_mode!r}; only "
-            "square input, cropped or squashed, is supported"
+            f"{architecture} takes {height} x {own_px} px; only square input is supported"
         )
     if input_px not in (None, own_px) and config.fixed_input_size:
         raise Refusal(f"{architecture} takes {own_px} px input only; remove `input_px`")
@@ -97,7 +110,27 @@ def transform(architecture: str, input_px: int | None) -> Transform:
         mean=_three(config.mean),
         std=_three(config.std),
         squash=config.crop_mode == "squash",
+        fill=_eight_bit(config.mean) if config.crop_mode == "border" else None,
     )
+
+
+def classifier(net: nn.Module, architecture: str, weights_digest: str | None) -> nn.Module:
+    """The network itself: it classifies."""
+    return net
+
+
+def weights_digest(architecture: str) -> str:
+    """The digest of the pretrained weights, which the hub knows without a download.
+
+    Raises:
+        Refusal: timm names no hub repository, or it cannot be reached.
+    """
+    return _hub_file(architecture).digest
+
+
+def _eight_bit(values: tuple[float, ...]) -> tuple[float, float, float]:
+    # The border is drawn into the decoded image.
+    return _three(tuple(round(255 * value) / 255 for value in values))
 
 
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
@@ -105,19 +138,37 @@ def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def hub_file(architecture: str) -> hub.HubFile:
-    """Where the architecture's pretrained weights are on the hub.
-
-    Raises:
-        Refusal: timm names no hub repository, or it cannot be reached.
-    """
+def _hub_file(architecture: str) -> hub.HubFile:
     config = _config(architecture)
     if not config.hf_hub_id:
         raise Refusal(
             f'{architecture} has no pretrained weights on the hub; set weights = "untrained" or '
             "give a checkpoint"
         )
-    return hub.locate(config.hf_hub_id, config.hf_hub_filename)
+    return hub.locate(config.hf_hub_id, *filter(None, [config.hf_hub_filename]))
+
+
+def code_digest(architecture: str) -> str | None:
+    """Nothing: the library's version tells."""
+    return None
+
+
+def revision(architecture: str) -> str | None:
+    """The commit of the hub's repository that the weights are of.
+
+    Raises:
+        Refusal: it cannot be reached.
+    """
+    return _hub_file(architecture).revision
+
+
+def fetch(architecture: str) -> Path:
+    """The file of the pretrained weights, from the hub, downloaded once.
+
+    Raises:
+        Refusal: they cannot be reached.
+    """
+    return hub.download(_hub_file(architecture))
 
 
 def pretrained(architecture: str) -> nn.Module:
@@ -126,7 +177,7 @@ def pretrained(architecture: str) -> nn.Module:
     Raises:
         Refusal: the weights cannot be reached, or are no weights of this architecture.
     """
-    path = hub.download(hub_file(architecture))
+    path = fetch(architecture)
     try:
         net: nn.Module = timm.create_model(
             architecture.removeprefix(PREFIX),

@@ -1,0 +1,237 @@
+"""The open_clip source: image towers with a zero-shot 1000-way head from the text tower."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.factory import load_checkpoint
+from open_clip.model import _build_vision_tower
+from open_clip.transform import PreprocessCfg, merge_preprocess_dict
+from torch import nn
+
+from zoo_eval.catalog import ModelCard
+from zoo_eval.digests import digest
+from zoo_eval.errors import Refusal, nearest, one_line
+from zoo_eval.sources import INITIAL_SEED, Variant, hub, zero_shot
+from zoo_eval.transforms import Transform
+
+PREFIX = "open_clip/"
+# Of open_clip's CLIPVisionCfg.
+DEFAULT_PX = 224
+WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+
+
+@cache
+def cards() -> tuple[ModelCard, ...]:
+    """A card for every pretrained pair of architecture and tag, named ARCHITECTURE:TAG."""
+    return tuple(_card(f"{PREFIX}{name}:{tag}", tag) for name, tag in open_clip.list_pretrained())
+
+
+def _card(name: str, tag: str) -> ModelCard:
+    return ModelCard(
+        name=name, source="open_clip", architecture=name, family=family(name), pretraining=tag
+    )
+
+
+def family(architecture: str) -> str:
+    """The kind of image tower: `vit`, `modified_resnet`, or a timm architecture's name."""
+    name = architecture.removeprefix(PREFIX).partition(":")[0]
+    if name not in open_clip.list_models():
+        return ""
+    vision = open_clip.get_model_config(name)["vision_cfg"]
+    if "timm_model_name" in vision:
+        return str(vision["timm_model_name"]).partition(".")[0]
+    return "modified_resnet" if isinstance(vision["layers"], list) else "vit"
+
+
+def _parts(architecture: str) -> tuple[str, dict[str, Any]]:
+    """The bare name, and what open_clip knows of the tag (nothing without one)."""
+    name, _, tag = architecture.removeprefix(PREFIX).partition(":")
+    if name not in open_clip.list_models():
+        raise Refusal(
+            f"unknown architecture {architecture!r}; {nearest(name, open_clip.list_models())}"
+        )
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if tag and tag not in tags:
+        raise Refusal(f"unknown weights {architecture!r}; {nearest(tag, tags)}")
+    return name, open_clip.get_pretrained_cfg(name, tag) if tag else {}
+
+
+def _build(architecture: str, device: str) -> nn.Module:
+    name, facts = _parts(architecture)
+    try:
+        with _quietly(), torch.device(device):
+            net: nn.Module = open_clip.create_model(
+                name,
+                device=device,
+                pretrained_text=False,
+                # open_clip only warns where a tag was trained with the other activation.
+                force_quick_gelu=bool(facts.get("quick_gelu")),
+            )
+    except Exception as error:
+        raise Refusal(
+            f"{architecture} cannot be built ({one_line(error)}); text towers from the hub need "
+            "the package `transformers` and the network"
+        ) from error
+    return net.eval()
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without open_clip's remark that nothing was loaded: here nothing is meant to be."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(level)
+
+
+@cache
+def skeleton(architecture: str) -> nn.Module:
+    """The whole model, image and text towers, on the meta device.
+
+    Raises:
+        Refusal: open_clip has no such architecture, or its text tower is not here.
+    """
+    return _build(architecture, "meta")
+
+
+@cache
+def outline(architecture: str) -> nn.Module:
+    """The image tower with its zero-shot head on the meta device; the text tower is not needed.
+
+    Raises:
+        Refusal: open_clip has no such architecture.
+    """
+    name, facts = _parts(architecture)
+    config = open_clip.get_model_config(name)
+    with torch.device("meta"):
+        tower = _build_vision_tower(
+            config["embed_dim"], dict(config["vision_cfg"]), _quick_gelu(config, facts)
+        )
+        model = SimpleNamespace(visual=tower, logit_scale=torch.empty(()))
+        embeddings = torch.empty(zero_shot.N_CLASSES, config["embed_dim"])
+    return zero_shot.ZeroShot(model, embeddings).eval()
+
+
+def _quick_gelu(config: dict[str, Any], facts: dict[str, Any]) -> bool:
+    return bool(config.get("quick_gelu") or facts.get("quick_gelu"))
+
+
+def variant(architecture: str) -> Variant:
+    """The bare architecture with its activation, and the zero-shot head's number of classes.
+
+    Raises:
+        Refusal: open_clip has no such architecture.
+    """
+    name, facts = _parts(architecture)
+    quick = ":quick_gelu" if _quick_gelu(open_clip.get_model_config(name), facts) else ""
+    library = f"open_clip-{open_clip.__version__}"
+    return Variant(library, f"{PREFIX}{name}{quick}", zero_shot.N_CLASSES)
+
+
+def initial(architecture: str) -> nn.Module:
+    """The whole model with open_clip's own initialisation, from a fixed seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(INITIAL_SEED)
+        return _build(architecture, "cpu")
+
+
+def classifier(net: nn.Module, architecture: str, weights_digest: str | None) -> nn.Module:
+    """The image tower with class embeddings from the text tower, which is left behind."""
+    name, _ = _parts(architecture)
+    return zero_shot.ZeroShot(net, zero_shot.embeddings(net, name, weights_digest))
+
+
+def transform(architecture: str, input_px: int | None) -> Transform:
+    """Open_clip's evaluation preprocessing for the tag (without one, its default).
+
+    Raises:
+        Refusal: another input size is wanted, or the image is padded to a square.
+    """
+    name, facts = _parts(architecture)
+    size = open_clip.get_model_config(name)["vision_cfg"].get("image_size", DEFAULT_PX)
+    height, own_px = size if isinstance(size, tuple | list) else (size, size)
+    how = merge_preprocess_dict(PreprocessCfg(size=own_px), facts)
+    if height != own_px or how["resize_mode"] == "longest":
+        raise Refusal(
+            f"{architecture} takes {height} x {own_px} px with resize mode {how['resize_mode']!r}; "
+            "only square input, cropped or squashed, is supported"
+        )
+    if input_px not in (None, own_px):
+        raise Refusal(f"{architecture} takes {own_px} px input only; remove `input_px`")
+    return Transform(
+        input_px=own_px,
+        resize_px=own_px,
+        interpolation=how["interpolation"],
+        mean=tuple(how["mean"]),
+        std=tuple(how["std"]),
+        squash=how["resize_mode"] == "squash",
+    )
+
+
+def _hub_file(architecture: str) -> hub.HubFile:
+    _, facts = _parts(architecture)
+    if not facts.get("hf_hub"):
+        raise Refusal(
+            f'{architecture} names no weights; add a tag, set weights = "untrained" or give a '
+            "checkpoint"
+        )
+    repo, _, name = str(facts["hf_hub"]).rpartition("/")
+    names = (name.replace(".bin", ".safetensors"), name) if name else WEIGHTS_FILES
+    return hub.locate(repo, *dict.fromkeys(names))
+
+
+def weights_digest(architecture: str) -> str:
+    """The digest of the weights' file and of the activation it is run with."""
+    _, facts = _parts(architecture)
+    quick_gelu = bool(facts.get("quick_gelu"))
+    return digest({"file": _hub_file(architecture).digest, "quick_gelu": quick_gelu})
+
+
+def code_digest(architecture: str) -> str | None:
+    """Nothing: the library's version tells."""
+    return None
+
+
+def revision(architecture: str) -> str | None:
+    """The commit of the hub's repository that the weights are of.
+
+    Raises:
+        Refusal: it cannot be reached.
+    """
+    return _hub_file(architecture).revision
+
+
+def fetch(architecture: str) -> Path:
+    """The file of the pretrained weights, from the hub, downloaded once.
+
+    Raises:
+        Refusal: they cannot be reached.
+    """
+    return hub.download(_hub_file(architecture))
+
+
+def pretrained(architecture: str) -> nn.Module:
+    """The whole model with its weights from the hub, downloaded once.
+
+    Raises:
+        Refusal: the weights cannot be reached, or are no weights of this architecture.
+    """
+    path = fetch(architecture)
+    net = _build(architecture, "cpu")
+    try:
+        load_checkpoint(net, str(path), weights_only=True)
+    except Exception as error:
+        raise Refusal(
+            f"weights of {architecture} cannot be loaded ({one_line(error)}); remove {path} and "
+            "run again, or use a local checkpoint"
+        ) from error
+    return net

@@ -1,0 +1,125 @@
+"""The sources by name: what stands before an architecture's first slash."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from uuid import uuid4
+
+from zoo_eval.anatomy import Anatomy, Key, shipped
+from zoo_eval.catalog import ModelCard
+from zoo_eval.digests import digest, file_digest
+from zoo_eval.errors import Refusal, nearest
+from zoo_eval.paths import cache_folder
+
+if TYPE_CHECKING:
+    from zoo_eval.sources import Source
+
+# The sweep file's own models have no source: their architectures do.
+LOCAL = "local"
+# The libraries' cards; imported only when asked for: each brings what takes seconds to import.
+LIBRARIES = {"timm": "timm", "open_clip": "open_clip_torch", "torchvision": "torchvision"}
+FACTORY = "factory"
+SOURCES = (*LIBRARIES, FACTORY)
+# An installed package offers models by entry points of this group: NAME = "module:function".
+ENTRY_POINTS = "zoo_eval.models"
+CARD_FACTS = (
+    "name",
+    "source",
+    "architecture",
+    "published_top1",
+    "family",
+    "pretraining",
+    "licence",
+)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A card with the key of its anatomy; without one where it cannot be used, or is own code."""
+
+    card: ModelCard
+    library: str = ""
+    key: Key | None = None
+
+    @property
+    def anatomy(self) -> Anatomy | None:
+        """What is known of its shape without building it."""
+        return shipped(self.library).get(self.key) if self.key else None
+
+
+def source_of(architecture: str) -> Source:
+    """The source that defines an architecture.
+
+    Raises:
+        Refusal: no source of that name.
+    """
+    name = architecture.partition("/")[0]
+    if name not in SOURCES:
+        raise Refusal(
+            f"unknown architecture {architecture!r}: it starts with no source; "
+            f"{nearest(name, SOURCES)}"
+        )
+    return _source(name)
+
+
+def cards(patterns: Sequence[str]) -> list[ModelCard]:
+    """The cards of the sources that patterns of model names may mean."""
+    return [listed.card for listed in listed_cards(patterns)]
+
+
+def listed_cards(patterns: Sequence[str]) -> list[Listed]:
+    """The same with the keys of their anatomies; no library is imported for it twice a version."""
+    named = {pattern.partition("/")[0] for pattern in patterns}
+    everything = bool(named - set(SOURCES) - {LOCAL})
+    found = [
+        listed for name in LIBRARIES if everything or name in named for listed in _library(name)
+    ]
+    if everything or FACTORY in named:
+        found += [
+            Listed(_entry_point(point)) for point in metadata.entry_points(group=ENTRY_POINTS)
+        ]
+    return found
+
+
+def _entry_point(point: metadata.EntryPoint) -> ModelCard:
+    package = point.dist.name if point.dist else "unknown"
+    return ModelCard(f"{package}/{point.name}", FACTORY, f"{FACTORY}/{point.value}")
+
+
+def _library(name: str) -> list[Listed]:
+    """A library's cards: read from the cache folder, or made and kept there."""
+    code = Path(__file__).parent / f"{name}.py"
+    version = metadata.version(LIBRARIES[name])
+    identity = digest([version, CARD_FACTS, file_digest(code), file_digest(Path(__file__))])
+    kept = cache_folder("cards") / f"{name}-{identity}.json"
+    if not kept.is_file():
+        rows = [_described(_source(name), card) for card in _source(name).cards()]
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        aside = kept.with_suffix(f".{uuid4().hex}")
+        aside.write_text(json.dumps(rows))
+        os.replace(aside, kept)
+    return [
+        Listed(ModelCard(**dict(zip(CARD_FACTS, facts))), library, tuple(key) if key else None)
+        for facts, library, key in json.loads(kept.read_text())
+    ]
+
+
+def _described(source: Source, card: ModelCard) -> tuple[list[object], str, Key | None]:
+    facts = [getattr(card, fact) for fact in CARD_FACTS]
+    try:
+        variant = source.variant(card.architecture)
+        input_px = source.transform(card.architecture, None).input_px
+    except Refusal:
+        return facts, "", None
+    assert variant is not None, card.architecture
+    return facts, variant.library, (variant.architecture, input_px, variant.n_classes)
+
+
+def _source(name: str) -> Source:
+    return cast("Source", import_module(f"zoo_eval.sources.{name}"))

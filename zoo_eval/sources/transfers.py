@@ -1,0 +1,128 @@
+"""What all downloads share: trying again, going offline, and knowing right bytes from wrong ones."""
+
+import hashlib
+import urllib.request
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from pathlib import Path
+from random import uniform
+from time import sleep
+from typing import TypeVar
+
+from huggingface_hub import constants
+
+from zoo_eval.errors import Refusal
+
+T = TypeVar("T")
+
+TRIES = 5
+FIRST_WAIT_S = 1.0
+# A server that asks for more is taken at its word: come back later.
+LONGEST_WAIT_S = 120.0
+# For a connection, and for each read.
+TIMEOUT_S = 30.0
+# As many bytes as tell a page from a checkpoint.
+START_BYTES = 512
+
+
+class Interrupted(Exception):
+    """A try that failed for what may pass; `wait_s` is how long the server asked to wait."""
+
+    def __init__(self, reason: str, wait_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait_s = wait_s
+
+
+def patiently(what: str, attempt: Callable[[], T]) -> T:
+    """An attempt's result, tried again with doubled waits while it raises `Interrupted`.
+
+    Raises:
+        Refusal: it was interrupted `TRIES` times, or the server asks to wait for too long.
+    """
+    for trial in range(1, TRIES + 1):
+        try:
+            return attempt()
+        except Interrupted as error:
+            last = error
+        if last.wait_s > LONGEST_WAIT_S:
+            raise Refusal(
+                f"{what} cannot be had now ({last}): the server asks to wait {last.wait_s:.0f} s; "
+                "run again then"
+            )
+        if trial < TRIES:
+            # Not all machines of a cluster at once.
+            sleep(max(last.wait_s, FIRST_WAIT_S * 2 ** (trial - 1)) * uniform(1.0, 1.25))
+    raise Refusal(
+        f"{what} cannot be reached ({last}) after {TRIES} tries; check the network and run again"
+    )
+
+
+def passing(status: int) -> bool:
+    """Whether an HTTP status says that the same request may succeed later."""
+    return status in (408, 425, 429) or status >= 500
+
+
+def retry_after_s(header: str | None) -> float:
+    """The seconds that a Retry-After header asks for, given as such or as a date; 0 without one."""
+    text = (header or "").strip()
+    if text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def refuse_offline(what: str) -> None:
+    """Nothing, where downloads are allowed: one switch, the hub's own, for hub and addresses.
+
+    Raises:
+        Refusal: HF_HUB_OFFLINE is set.
+    """
+    if constants.HF_HUB_OFFLINE:
+        raise Refusal(
+            f"{what}: not on this machine, which is offline (HF_HUB_OFFLINE is set); unset it, or "
+            "fetch the file where there is a network"
+        )
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file; read once per process, and again when the file was written to."""
+    status = path.stat()
+    return _sha256(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, *_: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_page(start: bytes) -> bool:
+    """Whether what begins like this is an HTML page."""
+    return start.lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
+def is_page_file(path: Path) -> bool:
+    """Whether a file is an HTML page."""
+    with path.open("rb") as file:
+        return is_page(file.read(START_BYTES))
+
+
+def is_page_there(url: str) -> bool:
+    """Whether an address answers with an HTML page; False where it does not answer."""
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
+            return is_page(answer.read(START_BYTES))
+    except Exception:  # noqa: BLE001 - asked only to explain a failure that is raised anyway
+        return False
+
+
+def page_instead(what: str) -> Refusal:
+    """What to say when a captive portal or a moved link has answered."""
+    return Refusal(
+        f"{what}: an HTML page came instead of a checkpoint; log in to the network, or correct the "
+        "address if the link has moved"
+    )
