@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from zoo_eval.anatomy import Anatomy
 from zoo_eval.catalog import ModelCard
 from zoo_eval.models import Blueprint, OpenModel
 from zoo_eval.stimuli import StimulusSet
@@ -13,12 +14,11 @@ from zoo_eval.transforms import Transform
 def opened(net: nn.Module, *, input_px: int = 8) -> OpenModel:
     """The network as an open model on the CPU that sees `input_px` pixels, not normalised."""
     plan = Blueprint(
+        architecture="planted",
         weights_digest="planted",
         transform=Transform(input_px, input_px, "bicubic", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-        blocks=(),
-        modules=tuple(name for name, _ in net.named_modules() if name),
-        n_params=0,
-        n_classes=0,
+        # Nothing is planned with it, and some planted networks count how often they run.
+        anatomy=Anatomy(0, 0, False, 0, 0, 0, ()),
     )
     card = ModelCard("local/planted", "local", "planted", weights="untrained")
     return OpenModel(card, plan, net, torch.device("cpu"))

@@ -13,7 +13,7 @@ from zoo_eval.catalog import Edits, ModelCard
 from zoo_eval.digests import file_digest, seed_from
 from zoo_eval.errors import Refusal
 from zoo_eval.grading import grade
-from zoo_eval.models import blueprint, open_model
+from zoo_eval.models import blueprint, first_batch, open_model
 
 ARCHITECTURE = "timm/test_efficientnet"
 CPU = torch.device("cpu")
@@ -86,8 +86,8 @@ def test_what_cannot_be_opened_is_refused_before_it_is(facts, said):
 
 def test_a_blueprint_counts_what_the_network_has(net, checkpoint):
     plan = blueprint(card(checkpoint=checkpoint))
-    assert plan.n_params == sum(p.numel() for p in net.parameters())
-    assert plan.n_classes == 1000
+    assert plan.anatomy.n_params == sum(p.numel() for p in net.parameters())
+    assert plan.anatomy.n_classes == 1000
     assert plan.transform.input_px == 160
 
 
@@ -134,22 +134,22 @@ def test_blocks_are_in_the_order_they_run_in_and_their_depth_grows(architecture)
     model = open_model(card(architecture=architecture, weights="untrained"), CPU)
     plan = model.blueprint
     ran = []
-    for name in plan.blocks:
+    for name in plan.layers("blocks"):
         model.net.get_submodule(name).register_forward_hook(lambda *_, name=name: ran.append(name))
     px = plan.transform.input_px
     model.logits(torch.rand(1, 3, px, px))
-    assert list(plan.blocks) == ran
-    depths = [plan.depth(layer) for layer in (*plan.blocks, "logits")]
+    assert list(plan.layers("blocks")) == ran
+    depths = [plan.depth(layer) for layer in (*plan.layers("blocks"), "logits")]
     assert depths == sorted(set(depths))
     assert 0 < depths[0] < depths[-1] == 1
-    for block in plan.blocks:  # a block's output comes after everything inside it
+    for block in plan.layers("blocks"):  # a block's output comes after everything inside it
         inside = [plan.depth(m) for m in plan.modules if m.startswith(f"{block}.")]
         assert all(plan.depth(block) >= depth for depth in inside)
 
 
 def test_layers_are_chosen_by_name_and_pattern_in_network_order():
     plan = blueprint(card(weights="untrained"))
-    assert plan.layers("blocks") == plan.blocks
+    assert plan.layers("blocks") == plan.layers("blocks")
     assert plan.layers("logits") == ("logits",)
     assert plan.layers(["logits", "blocks.1", "conv_stem"]) == ("conv_stem", "blocks.1", "logits")
     assert set(plan.layers("blocks.?")) == {n for n in plan.modules if n.count(".") == 1 and n.startswith("blocks.")}  # fmt: skip
@@ -207,6 +207,13 @@ def test_a_batch_that_exhausts_memory_is_halved_until_it_fits():
     assert torch.equal(model.predict(stimuli.images), pixels(stimuli).flatten(1))
     assert model.net.asked == [11, 11, 8, 4, 2, 2, 2, 2, 2, 1]
     assert model.batch_size == 2
+
+
+@pytest.mark.parametrize(
+    ("activation_bytes", "n"), [(0, 32), (2**20, 32), (2**28, 16), (3 * 2**30, 1), (2**40, 1)]
+)
+def test_the_first_batch_is_one_whose_activations_fit(activation_bytes, n):
+    assert first_batch(activation_bytes, CPU) == n
 
 
 def test_a_single_image_that_exhausts_memory_is_an_error():

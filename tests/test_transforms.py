@@ -32,7 +32,8 @@ SIZES = [(300, 400), (400, 300), (256, 256), (100, 130), (611, 611), (97, 1000)]
 @pytest.mark.parametrize(
     "name",
     ["tf_efficientnet_lite0.in1k", "resnet50.a1_in1k", "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
-     "convnext_base.fb_in22k_ft_in1k_384", "test_efficientnet.r160_in1k"],
+     "convnext_base.fb_in22k_ft_in1k_384", "test_efficientnet.r160_in1k",
+     "deepseek_vit_412m.deepseek_v4_1_flash"],
 )  # fmt: skip
 def test_it_equals_timms_own(name, height, width):
     config = timm_library.get_pretrained_cfg(name)
@@ -51,16 +52,18 @@ def test_it_equals_timms_own(name, height, width):
     assert ((found - expected) * level).abs().max() <= 1.125
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [("vit_base_patch16_sapiens2.fb", "takes 1024 x 768 px"),
-     ("deepseek_vit_412m.deepseek_v4_1_flash", "crop mode 'border'")],
-)  # fmt: skip
-def test_what_is_neither_cropped_nor_squashed_to_a_square_is_refused(name, said):
-    if not timm_library.is_model(name.partition(".")[0]):
-        pytest.skip(f"this timm has no {name}")
-    with pytest.raises(Refusal, match=said):
-        timm.transform(f"timm/{name}", None)
+def test_input_that_is_not_square_is_refused():
+    with pytest.raises(Refusal, match="takes 1024 x 768 px; only square input is supported"):
+        timm.transform("timm/vit_base_patch16_sapiens2.fb", None)
+
+
+def test_gradients_reach_the_pixels_inside_a_border():
+    pixels = torch.rand(1, 3, 90, 128, requires_grad=True)
+    view = replace(PLAIN, resize_px=64, fill=(0.5, 0.25, 0.0)).view(pixels)
+    assert view.shape == (1, 3, 64, 64)
+    assert view[0, :, 0, 0].tolist() == [0.5, 0.25, 0.0]
+    view.sum().backward()
+    assert (pixels.grad != 0).all()
 
 
 @pytest.mark.parametrize("px", [64, 224, 480])

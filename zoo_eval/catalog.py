@@ -4,9 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from zoo_eval.errors import BadInput, nearest
+
+if TYPE_CHECKING:
+    # It brings PyTorch, which the catalogue can be listed without.
+    from zoo_eval.transforms import Transform
 
 Weights = Literal["pretrained", "untrained"]
 
@@ -35,7 +39,10 @@ class Edits:
 class ModelCard:
     """A model by name: its architecture and where its weights come from.
 
-    `unavailable` says why it cannot be opened at all; its trials are then refused.
+    Those are its source's own unless there is a `checkpoint`, or a `url` with the file's `sha256`.
+
+    `published_view` is the input size and crop that `published_top1` was measured at, where those
+    are not the model's own. `unavailable` says why it cannot be opened at all; its trials are then refused.
     """
 
     name: str
@@ -43,12 +50,17 @@ class ModelCard:
     architecture: str
     weights: Weights = "pretrained"
     checkpoint: Path | None = None
+    url: str | None = None
+    sha256: str | None = None
+    transform: "Transform | None" = None
     keys: str | tuple[tuple[str, str], ...] | None = None
     edits: Edits = field(default_factory=Edits)
     reference_logits: Path | None = None
     published_top1: float | None = None
+    published_view: str | None = None
     family: str = ""
     pretraining: str | None = None
+    objective: str | None = None
     year: int | None = None
     harmonized_from: str | None = None
     licence: str | None = None
@@ -56,7 +68,9 @@ class ModelCard:
 
     def untrained(self) -> "ModelCard":
         """The same architecture with its initial weights."""
-        return replace(self, weights="untrained", pretraining=None, published_top1=None)
+        return replace(
+            self, weights="untrained", pretraining=None, objective=None, published_top1=None
+        )
 
 
 class Catalog:

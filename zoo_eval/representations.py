@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo_eval import tokens
+from zoo_eval.activations import one_per_image
 from zoo_eval.errors import Refusal
 from zoo_eval.models import LOGITS, OpenModel
 from zoo_eval.stimuli import Pixels, StimulusSet
@@ -133,7 +135,8 @@ class Representations:
     @torch.no_grad()
     def _captured(self, images: Sequence[Pixels], layers: Sequence[str]) -> dict[str, Tensor]:
         captured: dict[str, Tensor] = {}
-        with _hooks(self.model.net, [name for name in layers if name != LOGITS], captured):
+        hooked = [name for name in layers if name != LOGITS]
+        with _hooks(self.model.net, hooked, len(images), captured):
             logits = self.model.logits(self.model.view(images))
         if LOGITS in layers:
             captured[LOGITS] = logits
@@ -141,22 +144,32 @@ class Representations:
 
 
 @contextmanager
-def _hooks(net: nn.Module, layers: Sequence[str], captured: dict[str, Tensor]) -> Iterator[None]:
-    """Copies the layers' outputs into `captured` during the block."""
+def _hooks(
+    net: nn.Module, layers: Sequence[str], n_images: int, captured: dict[str, Tensor]
+) -> Iterator[None]:
+    """Copies the layers' outputs, or the tokens wanted of them, into `captured` in the block."""
+    prefix, _ = tokens.n_prefix(net)
 
     def copying(layer: str) -> Callable[[nn.Module, Any, Any], None]:
+        kind = tokens.split(layer)[1]
+
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if not isinstance(output, Tensor):
+            found = one_per_image(output, n_images)
+            if found is None:
+                shape = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
                 raise Refusal(
-                    f"layer {layer!r} returns a {type(output).__name__}, not one tensor; "
-                    "choose a module inside it"
+                    f"layer {layer!r} returns {shape} for {n_images} images, not one tensor with "
+                    "a row per image; choose a module inside or around it"
                 )
             # A copy: the next module may work in place on this very tensor.
-            captured[layer] = output.detach().clone()
+            captured[layer] = tokens.chosen(found.detach(), kind, prefix).clone()
 
         return hook
 
-    handles = [net.get_submodule(layer).register_forward_hook(copying(layer)) for layer in layers]
+    handles = [
+        net.get_submodule(tokens.split(layer)[0]).register_forward_hook(copying(layer))
+        for layer in layers
+    ]
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
 """Transform: a model's own resize, crop and normalisation, differentiable, from [0, 1] pixels."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,8 @@ from zoo_eval.stimuli import Pixels
 class Transform:
     """Shorter side to `resize_px`, centre crop to `input_px`, then (x - mean) / std per channel.
 
-    With `squash` both sides become `resize_px`, whatever the image's proportions.
+    With `squash` both sides become `resize_px`, whatever the image's proportions. With a `fill`
+    colour the longer side does, and a border of that colour is added before the crop.
     """
 
     input_px: int
@@ -24,15 +25,22 @@ class Transform:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     squash: bool = False
+    fill: tuple[float, float, float] | None = None
 
     @property
     def key(self) -> dict[str, Any]:
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        known = {k: v for k, v in vars(self).items() if v is not None}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in known.items()}
 
     def at(self, canvas_px: int) -> "Transform":
         """A square canvas, the same for every model, instead of its own view of an image."""
         return replace(
-            self, input_px=canvas_px, resize_px=canvas_px, interpolation="bicubic", squash=False
+            self,
+            input_px=canvas_px,
+            resize_px=canvas_px,
+            interpolation="bicubic",
+            squash=False,
+            fill=None,
         )
 
     def view(self, pixels: Tensor) -> Tensor:
@@ -42,14 +50,29 @@ class Transform:
             pixels = functional.interpolate(
                 pixels, size=size, mode=self.interpolation, antialias=True, align_corners=False
             ).clamp(0, 1)
+        if self.fill is not None:
+            pixels = self._bordered(pixels, self.fill)
         height, width = pixels.shape[-2:]
         top = round((height - self.input_px) / 2)
         left = round((width - self.input_px) / 2)
         return pixels[..., top : top + self.input_px, left : left + self.input_px]
 
+    def _bordered(self, pixels: Tensor, fill: tuple[float, float, float]) -> Tensor:
+        height, width = pixels.shape[-2:]
+        above, left = max(0, self.input_px - height), max(0, self.input_px - width)
+        border = pixels.new_tensor(fill)[:, None, None].expand(
+            *pixels.shape[:-2], height + above, width + left
+        )
+        placed = border.clone()
+        placed[..., above // 2 : above // 2 + height, left // 2 : left // 2 + width] = pixels
+        return placed
+
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         if self.squash:
             return self.resize_px, self.resize_px
+        if self.fill is not None:
+            ratio = max(height, width) / self.resize_px
+            return round(height / ratio), round(width / ratio)
         shorter = min(height, width)
         # Whole numbers only: in floating point 480 / 611 * 611 falls short of 480.
         return self.resize_px * height // shorter, self.resize_px * width // shorter

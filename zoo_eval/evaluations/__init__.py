@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from zoo_eval.anatomy import N_IMAGENET
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal
 from zoo_eval.inputs import Inputs
@@ -121,9 +122,9 @@ def imagenet_labelled(subject: Subject, inputs: Inputs, name: str) -> StimulusSe
         Refusal: the model has no 1000-way head, or a label is outside the 1000 classes.
     """
     card, blueprint = subject.known()
-    if blueprint.n_classes != 1000:
+    if blueprint.anatomy.n_classes != N_IMAGENET:
         raise Refusal(
-            f"{card.name} has {blueprint.n_classes} outputs, not the 1000 ImageNet classes; leave "
+            f"{card.name} has {blueprint.anatomy.n_classes} outputs, not the 1000 ImageNet classes; leave "
             "it out of `include` or evaluate its features only"
         )
     stimuli, labels = inputs.labelled(name)

@@ -15,10 +15,14 @@ from zoo_eval.digests import canonical_json, file_digest
 from zoo_eval.errors import Refusal
 from zoo_eval.evaluations import Choices, Result, Subject, Workbench
 from zoo_eval.inputs import Inputs
-from zoo_eval.models import OpenModel
+from zoo_eval.models import OpenModel, revision
 from zoo_eval.numerics.intervals import clopper_pearson
 from zoo_eval.trial import Trial
 
+FACTS = (
+    "family", "pretraining", "objective", "year", "harmonized_from", "licence", "published_top1",
+    "published_view",
+)  # fmt: skip
 # A share this close to the published one is the same model; further away it is not.
 TOLERANCE = 0.02
 SIGNIFICANCE = 0.01
@@ -62,11 +66,12 @@ class Gate(Choices):
 
     def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
         card, blueprint = subject.known()
-        parameters: dict[str, Any] = {"published_top1": card.published_top1}
+        # A fact that changes makes a new row.
+        parameters: dict[str, Any] = {"facts": {k: v for k in FACTS if (v := getattr(card, k))}}
         if card.reference_logits is not None:
             read_reference(card.reference_logits)
             parameters["reference_logits"] = file_digest(card.reference_logits)
-        compared = self._compares_top1(card) and blueprint.n_classes == 1000
+        compared = self._compares_top1(card) and blueprint.anatomy.n_classes == 1000
         stimuli = inputs.labelled(self.stimuli)[0] if compared and self.stimuli else None
         return [
             Trial(
@@ -82,7 +87,11 @@ class Gate(Choices):
         ]
 
     def _compares_top1(self, card: ModelCard) -> bool:
-        return card.reference_logits is None and card.published_top1 is not None
+        return (
+            card.reference_logits is None
+            and card.published_top1 is not None
+            and card.published_view is None
+        )
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         return sum(
@@ -98,20 +107,18 @@ class Gate(Choices):
             "trial_id": trial.id,
             "model": card.name,
             "weights_digest": blueprint.weights_digest,
+            "revision": revision(card),
             "source": card.source,
             "architecture": card.architecture,
-            "family": card.family,
-            "pretraining": card.pretraining,
-            "year": card.year,
-            "harmonized_from": card.harmonized_from,
+            **{fact: getattr(card, fact) for fact in FACTS},
             "graded_from": canonical_json(card.edits.changed) if card.edits.changed else None,
-            "n_params": blueprint.n_params,
+            "n_params": blueprint.anatomy.n_params,
+            "flops": blueprint.anatomy.flops,
+            "head": blueprint.anatomy.head,
             "input_px": blueprint.transform.input_px,
-            "published_top1": card.published_top1,
             "gate": verdict.gate,
             "gate_reason": verdict.reason,
             "gate_max_abs_logit_diff": verdict.max_abs_logit_diff,
-            "licence": card.licence,
         }
         yield Result(trial, {"models": [row]})
 
@@ -123,6 +130,8 @@ class Gate(Choices):
             return Verdict("exempt", "untrained on purpose")
         if card.reference_logits is not None:
             return compare_logits(model, *read_reference(card.reference_logits))
+        if card.published_view is not None:
+            return Verdict("undecided", f"top-1 was published at {card.published_view}")
         if not compare_top1 or self.stimuli is None or card.published_top1 is None:
             return Verdict(
                 "undecided", "no reference logits and no published top-1 to compare with"

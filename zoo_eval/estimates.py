@@ -1,0 +1,62 @@
+"""Estimates: how long a plan takes, from the FLOPs of its models and the speeds a store measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from zoo_eval.planning import Order, Plan
+from zoo_eval.queries.connection import connect
+from zoo_eval.runners.progress import duration
+from zoo_eval.store import Store
+
+# What an estimate assumes where nothing was measured yet; it says so.
+ASSUMED_FLOPS_PER_S = 1e12
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Measured image passes per second by model, and FLOPs per second for the others."""
+
+    by_model: Mapping[str, float] = field(default_factory=dict)
+    flops_per_s: float | None = None
+
+    @classmethod
+    def measured(cls, store: Store | None) -> "Speeds":
+        """What the trials of a store measured."""
+        if store is None:
+            return cls()
+        connection = connect(store)
+        return cls(connection.image_rates(), connection.flop_rate())
+
+    def seconds(self, order: Order) -> float:
+        """The order's time on one slot, at most."""
+        n_passes = sum(group.n_passes for group in order.groups)
+        if order.name in self.by_model:
+            return n_passes / self.by_model[order.name]
+        return order.cost / (self.flops_per_s or ASSUMED_FLOPS_PER_S)
+
+
+def describe_order(order: Order, speeds: Speeds) -> str:
+    """An order on one line."""
+    n_passes = sum(group.n_passes for group in order.groups)
+    return (
+        f"  {order.name}: {order.n_trials} trials, at most {n_passes} image passes, "
+        f"{order.cost:.2g} FLOPs, about {duration(speeds.seconds(order))}"
+    )
+
+
+def describe_cost(todo: Plan, speeds: Speeds) -> str:
+    """What everything pending costs, on one line, and what that rests on."""
+    if not todo.orders:
+        return "nothing to run"
+    times = {order.name: speeds.seconds(order) for order in todo.orders}
+    longest = max(times, key=times.__getitem__)
+    rests_on = (
+        f"at the {speeds.flops_per_s:.2g} FLOP/s measured in this store"
+        if speeds.flops_per_s
+        else f"at an assumed {ASSUMED_FLOPS_PER_S:.0e} FLOP/s: no speed was measured yet"
+    )
+    return (
+        f"at most {todo.n_passes} image passes, {sum(o.cost for o in todo.orders):.2g} FLOPs: "
+        f"about {sum(times.values()) / 3600:.2g} slot-hours {rests_on}; the longest model, "
+        f"{longest}, takes about {duration(times[longest])}"
+    )
