@@ -12,8 +12,9 @@ import torch
 from benchmarks.measurement import quick, report
 from zoo_eval import sweep as sweep_file
 from zoo_eval.evaluations import Workbench
+from zoo_eval.loading import load_inputs
 from zoo_eval.models import open_model
-from zoo_eval.planning import load_inputs, plan
+from zoo_eval.planning import plan
 from zoo_eval.representations import Representations
 from zoo_eval.runners import in_process
 from zoo_eval.runners.progress import Progress

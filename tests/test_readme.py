@@ -10,7 +10,7 @@ import pytest
 
 from zoo_eval import cli, sweeping
 from zoo_eval import sweep as sweep_file
-from zoo_eval.planning import load_inputs
+from zoo_eval.loading import load_inputs
 from zoo_eval.sweeping import Request
 
 ROOT = Path(__file__).parent.parent

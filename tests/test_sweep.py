@@ -230,3 +230,44 @@ def test_relative_paths_are_those_that_depend_on_the_submitters_folder(tmp_path)
 )
 def test_a_key_is_found_by_its_place(place, fragment):
     assert line_of(GOOD, place) == line_number(GOOD, fragment)
+
+
+CARDS = """\
+[[models]]
+name = "one"
+architecture = "timm/resnet18"
+checkpoint = "https://example.org/one.pth"
+sha256 = "{sha256}"
+
+[[models]]
+name = "two"
+factory = "my.nets:build"
+"""
+
+
+def test_a_card_file_describes_own_models(tmp_path):
+    file = tmp_path / "cards.toml"
+    file.write_text(CARDS.format(sha256="ab" * 32))
+    one, two = sweep.read_cards(file)
+    assert (one.name, one.checkpoint, one.sha256) == ("one", "https://example.org/one.pth", "ab" * 32)  # fmt: skip
+    assert two.factory == "my.nets:build"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line", "said"),
+    [
+        ("factory", "factorie", 9, "unknown key; nearest: factory"),
+        ('sha256 = "{sha256}"\n', "", 1, "`sha256` goes with a `checkpoint` that is an address"),
+        ("https://example.org/", "", 1, "`sha256` goes with a `checkpoint` that is an address"),
+        ("{sha256}", "abc", 5, "String should match pattern"),
+        ("my.nets:build", "my.nets", 9, "String should match pattern"),
+        ("[[models]]", "[[model]]", 1, "unknown key; nearest: models"),
+    ],
+)
+def test_a_wrong_card_file_gives_its_line(tmp_path, right, wrong, line, said):
+    file = tmp_path / "cards.toml"
+    file.write_text(CARDS.replace(right, wrong).replace("{sha256}", "ab" * 32))
+    with pytest.raises(BadInput) as error:
+        sweep.read_cards(file)
+    assert f"{file}, line {line}: " in str(error.value)
+    assert said in str(error.value)

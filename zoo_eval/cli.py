@@ -59,7 +59,7 @@ def _models(commands: "_Commands[argparse.ArgumentParser]") -> argparse.Argument
     parser = commands.add_parser(
         "models",
         help="the catalogue",
-        epilog="example: zoo-eval models 'timm/resnet*' --where \"licence = 'apache-2.0'\"",
+        epilog="example: zoo-eval models 'timm/*' --where \"n_params < 30e6 and family = 'vision_transformer'\"",
     )
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="names, * and ? allowed")
     parser.add_argument("--where", metavar="SQL", help="a condition on the columns")
@@ -70,7 +70,10 @@ def _models(commands: "_Commands[argparse.ArgumentParser]") -> argparse.Argument
         from zoo_eval import listing
         from zoo_eval.formats import write
 
-        write(listing.models(options.patterns, options.where, options.sweep), options.format)
+        table, notes = listing.models(options.patterns, options.where, options.sweep)
+        write(table, options.format)
+        for note in notes:
+            print(note, file=sys.stderr)
         return OK
 
     parser.set_defaults(run=run)

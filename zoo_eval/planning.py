@@ -1,33 +1,23 @@
-"""Planning: from a sweep file to its inputs, its pending trials and its refusals; runs nothing."""
+"""Planning: from a sweep and its inputs to its pending trials and its refusals; runs nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
-from zoo_eval import paths, stimuli
-from zoo_eval.catalog import Catalog, Edits, ModelCard
-from zoo_eval.errors import BadInput, Refusal, nearest
+from zoo_eval.catalog import ModelCard
+from zoo_eval.errors import Refusal
 from zoo_eval.evaluations import Choices, Evaluation, Subject
 from zoo_eval.evaluations.accuracy import Accuracy
 from zoo_eval.evaluations.gate import Gate
 from zoo_eval.inputs import Inputs
-from zoo_eval.models import blueprint, open_model
-from zoo_eval.recordings import Recording, parquet, planted
-from zoo_eval.representations import NonFinite, Representations
-from zoo_eval.sources import timm
-from zoo_eval.stimuli import StimulusSet
-from zoo_eval.store import Ledger, Store
-from zoo_eval.sweep import (
-    FolderStimuli,
-    LocalModel,
-    PlantedRecording,
-    Sweep,
-)
+from zoo_eval.models import blueprint, is_hosted, weights_digest
+from zoo_eval.roster import selected
+from zoo_eval.store import Ledger
+from zoo_eval.sweep import Sweep
 from zoo_eval.trial import Trial
 
-LOCAL = "local/"
+ASKED_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
@@ -57,9 +47,9 @@ class Order:
 
     @property
     def cost(self) -> int:
-        """Image passes times parameters: comparable between orders, nothing more."""
-        size = self.subject.blueprint.n_params if self.subject.blueprint else 1
-        return size * sum(group.n_passes for group in self.groups)
+        """FLOPs at most, a backward pass counted as a forward one; 0 without a model."""
+        flops = self.subject.blueprint.anatomy.flops if self.subject.blueprint else 0
+        return flops * sum(group.n_passes for group in self.groups)
 
 
 @dataclass(frozen=True)
@@ -89,148 +79,6 @@ class Plan:
         return sum(group.n_passes for order in self.orders for group in order.groups)
 
 
-def cards(sweep: Sweep, home: Path) -> list[ModelCard]:
-    """The model cards of a sweep: the catalogue's and its own, included and not excluded.
-
-    Raises:
-        BadInput: a pattern fits no model.
-    """
-    own = [local_card(model, home) for model in sweep.models.local]
-    catalog = Catalog([*own, *timm.cards()])
-    chosen = catalog.select(sweep.models.include, sweep.models.exclude)
-    if sweep.models.weights == "untrained":
-        chosen = [card if card.source == "local" else card.untrained() for card in chosen]
-    return chosen
-
-
-def selected(sweep: Sweep, home: Path, only: str | None) -> list[ModelCard]:
-    """The sweep's cards, narrowed to one pattern where the command line gives it.
-
-    Raises:
-        BadInput: the pattern fits no model of the sweep.
-    """
-    chosen = cards(sweep, home)
-    return Catalog(chosen).select([only]) if only else chosen
-
-
-def local_card(model: LocalModel, home: Path) -> ModelCard:
-    """The card of an own model; files that are not there make it unavailable, not an error."""
-    unavailable = None
-    files: dict[str, Path | None] = {}
-    for key in ("checkpoint", "reference_logits"):
-        text = getattr(model, key)
-        try:
-            files[key] = None if text is None else paths.resolve(text, home)
-        except BadInput as error:
-            unavailable = f"{key} of {LOCAL}{model.name}: {error}"
-    return ModelCard(
-        name=LOCAL + model.name,
-        source="local",
-        architecture=model.architecture,
-        weights=model.weights,
-        checkpoint=files.get("checkpoint"),
-        keys=tuple(model.keys.items()) if isinstance(model.keys, dict) else model.keys,
-        edits=Edits(**model.edits.model_dump()),
-        reference_logits=files.get("reference_logits"),
-        published_top1=model.published_top1,
-        family=timm.family(model.architecture),
-        pretraining=model.pretraining,
-        year=model.year,
-        licence=model.licence,
-        unavailable=unavailable,
-    )
-
-
-def load_inputs(sweep: Sweep, home: Path, store: Store | None) -> Inputs:
-    """Every stimulus set and recording of a sweep; a planted recording is kept in the store.
-
-    Raises:
-        BadInput: a path, image, label or response is wrong, or a name unknown.
-    """
-    sets: dict[str, StimulusSet] = {}
-    for name in sweep.stimuli:
-        _load_stimuli(name, sweep, home, sets)
-    inputs = Inputs(sets)
-    recordings: dict[str, Recording] = {}
-    for name, section in sweep.recordings.items():
-        shown = inputs.stimulus_set(section.stimuli)
-        if isinstance(section, PlantedRecording):
-            recordings[name] = _plant(name, section, shown, cards(sweep, home), store)
-        else:
-            recordings[name] = parquet.read(name, paths.resolve(section.path, home), shown)
-    return Inputs(sets, recordings)
-
-
-def _load_stimuli(name: str, sweep: Sweep, home: Path, sets: dict[str, StimulusSet]) -> None:
-    section = sweep.stimuli[name]
-    if name in sets:
-        return
-    if isinstance(section, FolderStimuli):
-        sets[name] = stimuli.folder(
-            name,
-            paths.resolve(section.path, home),
-            include=section.include,
-            labels=None if section.labels is None else paths.resolve(section.labels, home),
-            label_pattern=section.label_pattern,
-            limit=section.limit,
-        )
-        return
-    for source in section.of:
-        if not isinstance(sweep.stimuli.get(source), FolderStimuli):
-            raise BadInput(
-                f"stimuli {name!r}: `of` names {source!r}, which is no folder of images; "
-                f"{nearest(source, sweep.stimuli)}"
-            )
-        _load_stimuli(source, sweep, home, sets)
-    sources = [sets[source] for source in section.of]
-    sets[name] = stimuli.crops(
-        name, sources, n=section.n, size_px=section.size_px, seed=section.seed
-    )
-
-
-def _plant(
-    name: str,
-    section: PlantedRecording,
-    shown: StimulusSet,
-    available: Sequence[ModelCard],
-    store: Store | None,
-) -> Recording:
-    by_name = {card.name: card for card in available}
-    if section.model not in by_name:
-        raise BadInput(
-            f"recording {name!r} is planted in {section.model!r}, which is not in the sweep; "
-            f"{nearest(section.model, by_name)}"
-        )
-    card = by_name[section.model]
-    try:
-        plan = blueprint(card)
-        plan.layers([section.layer])
-    except Refusal as error:
-        raise BadInput(f"recording {name!r} cannot be planted: {error}") from error
-    recipe = planted.Recipe(
-        weights_digest=plan.weights_digest,
-        transform=plan.transform.key,
-        layer=section.layer,
-        stimuli_digest=shown.digest,
-        n_components=section.n_components,
-        n_targets=section.n_targets,
-        n_repetitions=section.n_repetitions,
-        noise=section.noise,
-        seed=section.seed,
-    )
-    kept = None if store is None else store.read_input(recipe.digest)
-    if kept is not None:
-        return planted.from_table(name, shown.name, kept, recipe)
-    model = open_model(card, torch.device("cpu"))
-    gram = Representations(model, budget_bytes=2**31).grams(shown, [section.layer])[section.layer]
-    if isinstance(gram, NonFinite):
-        raise BadInput(f"recording {name!r} cannot be planted: {gram}; choose another layer")
-    recording = planted.plant(name, shown.name, gram.gram.numpy(), recipe)
-    if store is not None:
-        store.write_input(recipe.digest, planted.to_table(recording))
-    return recording
-
-
 def plan(
     sweep: Sweep,
     home: Path,
@@ -239,10 +87,12 @@ def plan(
     *,
     only: str | None = None,
     retry_failed: bool = False,
+    recorded: Mapping[str, Sequence[str]] | None = None,
 ) -> Plan:
     """Wanted trials minus those the ledger has; failed ones only with `retry_failed`.
 
-    `only` narrows the sweep's models to a pattern.
+    `only` narrows the sweep's models to a pattern. With `recorded`, weights digests by model,
+    newest first, no hub is asked: weights are taken to be the recorded ones.
 
     Raises:
         BadInput: an evaluation names what is not there, or cannot be done on its inputs.
@@ -253,9 +103,14 @@ def plan(
     of_models: list[Evaluation] = [gate, *(e for e in evaluations if e.needs_model)]
     without = [e for e in evaluations if not e.needs_model]
     subjects: list[tuple[Subject, Sequence[Evaluation]]] = [(Subject(), without)]
-    for card in selected(sweep, home, only):
+    chosen = selected(sweep, home, only)
+    digests = _asked(chosen) if recorded is None else _assumed(chosen, recorded)
+    for card in chosen:
         try:
-            subjects.append((Subject(card, blueprint(card)), of_models))
+            known = digests.get(card.name)
+            if isinstance(known, Refusal):
+                raise known
+            subjects.append((Subject(card, blueprint(card, known)), of_models))
         except Refusal as error:
             for evaluation in of_models:
                 result.wanted += 1
@@ -269,6 +124,33 @@ def plan(
         if groups:
             result.orders.append(Order(subject, tuple(groups)))
     return result
+
+
+def _asked(chosen: Sequence[ModelCard]) -> dict[str, str | Refusal]:
+    """Weights digests of hosted models, by name: many hosts are waited for at a time."""
+
+    def ask(card: ModelCard) -> str | Refusal:
+        try:
+            return weights_digest(card)
+        except Refusal as error:
+            return error
+
+    hosted = [card for card in chosen if is_hosted(card)]
+    with ThreadPoolExecutor(ASKED_AT_A_TIME) as threads:
+        return dict(zip((card.name for card in hosted), threads.map(ask, hosted)))
+
+
+def _assumed(
+    chosen: Sequence[ModelCard], recorded: Mapping[str, Sequence[str]]
+) -> dict[str, str | Refusal]:
+    """The same without asking: what a store recorded last, where the model was trained then too."""
+    digests: dict[str, str | Refusal] = {}
+    for card in filter(is_hosted, chosen):
+        untrained = weights_digest(card.untrained())
+        trained = (known for known in recorded.get(card.name, ()) if known != untrained)
+        # What is not in the store at all is pending, whatever its weights.
+        digests[card.name] = next(trained, "unknown")
+    return digests
 
 
 def _with_companions(wanted: Sequence[Evaluation], inputs: Inputs) -> list[Evaluation]:

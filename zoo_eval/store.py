@@ -69,6 +69,17 @@ class Store:
         ids, attempts, statuses = (table[column].to_pylist() for column in columns)
         return Ledger(dict(zip(ids, statuses)), dict(zip(ids, attempts)))
 
+    def weights_digests(self) -> dict[str, list[str]]:
+        """Every model's weights digests, the last recorded first."""
+        columns = ["model", "weights_digest", "started_at"]
+        table = self.dataset(TRIALS.name).to_table(columns=columns)
+        found: dict[str, list[str]] = {}
+        for row in table.sort_by([("started_at", "descending")]).to_pylist():
+            known = found.setdefault(row["model"], [])
+            if row["weights_digest"] is not None and row["weights_digest"] not in known:
+                known.append(row["weights_digest"])
+        return found
+
     def dataset(self, table: str, schema: pa.Schema | None = None) -> ds.Dataset:
         """A table's committed files as an Arrow dataset, with the declared or a wider schema."""
         schema = schema or TABLES[table].schema

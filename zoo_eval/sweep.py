@@ -4,26 +4,13 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.evaluations.registry import AnyEvaluation
-
-BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-
-
-def size_in_bytes(text: str) -> int:
-    """Bytes of a size such as "4GiB".
-
-    Raises:
-        ValueError: it is no size.
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(\w+)\s*", text)
-    if match is None or match.group(2) not in BYTES:
-        raise ValueError(f'{text!r} is no size; expected e.g. "4GiB"')
-    return int(float(match.group(1)) * BYTES[match.group(2)])
+from zoo_eval.sizes import size_in_bytes
 
 
 class _Section(BaseModel):
@@ -45,18 +32,48 @@ class EditsSection(_Section):
     input_px: int | None = None
 
 
+Three = tuple[float, float, float]
+
+
+class TransformSection(_Section):
+    """An own model's preprocessing: resize, centre crop, then (x - mean) / std."""
+
+    input_px: Annotated[int, Field(ge=1)]
+    resize_px: Annotated[int, Field(ge=1)]
+    mean: Three
+    std: Three
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+    squash: bool = False
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "TransformSection":
+        if self.resize_px < self.input_px:
+            raise ValueError("resize_px is smaller than input_px: there is nothing to crop")
+        return self
+
+
+def is_url(text: str | None) -> bool:
+    """Whether a checkpoint is an address, not a path."""
+    return text is not None and text.startswith(("https://", "http://"))
+
+
 class LocalModel(_Section):
-    """An own model: an architecture with a checkpoint, or untrained."""
+    """An own model: an architecture with a checkpoint, or untrained; or a function that builds it."""
 
     name: Annotated[str, Field(min_length=1)]
-    architecture: str
+    architecture: str | None = None
+    factory: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
+    transform: TransformSection | None = None
     weights: Literal["pretrained", "untrained"] = "pretrained"
     checkpoint: str | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     keys: str | dict[str, str] | None = None
     edits: EditsSection = EditsSection()
     reference_logits: str | None = None
     published_top1: Annotated[float, Field(gt=0, lt=1)] | None = None
     pretraining: str | None = None
+    objective: str | None = None
+    harmonized_from: str | None = None
     year: int | None = None
     licence: str | None = None
 
@@ -64,6 +81,12 @@ class LocalModel(_Section):
     def _weights_are_one(self) -> "LocalModel":
         if self.weights == "untrained" and self.checkpoint is not None:
             raise ValueError("an untrained model has no checkpoint; remove one of the two")
+        if (self.architecture is None) == (self.factory is None):
+            raise ValueError("give `architecture` or `factory`, one of the two")
+        if (self.sha256 is not None) != is_url(self.checkpoint):
+            raise ValueError("`sha256` goes with a `checkpoint` that is an address, and only there")
+        if self.transform is not None and self.edits.input_px is not None:
+            raise ValueError("`transform` says the input size; remove `input_px`")
         return self
 
 
@@ -74,6 +97,14 @@ class ModelsSection(_Section):
     exclude: tuple[str, ...] = ()
     weights: Literal["pretrained", "untrained"] = "pretrained"
     local: tuple[LocalModel, ...] = ()
+    cards: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+
+
+class CardFile(_Section):
+    """Own models in a file of their own, which several sweeps may name."""
+
+    models: Annotated[tuple[LocalModel, ...], Field(min_length=1)]
 
 
 class FolderStimuli(_Section):
@@ -158,18 +189,34 @@ def read(path: Path) -> Sweep:
     Raises:
         BadInput: the file is absent, is not TOML, or has a wrong key or value (with its line).
     """
+    return _read(path, Sweep)
+
+
+def read_cards(path: Path) -> tuple[LocalModel, ...]:
+    """The models in a card file.
+
+    Raises:
+        BadInput: the file is absent, is not TOML, or has a wrong key or value (with its line).
+    """
+    return _read(path, CardFile).models
+
+
+F = TypeVar("F", Sweep, CardFile)
+
+
+def _read(path: Path, kind: type[F]) -> F:
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"sweep file {path} cannot be read ({error}); correct the path") from error
+        raise BadInput(f"file {path} cannot be read ({error}); correct the path") from error
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{path}: not valid TOML: {error}") from error
     try:
-        return Sweep.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
-        raise BadInput(_explain(path, text, error)) from error
+        raise BadInput(_explain(path, text, error, kind.model_json_schema())) from error
 
 
 def relative_paths(sweep: Sweep) -> list[str]:
@@ -178,6 +225,7 @@ def relative_paths(sweep: Sweep) -> list[str]:
     texts += [
         path for m in sweep.models.local for path in (m.checkpoint, m.reference_logits) if path
     ]
+    texts += [*sweep.models.cards, *sweep.models.facts]
     for stimuli in sweep.stimuli.values():
         if isinstance(stimuli, FolderStimuli):
             texts += [path for path in (stimuli.path, stimuli.labels) if path]
@@ -191,10 +239,10 @@ def relative_paths(sweep: Sweep) -> list[str]:
     ]
 
 
-def _explain(path: Path, text: str, error: ValidationError) -> str:
+def _explain(path: Path, text: str, error: ValidationError, schema: dict[str, Any]) -> str:
     # A misspelt key is both unknown and missing: the first names it.
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    place, known = _walk(first["loc"])
+    place, known = _walk(first["loc"], schema)
     key = ".".join(str(part) for part in place)
     where = f"{path}, line {line_of(text, place)}: {key or 'the file'}"
     if first["type"] == "extra_forbidden":
@@ -207,13 +255,16 @@ def _explain(path: Path, text: str, error: ValidationError) -> str:
     return f"{where}: {message}; correct the value"
 
 
-def _walk(location: Sequence[int | str]) -> tuple[list[int | str], list[str]]:
+def _walk(
+    location: Sequence[int | str], schema: dict[str, Any]
+) -> tuple[list[int | str], list[str]]:
     """An error's place as it stands in the file, and the keys known beside it.
 
     Where a section has several kinds, the location also holds the kind, which is no key.
     """
-    schema = Sweep.model_json_schema()
-    node, place, known = schema, [], []
+    node = schema
+    place: list[int | str] = []
+    known: list[str] = []
     for part in location:
         while "$ref" in node:
             node = schema["$defs"][node["$ref"].rpartition("/")[2]]

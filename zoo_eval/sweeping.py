@@ -1,17 +1,19 @@
 """Running a sweep: plan, run what is pending, say how it ended; the command and the job share it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from zoo_eval import sweep as sweep_file
 from zoo_eval.errors import BadInput
+from zoo_eval.estimates import Speeds, describe_cost, describe_order
 from zoo_eval.inputs import Inputs
-from zoo_eval.planning import Order, Plan, Refused, load_inputs, plan
-from zoo_eval.queries.connection import connect
+from zoo_eval.loading import load_inputs
+from zoo_eval.planning import Plan, Refused, plan
+from zoo_eval.roster import fact_sheets, selected
 from zoo_eval.runners import in_process
-from zoo_eval.runners.progress import Progress, duration
+from zoo_eval.runners.progress import Progress
 from zoo_eval.runners.work import record_refused
 from zoo_eval.store import Ledger, Store
 from zoo_eval.sweep import Sweep
@@ -73,14 +75,24 @@ def show_plan(request: Request) -> int:
     store = _existing_store(_store_uri(sweep, home))
     inputs = load_inputs(sweep, home, store)
     ledger = store.ledger() if store else Ledger({}, {})
-    todo = plan(sweep, home, inputs, ledger, only=request.models, retry_failed=request.retry_failed)
+    todo = plan(
+        sweep,
+        home,
+        inputs,
+        ledger,
+        only=request.models,
+        retry_failed=request.retry_failed,
+        recorded=store.weights_digests() if store else {},
+    )
     print(describe(todo))
-    rates = connect(store).image_rates() if store else {}
+    for line in _matched(sweep, home, request.models):
+        print(line)
+    speeds = Speeds.measured(store)
     for order in sorted(todo.orders, key=lambda order: -order.cost):
-        print(_describe_order(order, rates))
+        print(describe_order(order, speeds))
     for refused in todo.refused:
         print(f"  refused: {_describe_refused(refused)}")
-    print(_describe_cost(todo, rates))
+    print(describe_cost(todo, speeds))
     return 1 if todo.refused else 0
 
 
@@ -112,6 +124,8 @@ def run(request: Request, say: Callable[[str], None] = print) -> int:
             retry_failed=request.retry_failed,
         )
         say(describe(todo))
+        for line in _matched(sweep, home, request.models):
+            say(line)
         if todo.orders and request.runner == "ray":
             _join_cluster(sweep)
         for refused in todo.refused:
@@ -148,26 +162,9 @@ def _describe_refused(refused: Refused) -> str:
     return f"{refused.trial.model}: {refused.trial.evaluation}: {refused.reason}"
 
 
-def _describe_order(order: Order, rates: Mapping[str | None, float]) -> str:
-    n_passes = sum(group.n_passes for group in order.groups)
-    rate = rates.get(order.name, rates.get(None))
-    time = f", about {duration(n_passes / rate)}" if rate else ""
-    return f"  {order.name}: {order.n_trials} trials, at most {n_passes} image passes{time}"
-
-
-def _describe_cost(todo: Plan, rates: Mapping[str | None, float]) -> str:
-    if not todo.pending:
-        return "nothing to run"
-    if None not in rates:
-        return f"at most {todo.n_passes} image passes; no speed measured in this store yet"
-    seconds = sum(
-        sum(group.n_passes for group in order.groups) / rates.get(order.name, rates[None])
-        for order in todo.orders
-    )
-    return (
-        f"at most {todo.n_passes} image passes: about {duration(seconds)} on one slot as fast as "
-        "those measured in this store"
-    )
+def _matched(sweep: Sweep, home: Path, only: str | None) -> list[str]:
+    chosen = selected(sweep, home, only)
+    return [sheet.matched(chosen) for sheet in fact_sheets(sweep, home)]
 
 
 def _join_cluster(sweep: Sweep) -> None:

@@ -32,9 +32,9 @@ def add(store, evaluation, table, rows=({},), *, model="a", minute=0, ledger=Non
     return store.commit({table: made}, [ledger_row(one, minute=minute, **(ledger or {}))])
 
 
-def gate(store, model="a", verdict="pass", **facts):
+def gate(store, model="a", verdict="pass", flops=None, **facts):
     row = {"gate": verdict, "source": "local", "weights_digest": facts.get("weights_digest", "w")}
-    add(store, "gate", "models", [row], model=model, **facts)
+    add(store, "gate", "models", [{**row, "flops": flops}], model=model, **facts)
 
 
 def accuracy(store, model="a", top1=0.5, n_images=10, **facts):
@@ -398,7 +398,15 @@ def test_rates_are_weighted_by_time_and_ok_trials_alone_count(store):
     gate(store, "a", ledger={"images_per_s": 40.0, "seconds": 3.0})
     accuracy(store, "b", ledger={"images_per_s": 5.0})
     accuracy(store, "c", ledger={"images_per_s": 99.0, **failure()})
-    assert connect(store).image_rates() == {"a": 32.5, "b": 5.0, None: 18.75}
+    assert connect(store).image_rates() == {"a": 32.5, "b": 5.0}
+
+
+def test_the_flop_rate_is_the_median_of_models_whose_flops_are_known(store):
+    assert connect(store).flop_rate() is None
+    for model, flops, rate in (("a", 100, 10.0), ("b", 1000, 2.0), ("c", 10, 7.0)):
+        gate(store, model, flops=flops, ledger={"images_per_s": rate, "seconds": 2.0})
+    gate(store, "d", ledger={"images_per_s": 1e9})
+    assert connect(store).flop_rate() == 1000.0
 
 
 def test_an_export_holds_every_table_and_view(store, tmp_path):

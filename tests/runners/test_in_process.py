@@ -167,3 +167,39 @@ def test_a_store_without_space_ends_the_run_and_keeps_what_was_committed(
     code, _ = run(request_)
     assert code == 0
     assert_each_trial_once(tmp_path / "store")
+
+
+def test_a_fact_that_changes_makes_a_new_row_and_nothing_else(request_, tmp_path):
+    facts = tmp_path / "facts.csv"
+    text = request_.sweep.read_text()
+    request_.sweep.write_text(text.replace("[models]\n", '[models]\nfacts = ["facts.csv"]\n'))
+    facts.write_text("model,year\nlocal/efficientnet,2019\n")
+    _, said = run(request_)
+    assert "facts.csv: facts for 1 of 2 models (50%)" in said
+    n_trials = len(rows(tmp_path / "store", "trials"))
+    facts.write_text("model,year,objective\nlocal/efficientnet,2020,supervised\n")
+    code, _ = run(request_)
+    assert code == 0
+    assert len(rows(tmp_path / "store", "trials")) == n_trials + 1
+    years = query(tmp_path, "SELECT model, year FROM leaderboard ORDER BY model")
+    assert years == [
+        {"model": "local/efficientnet", "year": 2020},
+        {"model": "local/vit", "year": None},
+    ]
+
+
+def test_a_published_accuracy_from_a_file_is_what_the_gate_compares_with(request_, tmp_path):
+    text = request_.sweep.read_text()
+    request_.sweep.write_text(
+        text.replace("[models]\n", '[models]\nfacts = ["timm.csv"]\n').replace(
+            'weights = "untrained"', 'checkpoint = "w.safetensors"', 1
+        )
+    )
+    save_file(timm.initial("timm/test_efficientnet").state_dict(), tmp_path / "w.safetensors")
+    (tmp_path / "timm.csv").write_text("model,published_top1\nlocal/efficientnet,0.9\n")
+    run(request_)
+    asked = "SELECT gate, gate_reason, published_top1 FROM models WHERE model = 'local/efficientnet' ORDER BY gate"  # fmt: skip
+    (row,) = query(tmp_path, asked)
+    # Compared with its own labels, untrained weights fail.
+    assert row["gate"] == "fail"
+    assert "against the published 0.900" in row["gate_reason"]

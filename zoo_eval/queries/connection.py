@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import duckdb
@@ -66,18 +65,25 @@ class Connection:
             raise BadInput(f"SQL: {one_line(error)}") from error
         return result.rename_columns(_distinct(result.column_names))
 
-    def image_rates(self) -> dict[str | None, float]:
-        """Measured image passes per second by model; under None, the median of all models."""
-        rates: dict[str | None, float] = {
+    def image_rates(self) -> dict[str, float]:
+        """Measured image passes per second by model."""
+        return {
             row["model"]: row["rate"]
             for row in self.rows(
                 "SELECT model, sum(images_per_s * seconds) / sum(seconds) AS rate FROM trials "
                 "WHERE images_per_s IS NOT NULL AND status = 'ok' GROUP BY model"
             )
         }
-        if rates:
-            rates[None] = median(rates.values())
-        return rates
+
+    def flop_rate(self) -> float | None:
+        """Measured FLOPs per second: the median of all models whose FLOPs are known."""
+        found = self.rows(
+            "WITH rates AS (SELECT any_value(flops) * sum(images_per_s * seconds) / sum(seconds) "
+            "AS rate FROM trials JOIN models USING (model, weights_digest) "
+            "WHERE images_per_s IS NOT NULL AND status = 'ok' GROUP BY model) "
+            "SELECT median(rate) AS rate FROM rates"
+        )
+        return found[0]["rate"] if found else None
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """The result of one SELECT as rows."""

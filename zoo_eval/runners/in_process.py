@@ -1,11 +1,13 @@
 """A plain loop in this process: what a debugger likes, and the reference for the Ray runner."""
 
+from itertools import zip_longest
+
 import torch
 
 from zoo_eval.inputs import Inputs
 from zoo_eval.planning import Plan
 from zoo_eval.runners.progress import Progress
-from zoo_eval.runners.work import Finished, run_order
+from zoo_eval.runners.work import Finished, prefetch, run_order
 from zoo_eval.store import Store
 
 
@@ -16,7 +18,9 @@ def run(plan: Plan, inputs: Inputs, store: Store, *, budget_bytes: int, progress
         StoreError: the store is full or cannot be written.
     """
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    for order in sorted(plan.orders, key=lambda order: -order.cost):
+    orders = sorted(plan.orders, key=lambda order: -order.cost)
+    for order, upcoming in zip_longest(orders, orders[1:]):
+        prefetch(upcoming)
         for report in run_order(order, inputs, store, device=device, budget_bytes=budget_bytes):
             if isinstance(report, Finished):
                 progress.finished(order.name, report)

@@ -31,9 +31,10 @@ from ray.exceptions import (
 
 from zoo_eval.errors import BadInput, StoreError, ZooEvalError, one_line
 from zoo_eval.inputs import Inputs
-from zoo_eval.planning import Group, Order, Plan, load_inputs
+from zoo_eval.loading import load_inputs
+from zoo_eval.planning import Group, Order, Plan
 from zoo_eval.runners.progress import Progress
-from zoo_eval.runners.work import Finished, Report, Started, record_lost, run_order
+from zoo_eval.runners.work import Finished, Report, Started, prefetch, record_lost, run_order
 from zoo_eval.store import Store
 from zoo_eval.sweep import Sweep
 
@@ -84,9 +85,13 @@ class Slot:
         """The slot's device: it is up, and its libraries are imported."""
         return str(self.device)
 
-    def run(self, order: Order, inputs: list[Any]) -> Iterator[Report]:
-        """Runs an order, reporting before and after each group; `inputs` holds one reference."""
+    def run(self, order: Order, inputs: list[Any], upcoming: Order | None) -> Iterator[Report]:
+        """Runs an order, reporting before and after each group; `inputs` holds one reference.
+
+        The weights of the one upcoming are fetched meanwhile.
+        """
         self.model = order.name
+        prefetch(upcoming)
         loaded: Inputs = ray.get(inputs[0])
         yield from run_order(
             order, loaded, self.store, device=self.device, budget_bytes=self.budget_bytes
@@ -238,8 +243,13 @@ class _Pool:
 
     def _hand_over(self, slot: Any, queued: _Queued) -> None:
         run = slot.run.options(num_returns="streaming")
-        stream = run.remote(queued.order, [self.inputs])
+        stream = run.remote(queued.order, [self.inputs], self._upcoming())
         self.busy[stream] = _Busy(slot, queued, time.monotonic() + HANG_FLOOR_S)
+
+    def _upcoming(self) -> Order | None:
+        """As far ahead in the queue as there are slots: nearer ones are being fetched already."""
+        ahead = heapq.nsmallest(1 + sum(1 for _ in self._slots()), self.queue)
+        return ahead[-1].order if ahead else None
 
     def _consume(self, reference: Any) -> None:
         if reference in self.starting:

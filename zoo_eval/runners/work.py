@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Thread
 from typing import Any
 
 import torch
 
 from zoo_eval import provenance
+from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal, StoreError, one_line
 from zoo_eval.evaluations import Result, Workbench
 from zoo_eval.inputs import Inputs
-from zoo_eval.models import OpenModel, open_model
+from zoo_eval.models import OpenModel, fetch, open_model
 from zoo_eval.planning import Group, Order, Refused
 from zoo_eval.representations import Representations
 from zoo_eval.store import Store
@@ -44,6 +47,19 @@ class Finished:
 Report = Started | Finished
 
 
+def prefetch(order: Order | None) -> None:
+    """Starts to fetch the weights of an order that comes next, while the current one runs."""
+    if order is None or order.subject.card is None:
+        return
+    Thread(target=_fetch, args=(order.subject.card,), daemon=True).start()
+
+
+def _fetch(card: ModelCard) -> None:
+    # Whatever is wrong is said when the model is opened.
+    with suppress(Exception):
+        fetch(card)
+
+
 def run_order(
     order: Order, inputs: Inputs, store: Store, *, device: torch.device, budget_bytes: int
 ) -> Iterator[Report]:
@@ -61,6 +77,8 @@ def run_order(
         # Whatever a model raises while it is opened is its own failure, recorded with its trials.
         try:
             bench.model = open_model(order.subject.card, device)
+            if bench.model.blueprint != order.subject.blueprint:
+                raise Refusal("its weights changed since they were planned; run the sweep again")
             bench.representations = Representations(bench.model, budget_bytes)
         except Exception as error:  # noqa: BLE001
             opening = error

@@ -1,0 +1,108 @@
+"""Loading: the stimulus sets and recordings that a sweep file names."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from zoo_eval import paths, stimuli
+from zoo_eval.catalog import ModelCard
+from zoo_eval.errors import BadInput, Refusal, nearest
+from zoo_eval.inputs import Inputs
+from zoo_eval.models import blueprint, open_model
+from zoo_eval.recordings import Recording, parquet, planted
+from zoo_eval.representations import NonFinite, Representations
+from zoo_eval.roster import cards
+from zoo_eval.stimuli import StimulusSet
+from zoo_eval.store import Store
+from zoo_eval.sweep import FolderStimuli, PlantedRecording, Sweep
+
+
+def load_inputs(sweep: Sweep, home: Path, store: Store | None) -> Inputs:
+    """Every stimulus set and recording of a sweep; a planted recording is kept in the store.
+
+    Raises:
+        BadInput: a path, image, label or response is wrong, or a name unknown.
+    """
+    sets: dict[str, StimulusSet] = {}
+    for name in sweep.stimuli:
+        _load_stimuli(name, sweep, home, sets)
+    inputs = Inputs(sets)
+    recordings: dict[str, Recording] = {}
+    for name, section in sweep.recordings.items():
+        shown = inputs.stimulus_set(section.stimuli)
+        if isinstance(section, PlantedRecording):
+            recordings[name] = _plant(name, section, shown, cards(sweep, home), store)
+        else:
+            recordings[name] = parquet.read(name, paths.resolve(section.path, home), shown)
+    return Inputs(sets, recordings)
+
+
+def _load_stimuli(name: str, sweep: Sweep, home: Path, sets: dict[str, StimulusSet]) -> None:
+    section = sweep.stimuli[name]
+    if name in sets:
+        return
+    if isinstance(section, FolderStimuli):
+        sets[name] = stimuli.folder(
+            name,
+            paths.resolve(section.path, home),
+            include=section.include,
+            labels=None if section.labels is None else paths.resolve(section.labels, home),
+            label_pattern=section.label_pattern,
+            limit=section.limit,
+        )
+        return
+    for source in section.of:
+        if not isinstance(sweep.stimuli.get(source), FolderStimuli):
+            raise BadInput(
+                f"stimuli {name!r}: `of` names {source!r}, which is no folder of images; "
+                f"{nearest(source, sweep.stimuli)}"
+            )
+        _load_stimuli(source, sweep, home, sets)
+    sources = [sets[source] for source in section.of]
+    sets[name] = stimuli.crops(
+        name, sources, n=section.n, size_px=section.size_px, seed=section.seed
+    )
+
+
+def _plant(
+    name: str,
+    section: PlantedRecording,
+    shown: StimulusSet,
+    available: Sequence[ModelCard],
+    store: Store | None,
+) -> Recording:
+    by_name = {card.name: card for card in available}
+    if section.model not in by_name:
+        raise BadInput(
+            f"recording {name!r} is planted in {section.model!r}, which is not in the sweep; "
+            f"{nearest(section.model, by_name)}"
+        )
+    card = by_name[section.model]
+    try:
+        plan = blueprint(card)
+        plan.layers([section.layer])
+    except Refusal as error:
+        raise BadInput(f"recording {name!r} cannot be planted: {error}") from error
+    recipe = planted.Recipe(
+        weights_digest=plan.weights_digest,
+        transform=plan.transform.key,
+        layer=section.layer,
+        stimuli_digest=shown.digest,
+        n_components=section.n_components,
+        n_targets=section.n_targets,
+        n_repetitions=section.n_repetitions,
+        noise=section.noise,
+        seed=section.seed,
+    )
+    kept = None if store is None else store.read_input(recipe.digest)
+    if kept is not None:
+        return planted.from_table(name, shown.name, kept, recipe)
+    model = open_model(card, torch.device("cpu"))
+    gram = Representations(model, budget_bytes=2**31).grams(shown, [section.layer])[section.layer]
+    if isinstance(gram, NonFinite):
+        raise BadInput(f"recording {name!r} cannot be planted: {gram}; choose another layer")
+    recording = planted.plant(name, shown.name, gram.gram.numpy(), recipe)
+    if store is not None:
+        store.write_input(recipe.digest, planted.to_table(recording))
+    return recording
