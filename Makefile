@@ -41,6 +41,8 @@ bench: setup
 	$(BIN)/python -m benchmarks.neural_fit --quick
 	$(BIN)/python -m benchmarks.attacks --quick
 	$(BIN)/python -m benchmarks.runner --quick
+	$(BIN)/python -m benchmarks.zoo --quick
+	$(BIN)/python -m benchmarks.anatomies --quick
 
 docs: setup
 	$(BIN)/python -m benchmarks.tables_page
