@@ -14,10 +14,11 @@ ASSUMED_FLOPS_PER_S = 1e12
 
 @dataclass(frozen=True)
 class Speeds:
-    """Measured image passes per second by model, and FLOPs per second for the others."""
+    """Measured image passes per second by model, FLOPs per second for the others, and GPU memory."""
 
     by_model: Mapping[str, float] = field(default_factory=dict)
     flops_per_s: float | None = None
+    peak_gpu_bytes: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def measured(cls, store: Store | None) -> "Speeds":
@@ -25,7 +26,7 @@ class Speeds:
         if store is None:
             return cls()
         connection = connect(store)
-        return cls(connection.image_rates(), connection.flop_rate())
+        return cls(connection.image_rates(), connection.flop_rate(), connection.gpu_peaks())
 
     def seconds(self, order: Order) -> float:
         """The order's time on one slot, at most."""

@@ -14,6 +14,7 @@ from zoo_eval.planning import Plan, Refused, plan
 from zoo_eval.roster import fact_sheets, selected
 from zoo_eval.runners import in_process
 from zoo_eval.runners.progress import Progress
+from zoo_eval.runners.queue import Expected
 from zoo_eval.runners.work import record_refused
 from zoo_eval.store import Ledger, Store
 from zoo_eval.sweep import Sweep
@@ -185,10 +186,27 @@ def _run_orders(
     todo: Plan,
     progress: Progress,
 ) -> None:
+    expected = _expected(todo, store)
     if request.runner == "local":
         budget = sweep.run.memory_budget_bytes
-        in_process.run(todo, inputs, store, budget_bytes=budget, progress=progress)
+        in_process.run(
+            todo, inputs, store, budget_bytes=budget, progress=progress, expected=expected
+        )
         return
     from zoo_eval.runners import on_ray
 
-    on_ray.run(todo, sweep, home, store, progress=progress, max_slots=request.max_slots)
+    on_ray.run(
+        todo,
+        sweep,
+        home,
+        store,
+        progress=progress,
+        expected=expected,
+        max_slots=request.max_slots,
+    )
+
+
+def _expected(todo: Plan, store: Store) -> Expected:
+    speeds = Speeds.measured(store)
+    seconds = {order.name: speeds.seconds(order) for order in todo.orders}
+    return Expected(seconds, speeds.peak_gpu_bytes)

@@ -436,3 +436,11 @@ def test_a_condition_selects_rows_and_a_wrong_one_is_an_error(store):
     for wrong in ("colour = 1", "1 = 1; DROP TABLE x", "top1 >"):
         with pytest.raises(BadInput, match="--where: "):
             select(table, wrong)
+
+
+def test_the_largest_measured_gpu_memory_is_known_by_model(store):
+    for minute, peak in enumerate([5, 7, 6]):
+        facts = {"peak_gpu_bytes": peak}
+        add(store, "accuracy", "accuracy", minute=minute, ledger=facts, stimuli_digest=f"{minute}")
+    accuracy(store, "on a CPU")
+    assert connect(store).gpu_peaks() == {"a": 7}

@@ -52,6 +52,12 @@ class Planted:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.behaviour == "hangs":
             time.sleep(3600)
+        if self.behaviour == "notes its share":
+            import ray
+
+            share = ray.get_runtime_context().get_assigned_resources()["GPU"]
+            with Path(self.folder, "shares").open("a") as file:
+                file.write(f"{self.name} {share}\n")
         if self.behaviour == "raises":
             raise ValueError("planted error")
         shares = ("top1", "top1_low", "top1_high", "top5", "top5_low", "top5_high")

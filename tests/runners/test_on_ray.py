@@ -12,12 +12,16 @@ from tests.runners.comparison import assert_each_trial_once, assert_same_results
 from tests.runners.planted_evaluations import DeadlyCard, Planted, order
 from zoo_eval import sweep as sweep_file
 from zoo_eval import sweeping
+from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import BadInput
 from zoo_eval.evaluations import Subject
+from zoo_eval.models import blueprint
 from zoo_eval.planning import Plan
 from zoo_eval.queries.connection import connect
-from zoo_eval.runners import on_ray
+from zoo_eval.runners import on_ray, queue
 from zoo_eval.runners.progress import Progress
+from zoo_eval.runners.queue import NOTHING_MEASURED, Expected
+from zoo_eval.runners.slot import SlotShape
 from zoo_eval.store import Store
 from zoo_eval.sweeping import Request
 
@@ -52,7 +56,9 @@ def as_many_threads_as_a_slot():
     torch.set_num_threads(before)
 
 
-def run_planted(tmp_path, tiny_sweep, *orders, max_slots=2) -> tuple[Store, list[str]]:
+def run_planted(
+    tmp_path, tiny_sweep, *orders, max_slots=2, expected=NOTHING_MEASURED
+) -> tuple[Store, list[str]]:
     text = "[store]\nuri = 'x'\n[models]\ninclude = ['local/*']\n"
     text += "[[evaluations]]\nkind = 'accuracy'\nstimuli = 'none'\n"
     file = tmp_path / "planted.toml"
@@ -61,7 +67,15 @@ def run_planted(tmp_path, tiny_sweep, *orders, max_slots=2) -> tuple[Store, list
     plan = Plan(orders=list(orders))
     said: list[str] = []
     progress = Progress.of(plan, said.append)
-    on_ray.run(plan, sweep_file.read(file), tmp_path, store, progress=progress, max_slots=max_slots)
+    on_ray.run(
+        plan,
+        sweep_file.read(file),
+        tmp_path,
+        store,
+        progress=progress,
+        expected=expected,
+        max_slots=max_slots,
+    )
     return store, said
 
 
@@ -73,8 +87,29 @@ def test_results_equal_those_of_the_plain_loop(cluster, tiny_sweep, tmp_path):
 
 
 def test_slots_ask_for_the_gpus_that_the_cluster_has(cluster):
-    assert on_ray.slot_shape("auto") == on_ray.SlotShape(num_gpus=1, num_cpus=1)
-    assert on_ray.slot_shape(0.5) == on_ray.SlotShape(num_gpus=0.5, num_cpus=1)
+    assert on_ray.slot_shape("auto") == SlotShape(num_gpus=1, num_cpus=1)
+    assert on_ray.slot_shape(0.5) == SlotShape(num_gpus=0.5, num_cpus=1)
+
+
+def test_small_models_share_a_gpu_after_the_large_ones(cluster, tiny_sweep, tmp_path, monkeypatch):
+    learn = on_ray._Pool._learn
+    # Simulated GPUs have no memory: 16 GiB are planted.
+    monkeypatch.setattr(on_ray._Pool, "_learn", lambda pool, _: learn(pool, 2**34))
+    sizes = {"small": 2**30, "medium": 2**32, "large": 2**33, "unknown": None}
+    peaks = {name: size for name, size in sizes.items() if size}
+    orders = []
+    for name in sizes:
+        card = ModelCard(name, "local", "timm/test_vit", weights="untrained")
+        noting = Planted(name, "notes its share", str(tmp_path))
+        orders.append(order(noting, subject=Subject(card, blueprint(card))))
+    store, _ = run_planted(tmp_path, tiny_sweep, *orders, expected=Expected({}, peaks), max_slots=1)
+    assert set(store.ledger().status.values()) == {"ok"}
+    noted = [line.split() for line in (tmp_path / "shares").read_text().splitlines()]
+    assert {name: float(share) for name, share in noted} == {
+        "small": 0.25, "medium": 0.5, "large": 1.0, "unknown": 1.0,
+    }  # fmt: skip
+    shares = [float(share) for _, share in noted]
+    assert shares == sorted(shares, reverse=True)
 
 
 def test_every_way_to_fail_is_a_row_and_the_rest_is_done_once(
@@ -82,7 +117,7 @@ def test_every_way_to_fail_is_a_row_and_the_rest_is_done_once(
 ):
     monkeypatch.setattr(on_ray, "HANG_FLOOR_S", 6.0)
     # Every death costs the start of a new process; two are as telling as three.
-    monkeypatch.setattr(on_ray, "MAX_DEATHS", 2)
+    monkeypatch.setattr(queue, "MAX_DEATHS", 2)
     behaviours = ["works", "dies", "works", "raises", "dies once", "hangs", "works"]
     planted = [Planted(f"{i} {b}", b, str(tmp_path)) for i, b in enumerate(behaviours)]
     store, said = run_planted(tmp_path, tiny_sweep, order(*planted[:4]), order(*planted[4:]))
@@ -100,7 +135,7 @@ def test_every_way_to_fail_is_a_row_and_the_rest_is_done_once(
     assert done == sorted(p.name for p in planted if status[p.name] == "ok")
     # Charged to the one that had started, and to no other: the others ran once.
     n_runs = {p.name: len(Path(tmp_path, p.name).read_text()) for p in planted}
-    assert n_runs["1 dies"] == on_ray.MAX_DEATHS
+    assert n_runs["1 dies"] == queue.MAX_DEATHS
     assert n_runs["4 dies once"] == 2
     assert n_runs["0 works"] == n_runs["2 works"] == n_runs["6 works"] == 1
     assert any("trying again" in line for line in said)
@@ -109,7 +144,7 @@ def test_every_way_to_fail_is_a_row_and_the_rest_is_done_once(
 def test_a_model_that_kills_its_process_while_opened_fails_as_a_whole(
     cluster, tiny_sweep, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(on_ray, "MAX_DEATHS", 2)
+    monkeypatch.setattr(queue, "MAX_DEATHS", 2)
     deadly = DeadlyCard("deadly", "local", "timm/resnet18")
     planted = [Planted(name, "works", str(tmp_path)) for name in ("a", "b", "c")]
     store, said = run_planted(

@@ -85,6 +85,16 @@ class Connection:
         )
         return found[0]["rate"] if found else None
 
+    def gpu_peaks(self) -> dict[str, int]:
+        """The largest GPU memory that a trial of each model took, in bytes."""
+        return {
+            row["model"]: row["peak"]
+            for row in self.rows(
+                "SELECT model, max(peak_gpu_bytes) AS peak FROM trials "
+                "WHERE peak_gpu_bytes IS NOT NULL AND status = 'ok' GROUP BY model"
+            )
+        }
+
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """The result of one SELECT as rows."""
         rows: list[dict[str, Any]] = self.query(sql).to_pylist()

@@ -1,4 +1,4 @@
-"""The Ray runner: one plain actor per GPU (or CPU) slot, fed longest order first.
+"""The Ray runner: one plain actor per slot, a share of a GPU or a CPU, fed longest order first.
 
 Ray retries nothing here. A slot that dies, hangs or loses its node is killed, and what is left of
 its order goes back into the queue; the group that had started (while a model is opened: all of its
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import ray
-import torch
 from ray.exceptions import (
     NodeDiedError,
     ObjectLostError,
@@ -34,13 +33,12 @@ from zoo_eval.inputs import Inputs
 from zoo_eval.loading import load_inputs
 from zoo_eval.planning import Group, Order, Plan
 from zoo_eval.runners.progress import Progress
-from zoo_eval.runners.work import Finished, Report, Started, prefetch, record_lost, run_order
+from zoo_eval.runners.queue import MAX_DEATHS, NOTHING_MEASURED, Expected, Queued
+from zoo_eval.runners.slot import Slot, SlotInfo, SlotShape
+from zoo_eval.runners.work import Finished, Report, Started, record_lost
 from zoo_eval.store import Store
 from zoo_eval.sweep import Sweep
 
-MAX_DEATHS = 3
-# Deaths before any group started (a lost node, say) are nobody's fault, but not for ever.
-MAX_INNOCENT_DEATHS = 10
 START_TIMEOUT_S = 600.0
 # A group that takes this long is hung: far beyond one image pass of the largest models on a CPU.
 HANG_FLOOR_S = 900.0
@@ -58,60 +56,15 @@ LOST = (
 
 
 @dataclass(frozen=True)
-class SlotShape:
-    """What one slot asks of the cluster."""
-
-    num_gpus: float
-    num_cpus: float
-
-
-class Slot:
-    """One process, one model at a time; a plain actor, so methods run in its main thread."""
-
-    def __init__(self, store_uri: str, budget_bytes: int, num_cpus: int) -> None:
-        # Ray sets OMP_NUM_THREADS from num_cpus; PyTorch's own pool must agree with it.
-        torch.set_num_threads(max(1, num_cpus))
-        self.store = Store(store_uri)
-        self.budget_bytes = budget_bytes
-        self.device = torch.device(
-            "cuda:0" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
-        )
-        self.model = "idle"
-
-    def __repr__(self) -> str:
-        return f"Slot({self.model})"
-
-    def ready(self) -> str:
-        """The slot's device: it is up, and its libraries are imported."""
-        return str(self.device)
-
-    def run(self, order: Order, inputs: list[Any], upcoming: Order | None) -> Iterator[Report]:
-        """Runs an order, reporting before and after each group; `inputs` holds one reference.
-
-        The weights of the one upcoming are fetched meanwhile.
-        """
-        self.model = order.name
-        prefetch(upcoming)
-        loaded: Inputs = ray.get(inputs[0])
-        yield from run_order(
-            order, loaded, self.store, device=self.device, budget_bytes=self.budget_bytes
-        )
-        self.model = "idle"
-
-
-@dataclass(order=True)
-class _Queued:
-    priority: float
-    number: int
-    order: Order = field(compare=False)
-    deaths: dict[int, int] = field(compare=False, default_factory=dict)
-    innocent_deaths: int = field(compare=False, default=0)
+class _Actor:
+    handle: Any
+    shape: SlotShape
 
 
 @dataclass
 class _Busy:
-    slot: Any
-    queued: _Queued
+    slot: _Actor
+    queued: Queued
     deadline: float
     blamed: tuple[int, ...] = ()
     finished: set[int] = field(default_factory=set)
@@ -161,7 +114,10 @@ def single_machine() -> bool:
 
 
 class _Pool:
-    """The driver's loop: slots starting, idle and busy, and the queue of orders."""
+    """The driver's loop: slots starting, idle and busy, and the queue of orders.
+
+    `shape` is a whole slot; with `shares`, orders that are known to need less of a GPU get less.
+    """
 
     def __init__(
         self,
@@ -169,6 +125,8 @@ class _Pool:
         inputs: Any,
         shape: SlotShape,
         *,
+        expected: Expected,
+        shares: bool,
         budget_bytes: int,
         max_slots: int | None,
         progress: Progress,
@@ -176,39 +134,44 @@ class _Pool:
         self.store = store
         self.inputs = inputs
         self.shape = shape
+        self.expected = expected
+        self.shares = shares
+        self.gpu_bytes: int | None = None
         self.budget_bytes = budget_bytes
         self.max_slots = max_slots
         self.progress = progress
-        self.queue: list[_Queued] = []
-        self.starting: dict[Any, tuple[Any, float]] = {}
-        self.idle: list[Any] = []
+        self.queue: list[Queued] = []
+        self.starting: dict[Any, tuple[_Actor, float]] = {}
+        self.idle: list[_Actor] = []
         self.busy: dict[Any, _Busy] = {}
         self.failed_starts = 0
 
     def run(self, orders: list[Order]) -> None:
         numbers = itertools.count()
         for order in orders:
-            heapq.heappush(self.queue, _Queued(-order.cost, next(numbers), order))
+            seconds = self.expected.seconds.get(order.name, 0.0)
+            heapq.heappush(self.queue, Queued(order, next(numbers), seconds))
         try:
             while self.queue or self.busy:
                 self._turn()
         finally:
             for slot in [*self._slots()]:
-                ray.kill(slot)
+                ray.kill(slot.handle)
 
-    def _slots(self) -> Iterator[Any]:
+    def _slots(self) -> Iterator[_Actor]:
         yield from (slot for slot, _ in self.starting.values())
         yield from self.idle
         yield from (busy.slot for busy in self.busy.values())
 
     def _turn(self) -> None:
+        self._drop_misfits()
         self._start_slots()
-        while self.idle and self.queue:
-            self._hand_over(self.idle.pop(), heapq.heappop(self.queue))
+        while self.queue and (slot := self._fitting(self._shape(self.queue[0]))):
+            self._hand_over(slot, heapq.heappop(self.queue))
         if not self.queue:
             # Nodes without slots can be scaled down while the last orders run.
             for slot in (*self.idle, *(slot for slot, _ in self.starting.values())):
-                ray.kill(slot)
+                ray.kill(slot.handle)
             self.idle, self.starting = [], {}
         waiting = [*self.starting, *self.busy]
         if waiting:
@@ -218,31 +181,55 @@ class _Pool:
         self._check_deadlines()
         self.progress.line()
 
+    def _shape(self, queued: Queued) -> SlotShape:
+        return replace(self.shape, num_gpus=self.shape.num_gpus * queued.share)
+
+    def _fitting(self, shape: SlotShape) -> _Actor | None:
+        place = next((i for i, slot in enumerate(self.idle) if slot.shape == shape), None)
+        return None if place is None else self.idle.pop(place)
+
+    def _drop_misfits(self) -> None:
+        """Gives back idle slots of another shape than the next order's: whoever fits is gone."""
+        if not self.queue:
+            return
+        shape = self._shape(self.queue[0])
+        for slot in self.idle:
+            if slot.shape != shape:
+                ray.kill(slot.handle)
+        self.idle = [slot for slot in self.idle if slot.shape == shape]
+
     def _start_slots(self) -> None:
-        wanted = min(self._capacity(), len(self.queue) + len(self.busy))
-        while len(self.starting) + len(self.idle) + len(self.busy) < wanted:
-            slot: Any = (
+        if not self.queue:
+            return
+        shape = self._shape(self.queue[0])
+        waiting = sum(1 for queued in self.queue if queued.share == self.queue[0].share)
+        while len(self.starting) + len(self.idle) < waiting and self._has_room(shape):
+            handle: Any = (
                 ray.remote(Slot)
                 .options(
-                    num_cpus=self.shape.num_cpus,
-                    num_gpus=self.shape.num_gpus,
+                    num_cpus=shape.num_cpus,
+                    num_gpus=shape.num_gpus,
                     max_restarts=0,
                     max_task_retries=0,
                 )
-                .remote(self.store.uri, self.budget_bytes, int(self.shape.num_cpus))
+                .remote(self.store.uri, self.budget_bytes, shape, ray.get)
             )
-            self.starting[slot.ready.remote()] = (slot, time.monotonic() + START_TIMEOUT_S)
+            deadline = time.monotonic() + START_TIMEOUT_S
+            self.starting[handle.ready.remote()] = (_Actor(handle, shape), deadline)
 
-    def _capacity(self) -> int:
+    def _has_room(self, shape: SlotShape) -> bool:
+        slots = list(self._slots())
         if self.max_slots is not None:
-            return self.max_slots
+            return len(slots) < self.max_slots
         resources = cluster_resources()
-        if self.shape.num_gpus:
-            return max(1, int(resources.get("GPU", 0) / self.shape.num_gpus))
-        return max(1, int(resources.get("CPU", 0) / self.shape.num_cpus))
+        if shape.num_gpus:
+            taken = sum(slot.shape.num_gpus for slot in slots)
+            return not slots or taken + shape.num_gpus <= resources.get("GPU", 0)
+        taken = sum(slot.shape.num_cpus for slot in slots)
+        return not slots or taken + shape.num_cpus <= resources.get("CPU", 0)
 
-    def _hand_over(self, slot: Any, queued: _Queued) -> None:
-        run = slot.run.options(num_returns="streaming")
+    def _hand_over(self, slot: _Actor, queued: Queued) -> None:
+        run = slot.handle.run.options(num_returns="streaming")
         stream = run.remote(queued.order, [self.inputs], self._upcoming())
         self.busy[stream] = _Busy(slot, queued, time.monotonic() + HANG_FLOOR_S)
 
@@ -273,9 +260,9 @@ class _Pool:
     def _consume_start(self, reference: Any) -> None:
         slot, _ = self.starting.pop(reference)
         try:
-            ray.get(reference)
+            info: SlotInfo = ray.get(reference)
         except RayError as error:
-            ray.kill(slot)
+            ray.kill(slot.handle)
             self.failed_starts += 1
             if self.failed_starts >= MAX_DEATHS:
                 reason = str(error).strip().splitlines()[-1]
@@ -286,6 +273,18 @@ class _Pool:
         else:
             self.failed_starts = 0
             self.idle.append(slot)
+            self._learn(info.gpu_bytes)
+
+    def _learn(self, gpu_bytes: int | None) -> None:
+        """Cuts shares by the smallest GPU there is."""
+        if not self.shares or gpu_bytes is None or gpu_bytes >= (self.gpu_bytes or gpu_bytes + 1):
+            return
+        self.gpu_bytes = gpu_bytes
+        self.queue = [
+            replace(queued, share=self.expected.share(queued.order, gpu_bytes))
+            for queued in self.queue
+        ]
+        heapq.heapify(self.queue)
 
     def _report(self, busy: _Busy, report: Report) -> None:
         if isinstance(report, Started):
@@ -305,49 +304,28 @@ class _Pool:
                 self._lost(stream, "Hang", "no progress until the deadline")
         for reference, (slot, deadline) in list(self.starting.items()):
             if now > deadline:
-                ray.kill(slot)
+                ray.kill(slot.handle)
                 del self.starting[reference]
                 if not self.busy and not self.idle:
                     raise BadInput(
                         f"no slot started within {START_TIMEOUT_S:.0f} s: one needs "
-                        f"{self.shape.num_gpus:g} GPUs and {self.shape.num_cpus:g} CPUs, the "
+                        f"{slot.shape.num_gpus:g} GPUs and {slot.shape.num_cpus:g} CPUs, the "
                         f"cluster has {cluster_resources()}; change gpus_per_model"
                     )
 
     def _lost(self, stream: Any, error_type: str, message: str) -> None:
         """Kills the slot first, so that nothing writes behind our back; then requeues what is left."""
         busy = self.busy.pop(stream)
-        ray.kill(busy.slot)
-        queued, groups = busy.queued, busy.queued.order.groups
-        left = [i for i in range(len(groups)) if i not in busy.finished]
-        deaths, innocent = dict(queued.deaths), queued.innocent_deaths
-        innocent += not busy.blamed
-        for index in busy.blamed:
-            deaths[index] = deaths.get(index, 0) + 1
-        given_up = [i for i in left if deaths.get(i, 0) >= MAX_DEATHS]
-        if innocent >= MAX_INNOCENT_DEATHS:
-            given_up = left
-        for index in given_up:
-            times = deaths.get(index, 0) + innocent
+        ray.kill(busy.slot.handle)
+        order = busy.queued.order
+        left, given_up = busy.queued.after_loss(busy.blamed, busy.finished)
+        for index, times in given_up.items():
             said = " ".join(message.split())[:500]
             text = f"the process was lost {times} times; last: {said}"
-            self._give_up(queued.order, groups[index], index, error_type, text)
-        left = [i for i in left if i not in given_up]
-        if left:
-            self.progress.say(
-                f"{queued.order.name}: its process was lost ({error_type}); trying again"
-            )
-            order = replace(queued.order, groups=tuple(groups[i] for i in left))
-            heapq.heappush(
-                self.queue,
-                _Queued(
-                    -order.cost,
-                    queued.number,
-                    order,
-                    {place: deaths[i] for place, i in enumerate(left) if i in deaths},
-                    innocent,
-                ),
-            )
+            self._give_up(order, order.groups[index], index, error_type, text)
+        if left is not None:
+            self.progress.say(f"{order.name}: its process was lost ({error_type}); trying again")
+            heapq.heappush(self.queue, left)
 
     def _give_up(self, order: Order, group: Group, index: int, error_type: str, text: str) -> None:
         # A commit may have been made just before the death: the ledger decides.
@@ -367,6 +345,7 @@ def run(
     store: Store,
     *,
     progress: Progress,
+    expected: Expected = NOTHING_MEASURED,
     max_slots: int | None = None,
 ) -> None:
     """Runs every order on the connected cluster.
@@ -381,6 +360,8 @@ def run(
         store,
         inputs,
         slot_shape(sweep.run.gpus_per_model),
+        expected=expected,
+        shares=sweep.run.gpus_per_model == "auto",
         budget_bytes=sweep.run.memory_budget_bytes,
         max_slots=max_slots,
         progress=progress,
