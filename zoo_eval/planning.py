@@ -146,7 +146,12 @@ def _assumed(
     """The same without asking: what a store recorded last, where the model was trained then too."""
     digests: dict[str, str | Refusal] = {}
     for card in filter(is_hosted, chosen):
-        untrained = weights_digest(card.untrained())
+        try:
+            untrained = weights_digest(card.untrained())
+        except Refusal as refusal:
+            # A repository's configuration is asked for even here, where it is not cached.
+            digests[card.name] = refusal
+            continue
         trained = (known for known in recorded.get(card.name, ()) if known != untrained)
         # What is not in the store at all is pending, whatever its weights.
         digests[card.name] = next(trained, "unknown")

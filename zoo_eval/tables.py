@@ -84,7 +84,7 @@ MODELS = _facts(
     Column("weights_digest", TEXT, "digest of the weights as evaluated (file, mapping, edits)"),
     Column("revision", TEXT, "the hub's revision of the weights; null elsewhere", nullable=True),
     Column(
-        "source", TEXT, "where the card came from: timm, open_clip, torchvision, factory, local"
+        "source", TEXT, "where the card came from: timm, open_clip, torchvision, hf-hub, factory, local"
     ),
     Column("architecture", TEXT, "the network's definition, e.g. timm/resnet50"),
     Column("family", TEXT, "the architecture's family, e.g. resnet"),

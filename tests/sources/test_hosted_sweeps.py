@@ -10,7 +10,7 @@ import timm as timm_library
 import torch
 from safetensors.torch import save
 
-from tests.sources.conftest import REVISION
+from tests.sources.serving import REVISION
 from zoo_eval import sweeping
 from zoo_eval.evaluations.accuracy import Accuracy
 from zoo_eval.models import blueprint

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,11 @@ from zoo_eval.sources import INITIAL_SEED
 from zoo_eval.transforms import Transform
 
 PREFIX = "factory/"
-# An installed package offers models by entry points of this group: NAME = "module:function".
-ENTRY_POINTS = "zoo_eval.models"
 
 
 def cards() -> tuple[ModelCard, ...]:
-    """A card for every entry point of the group `zoo_eval.models`, named PACKAGE/NAME."""
-    return tuple(
-        ModelCard(
-            name=f"{point.dist.name if point.dist else 'unknown'}/{point.name}",
-            source="factory",
-            architecture=PREFIX + point.value,
-        )
-        for point in entry_points(group=ENTRY_POINTS)
-    )
+    """None: the registry lists what packages offer without importing this module's PyTorch."""
+    return ()
 
 
 def family(architecture: str) -> str:
@@ -74,13 +64,18 @@ def _built(architecture: str) -> tuple[nn.Module, Transform | None]:
 
 
 @cache
+def _described(architecture: str) -> tuple[nn.Module, Transform | None]:
+    # Built once for all that is asked of it before it is opened: it may read weights.
+    return _built(architecture)
+
+
 def skeleton(architecture: str) -> nn.Module:
     """The network as the function builds it: its code may not run on the meta device.
 
     Raises:
         Refusal: the function is not there, raises, or returns no network.
     """
-    return _built(architecture)[0]
+    return _described(architecture)[0]
 
 
 def outline(architecture: str) -> nn.Module:
@@ -109,7 +104,7 @@ def transform(architecture: str, input_px: int | None) -> Transform:
     Raises:
         Refusal: it returns none, or another input size is wanted.
     """
-    found = _built(architecture)[1]
+    found = _described(architecture)[1]
     if found is None:
         raise Refusal(
             f"{architecture} says nothing of its preprocessing; return (net, Transform(...)), or "

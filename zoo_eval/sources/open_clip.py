@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,22 @@ DEFAULT_PX = 224
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What open_clip builds: the name it knows it by, its configuration, and what is known of its
+    weights: preprocessing and activation (nothing of an architecture without a tag).
+    """
+
+    name: str
+    config: dict[str, Any]
+    facts: dict[str, Any]
+
+    @property
+    def quick_gelu(self) -> bool:
+        """Whether the network, or its weights, want the approximate activation."""
+        return bool(self.config.get("quick_gelu") or self.facts.get("quick_gelu"))
+
+
 @cache
 def cards() -> tuple[ModelCard, ...]:
     """A card for every pretrained pair of architecture and tag, named ARCHITECTURE:TAG."""
@@ -42,16 +59,18 @@ def _card(name: str, tag: str) -> ModelCard:
 def family(architecture: str) -> str:
     """The kind of image tower: `vit`, `modified_resnet`, or a timm architecture's name."""
     name = architecture.removeprefix(PREFIX).partition(":")[0]
-    if name not in open_clip.list_models():
-        return ""
-    vision = open_clip.get_model_config(name)["vision_cfg"]
+    return kind(open_clip.get_model_config(name)) if name in open_clip.list_models() else ""
+
+
+def kind(config: dict[str, Any]) -> str:
+    """The kind of image tower in a configuration of open_clip's."""
+    vision = config["vision_cfg"]
     if "timm_model_name" in vision:
         return str(vision["timm_model_name"]).partition(".")[0]
     return "modified_resnet" if isinstance(vision["layers"], list) else "vit"
 
 
-def _parts(architecture: str) -> tuple[str, dict[str, Any]]:
-    """The bare name, and what open_clip knows of the tag (nothing without one)."""
+def _recipe(architecture: str) -> Recipe:
     name, _, tag = architecture.removeprefix(PREFIX).partition(":")
     if name not in open_clip.list_models():
         raise Refusal(
@@ -60,19 +79,25 @@ def _parts(architecture: str) -> tuple[str, dict[str, Any]]:
     tags = open_clip.list_pretrained_tags_by_model(name)
     if tag and tag not in tags:
         raise Refusal(f"unknown weights {architecture!r}; {nearest(tag, tags)}")
-    return name, open_clip.get_pretrained_cfg(name, tag) if tag else {}
+    facts = open_clip.get_pretrained_cfg(name, tag) if tag else {}
+    return Recipe(name, open_clip.get_model_config(name), facts)
 
 
-def _build(architecture: str, device: str) -> nn.Module:
-    name, facts = _parts(architecture)
+def built(architecture: str, recipe: Recipe, device: str) -> nn.Module:
+    """The whole model without weights.
+
+    Raises:
+        Refusal: it cannot be built, or its text tower is not here.
+    """
     try:
         with _quietly(), torch.device(device):
             net: nn.Module = open_clip.create_model(
-                name,
+                recipe.name,
+                load_weights=False,
                 device=device,
                 pretrained_text=False,
                 # open_clip only warns where a tag was trained with the other activation.
-                force_quick_gelu=bool(facts.get("quick_gelu")),
+                force_quick_gelu=recipe.quick_gelu,
             )
     except Exception as error:
         raise Refusal(
@@ -100,7 +125,7 @@ def skeleton(architecture: str) -> nn.Module:
     Raises:
         Refusal: open_clip has no such architecture, or its text tower is not here.
     """
-    return _build(architecture, "meta")
+    return built(architecture, _recipe(architecture), "meta")
 
 
 @cache
@@ -110,19 +135,18 @@ def outline(architecture: str) -> nn.Module:
     Raises:
         Refusal: open_clip has no such architecture.
     """
-    name, facts = _parts(architecture)
-    config = open_clip.get_model_config(name)
+    return image_side(_recipe(architecture))
+
+
+def image_side(recipe: Recipe) -> nn.Module:
+    """The image tower with its zero-shot head on the meta device."""
+    dimension = recipe.config["embed_dim"]
+    vision = {**recipe.config["vision_cfg"], "timm_model_pretrained": False}
     with torch.device("meta"):
-        tower = _build_vision_tower(
-            config["embed_dim"], dict(config["vision_cfg"]), _quick_gelu(config, facts)
-        )
+        tower = _build_vision_tower(dimension, vision, recipe.quick_gelu)
         model = SimpleNamespace(visual=tower, logit_scale=torch.empty(()))
-        embeddings = torch.empty(zero_shot.N_CLASSES, config["embed_dim"])
+        embeddings = torch.empty(zero_shot.N_CLASSES, dimension)
     return zero_shot.ZeroShot(model, embeddings).eval()
-
-
-def _quick_gelu(config: dict[str, Any], facts: dict[str, Any]) -> bool:
-    return bool(config.get("quick_gelu") or facts.get("quick_gelu"))
 
 
 def variant(architecture: str) -> Variant:
@@ -131,23 +155,28 @@ def variant(architecture: str) -> Variant:
     Raises:
         Refusal: open_clip has no such architecture.
     """
-    name, facts = _parts(architecture)
-    quick = ":quick_gelu" if _quick_gelu(open_clip.get_model_config(name), facts) else ""
-    library = f"open_clip-{open_clip.__version__}"
-    return Variant(library, f"{PREFIX}{name}{quick}", zero_shot.N_CLASSES)
+    recipe = _recipe(architecture)
+    quick = ":quick_gelu" if recipe.quick_gelu else ""
+    return Variant(library(), f"{PREFIX}{recipe.name}{quick}", zero_shot.N_CLASSES)
+
+
+def library() -> str:
+    """The library and its version."""
+    return f"open_clip-{open_clip.__version__}"
 
 
 def initial(architecture: str) -> nn.Module:
     """The whole model with open_clip's own initialisation, from a fixed seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(INITIAL_SEED)
-        return _build(architecture, "cpu")
+        return built(architecture, _recipe(architecture), "cpu")
 
 
 def classifier(net: nn.Module, architecture: str, weights_digest: str | None) -> nn.Module:
     """The image tower with class embeddings from the text tower, which is left behind."""
-    name, _ = _parts(architecture)
-    return zero_shot.ZeroShot(net, zero_shot.embeddings(net, name, weights_digest))
+    recipe = _recipe(architecture)
+    found = zero_shot.embeddings(net, recipe.name, recipe.config["embed_dim"], weights_digest)
+    return zero_shot.ZeroShot(net, found)
 
 
 def transform(architecture: str, input_px: int | None) -> Transform:
@@ -156,10 +185,18 @@ def transform(architecture: str, input_px: int | None) -> Transform:
     Raises:
         Refusal: another input size is wanted, or the image is padded to a square.
     """
-    name, facts = _parts(architecture)
-    size = open_clip.get_model_config(name)["vision_cfg"].get("image_size", DEFAULT_PX)
+    return view(architecture, _recipe(architecture), input_px)
+
+
+def view(architecture: str, recipe: Recipe, input_px: int | None) -> Transform:
+    """The evaluation transform that open_clip makes of a configuration.
+
+    Raises:
+        Refusal: another input size is wanted, or the image is padded to a square.
+    """
+    size = recipe.config["vision_cfg"].get("image_size", DEFAULT_PX)
     height, own_px = size if isinstance(size, tuple | list) else (size, size)
-    how = merge_preprocess_dict(PreprocessCfg(size=own_px), facts)
+    how = merge_preprocess_dict(PreprocessCfg(size=own_px), recipe.facts)
     if height != own_px or how["resize_mode"] == "longest":
         raise Refusal(
             f"{architecture} takes {height} x {own_px} px with resize mode {how['resize_mode']!r}; "
@@ -178,7 +215,7 @@ def transform(architecture: str, input_px: int | None) -> Transform:
 
 
 def _hub_file(architecture: str) -> hub.HubFile:
-    _, facts = _parts(architecture)
+    facts = _recipe(architecture).facts
     if not facts.get("hf_hub"):
         raise Refusal(
             f'{architecture} names no weights; add a tag, set weights = "untrained" or give a '
@@ -191,8 +228,7 @@ def _hub_file(architecture: str) -> hub.HubFile:
 
 def weights_digest(architecture: str) -> str:
     """The digest of the weights' file and of the activation it is run with."""
-    _, facts = _parts(architecture)
-    quick_gelu = bool(facts.get("quick_gelu"))
+    quick_gelu = bool(_recipe(architecture).facts.get("quick_gelu"))
     return digest({"file": _hub_file(architecture).digest, "quick_gelu": quick_gelu})
 
 
@@ -225,8 +261,16 @@ def pretrained(architecture: str) -> nn.Module:
     Raises:
         Refusal: the weights cannot be reached, or are no weights of this architecture.
     """
-    path = fetch(architecture)
-    net = _build(architecture, "cpu")
+    return loaded(architecture, _recipe(architecture), fetch(architecture))
+
+
+def loaded(architecture: str, recipe: Recipe, path: Path) -> nn.Module:
+    """The whole model with the weights in a file.
+
+    Raises:
+        Refusal: they are no weights of this architecture.
+    """
+    net = built(architecture, recipe, "cpu")
     try:
         load_checkpoint(net, str(path), weights_only=True)
     except Exception as error:

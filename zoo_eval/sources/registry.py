@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -14,7 +15,7 @@ from uuid import uuid4
 from zoo_eval.anatomy import Anatomy, Key, shipped
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import digest, file_digest
-from zoo_eval.errors import Refusal, nearest
+from zoo_eval.errors import BadInput, Refusal, nearest
 from zoo_eval.paths import cache_folder
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ LOCAL = "local"
 # The libraries' cards; imported only when asked for: each brings what takes seconds to import.
 LIBRARIES = {"timm": "timm", "open_clip": "open_clip_torch", "torchvision": "torchvision"}
 FACTORY = "factory"
-SOURCES = (*LIBRARIES, FACTORY)
+# A repository is named after a colon: hf-hub:OWNER/NAME.
+HF_HUB = "hf-hub"
+SOURCES = (*LIBRARIES, FACTORY, HF_HUB)
+WILD = re.compile(r"[*?[]")
 # An installed package offers models by entry points of this group: NAME = "module:function".
 ENTRY_POINTS = "zoo_eval.models"
 CARD_FACTS = (
@@ -59,7 +63,7 @@ def source_of(architecture: str) -> Source:
     Raises:
         Refusal: no source of that name.
     """
-    name = architecture.partition("/")[0]
+    name = _named(architecture)
     if name not in SOURCES:
         raise Refusal(
             f"unknown architecture {architecture!r}: it starts with no source; "
@@ -68,14 +72,38 @@ def source_of(architecture: str) -> Source:
     return _source(name)
 
 
+def _named(text: str) -> str:
+    """The source that an architecture or a pattern begins with."""
+    before, colon, _ = text.partition(":")
+    return HF_HUB if colon and before == HF_HUB else text.partition("/")[0]
+
+
 def cards(patterns: Sequence[str]) -> list[ModelCard]:
-    """The cards of the sources that patterns of model names may mean."""
-    return [listed.card for listed in listed_cards(patterns)]
+    """The cards of the sources that patterns of model names may mean.
+
+    Raises:
+        BadInput: a pattern over the hub's repositories, which nobody lists.
+    """
+    return [_with_family(listed.card) for listed in listed_cards(patterns)]
+
+
+def _with_family(card: ModelCard) -> ModelCard:
+    if card.source != HF_HUB:
+        return card
+    try:
+        return replace(card, family=source_of(card.architecture).family(card.architecture))
+    except Refusal:
+        # Said when it is used.
+        return card
 
 
 def listed_cards(patterns: Sequence[str]) -> list[Listed]:
-    """The same with the keys of their anatomies; no library is imported for it twice a version."""
-    named = {pattern.partition("/")[0] for pattern in patterns}
+    """The same with the keys of their anatomies; no library is imported for it twice a version.
+
+    Raises:
+        BadInput: a pattern over the hub's repositories, which nobody lists.
+    """
+    named = {_named(pattern) for pattern in patterns}
     everything = bool(named - set(SOURCES) - {LOCAL})
     found = [
         listed for name in LIBRARIES if everything or name in named for listed in _library(name)
@@ -84,7 +112,16 @@ def listed_cards(patterns: Sequence[str]) -> list[Listed]:
         found += [
             Listed(_entry_point(point)) for point in metadata.entry_points(group=ENTRY_POINTS)
         ]
-    return found
+    repositories = (pattern for pattern in patterns if _named(pattern) == HF_HUB)
+    return found + [Listed(_repository(name)) for name in dict.fromkeys(repositories)]
+
+
+def _repository(name: str) -> ModelCard:
+    if WILD.search(name):
+        raise BadInput(
+            f"{name!r}: the hub's repositories are not listed; name each, {HF_HUB}:OWNER/NAME"
+        )
+    return ModelCard(name, HF_HUB, name)
 
 
 def _entry_point(point: metadata.EntryPoint) -> ModelCard:
@@ -122,4 +159,4 @@ def _described(source: Source, card: ModelCard) -> tuple[list[object], str, Key 
 
 
 def _source(name: str) -> Source:
-    return cast("Source", import_module(f"zoo_eval.sources.{name}"))
+    return cast("Source", import_module(f"zoo_eval.sources.{name.replace('-', '_')}"))

@@ -11,7 +11,7 @@ from torch import nn
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal, nearest, one_line
-from zoo_eval.sources import INITIAL_SEED, Variant, hub
+from zoo_eval.sources import INITIAL_SEED, Variant, checkpoints, hub
 from zoo_eval.transforms import Transform
 
 PREFIX = "timm/"
@@ -46,9 +46,14 @@ def family(architecture: str) -> str:
 
 def _config(architecture: str) -> PretrainedCfg:
     name = architecture.removeprefix(PREFIX)
-    if not timm.is_model(name.partition(".")[0]):
+    bare, _, tag = name.partition(".")
+    if not timm.is_model(bare):
         raise Refusal(f"unknown architecture {architecture!r}; {nearest(name, timm.list_models())}")
-    config = timm.get_pretrained_cfg(name)
+    try:
+        config = timm.get_pretrained_cfg(name)
+    except RuntimeError as error:
+        tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{bare}.*")]
+        raise Refusal(f"unknown weights {architecture!r}; {nearest(tag, tags)}") from error
     return config if config is not None else PretrainedCfg()
 
 
@@ -77,7 +82,12 @@ def variant(architecture: str) -> Variant:
         Refusal: timm has no such architecture.
     """
     n_classes = _config(architecture).num_classes
-    return Variant(f"timm-{timm.__version__}", architecture.partition(".")[0], n_classes)
+    return Variant(library(), architecture.partition(".")[0], n_classes)
+
+
+def library() -> str:
+    """The library and its version."""
+    return f"timm-{timm.__version__}"
 
 
 def initial(architecture: str) -> nn.Module:
@@ -94,7 +104,15 @@ def transform(architecture: str, input_px: int | None) -> Transform:
     Raises:
         Refusal: the architecture takes only its own input size, or images that are not square.
     """
-    config = _config(architecture)
+    return view(architecture, _config(architecture), input_px)
+
+
+def view(architecture: str, config: PretrainedCfg, input_px: int | None) -> Transform:
+    """The evaluation transform that a configuration of timm's stands for.
+
+    Raises:
+        Refusal: only its own input size, or images that are not square.
+    """
     _, height, own_px = config.input_size
     if height != own_px:
         raise Refusal(
@@ -177,13 +195,24 @@ def pretrained(architecture: str) -> nn.Module:
     Raises:
         Refusal: the weights cannot be reached, or are no weights of this architecture.
     """
-    path = fetch(architecture)
+    return loaded(architecture, architecture.removeprefix(PREFIX), fetch(architecture))
+
+
+def loaded(architecture: str, name: str, path: Path) -> nn.Module:
+    """The network that timm builds under a name, with the weights in a file.
+
+    Raises:
+        Refusal: they are no weights of this architecture.
+    """
+    if path.suffix != ".safetensors":
+        # Not every version of timm leaves code in a pickle alone: only what holds nothing but tensors.
+        checkpoints.read(path)
     try:
         net: nn.Module = timm.create_model(
-            architecture.removeprefix(PREFIX),
+            name,
             pretrained=True,
             # The hub's file is already in timm's own format, even where the original was not.
-            pretrained_cfg_overlay={"file": str(path), "custom_load": False},
+            pretrained_cfg_overlay={"file": str(path), "source": "", "custom_load": False},
         )
     except Exception as error:
         raise Refusal(

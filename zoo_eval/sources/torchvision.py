@@ -1,9 +1,11 @@
 """The torchvision source: its ImageNet classifiers, AlexNet, VGG and SqueezeNet among them."""
 
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -195,17 +197,28 @@ def pretrained(architecture: str) -> nn.Module:
     path, url = fetch(architecture), _published(architecture)[0]
     # The library's builder unpickles whatever it finds: only what holds nothing but tensors.
     checkpoints.read(path)
-    there = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
-    there.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        there.symlink_to(path)
     name, weights = _parts(architecture)
     try:
-        # Older files need renamed tensors or shed auxiliary heads: the builder knows how.
-        net: nn.Module = torchvision.models.get_model(name, weights=weights)
+        with _downloaded(path, Path(url).name):
+            # Older files need renamed tensors or shed auxiliary heads: the builder knows how.
+            net: nn.Module = torchvision.models.get_model(name, weights=weights)
     except Exception as error:
         raise Refusal(
-            f"weights of {architecture} cannot be loaded ({one_line(error)}); remove {there} and "
-            f"{path} and run again"
+            f"weights of {architecture} cannot be loaded ({one_line(error)}); remove {path} and "
+            "run again"
         ) from error
     return net.eval()
+
+
+@contextmanager
+def _downloaded(path: Path, name: str) -> Iterator[None]:
+    """While torch.hub takes this file for its own download: in its own folder may be another."""
+    before = torch.hub.get_dir()
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "checkpoints").mkdir()
+        (Path(folder) / "checkpoints" / name).symlink_to(path)
+        torch.hub.set_dir(folder)
+        try:
+            yield
+        finally:
+            torch.hub.set_dir(before)

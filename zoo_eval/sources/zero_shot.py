@@ -49,16 +49,23 @@ class ZeroShot(nn.Module):
 
 
 @torch.no_grad()
-def embeddings(net: Any, name: str, weights_digest: str | None) -> Tensor:
+def embeddings(
+    net: Any,
+    name: str,
+    dimension: int,
+    weights_digest: str | None,
+    *,
+    tokenizer: str | None = None,
+) -> Tensor:
     """Unit class embeddings (class, dimension) of an open_clip model, cached by its weights.
 
     The mean over OpenAI's 80 templates of each of open_clip's 1000 class names (Radford et al.
     2021). An untrained model (no digest) has seeded random ones; one on the meta device, shapes.
+    `tokenizer` is the name that open_clip knows the tokenizer by, if not the model's.
 
     Raises:
         Refusal: the model's tokenizer is not here.
     """
-    dimension = int(open_clip.get_model_config(name)["embed_dim"])
     if net.logit_scale.is_meta:
         return torch.empty(N_CLASSES, dimension, device="meta")
     if weights_digest is None:
@@ -68,16 +75,16 @@ def embeddings(net: Any, name: str, weights_digest: str | None) -> Tensor:
     texts = [[template(name) for template in templates] for name in names]
     kept = cache_folder("zero_shot") / f"{digest([weights_digest, name, texts])}.safetensors"
     if not kept.is_file():
-        _keep(kept, _computed(net, name, names, templates))
+        _keep(kept, _computed(net, tokenizer or name, names, templates))
     return load_file(kept)["embeddings"]
 
 
-def _computed(net: Any, name: str, names: list[str], templates: list[Any]) -> Tensor:
+def _computed(net: Any, tokenizer_name: str, names: list[str], templates: list[Any]) -> Tensor:
     try:
-        tokenizer = open_clip.get_tokenizer(name)
+        tokenizer = open_clip.get_tokenizer(tokenizer_name)
     except Exception as error:
         raise Refusal(
-            f"the tokenizer of {name} cannot be had ({one_line(error)}); install `transformers` "
+            f"the tokenizer of {tokenizer_name} cannot be had ({one_line(error)}); install `transformers` "
             "and check the network, or leave the model out"
         ) from error
     # 80,000 texts: seconds on a GPU, hours on a CPU for the larger text towers.
