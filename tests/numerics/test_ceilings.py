@@ -1,12 +1,23 @@
-"""The split-half ceiling equals an explicit computation and converges to a planted reliability."""
+"""Ceilings equal explicit computations and converge to what was planted."""
 
 from itertools import combinations
+from typing import get_args
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.stats import pearsonr
 
-from zoo_eval.numerics.ceilings import splithalf_spearman_brown
+from zoo_eval.numerics import ceilings, rdm_ceilings
+from zoo_eval.numerics.ceilings import (
+    SCALES,
+    Scale,
+    explainable_variance,
+    leave_one_out,
+    max_pairwise_target,
+    ncsnr,
+    splithalf_spearman_brown,
+)
 
 
 def planted(*, stimuli: int, repetitions: int, targets: int, noise: float, seed: int = 0):
@@ -71,3 +82,90 @@ def test_the_same_seed_gives_the_same_ceiling():
 def test_a_single_repetition_is_an_error():
     with pytest.raises(ValueError, match="at least two repetitions"):
         splithalf_spearman_brown(np.zeros((5, 1, 2)), n_splits=1, seed=0)
+
+
+def test_leaving_one_out_equals_an_explicit_computation():
+    responses = planted(stimuli=30, repetitions=4, targets=3, noise=1)
+    expected = [
+        np.mean(
+            [
+                pearsonr(
+                    responses[:, k, t], np.delete(responses[:, :, t], k, axis=1).mean(1)
+                ).statistic
+                for k in range(4)
+            ]
+        )
+        for t in range(3)
+    ]
+    assert_allclose(leave_one_out(responses), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("repetitions", "noise"), [(2, 1), (5, 0.5), (5, 3)])
+def test_leaving_one_out_converges_to_the_planted_correlation(repetitions, noise):
+    responses = planted(stimuli=20000, repetitions=repetitions, targets=4, noise=noise)
+    exact = 1 / np.sqrt((1 + noise**2) * (1 + noise**2 / (repetitions - 1)))
+    assert_allclose(leave_one_out(responses), exact, atol=0.02)
+
+
+def test_ncsnr_equals_nsds_steps_on_z_scored_responses():
+    responses = planted(stimuli=50, repetitions=3, targets=6, noise=2) * 7 + 100
+    trials = responses.reshape(150, 6)
+    scored = ((trials - trials.mean(0)) / trials.std(0, ddof=1)).reshape(50, 3, 6)
+    noise_variance = np.mean(np.std(scored, axis=1, ddof=1) ** 2, axis=0)
+    expected = np.sqrt(np.clip(1 - noise_variance, 0, None)) / np.sqrt(noise_variance)
+    assert_allclose(ncsnr(responses), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("repetitions", "noise"), [(2, 1), (3, 0.5), (3, 2)])
+def test_ncsnr_gives_back_the_planted_ratio_and_share_of_variance(repetitions, noise):
+    responses = planted(stimuli=50000, repetitions=repetitions, targets=3, noise=noise)
+    found = ncsnr(responses)
+    assert_allclose(found, 1 / noise, rtol=0.03)
+    # The share of the mean's variance that is signal, which the repetitions' mean holds.
+    exact = 1 / (1 + noise**2 / repetitions)
+    assert_allclose(explainable_variance(found, n_averaged=repetitions), exact, rtol=0.03)
+
+
+def test_noise_alone_has_no_signal_and_signal_alone_no_noise():
+    noise = np.random.default_rng(0).standard_normal((8, 2, 200))
+    found = ncsnr(noise)
+    assert 0.2 < (found == 0).mean() < 0.8  # the floor: signal variance estimated below zero
+    assert found.min() == 0
+    assert_allclose(explainable_variance(np.zeros(2), n_averaged=3), 0)
+    repeated = np.repeat(np.arange(4.0)[:, None, None], 2, axis=1)
+    assert np.isinf(ncsnr(repeated)).all()
+    assert_allclose(explainable_variance(ncsnr(repeated), n_averaged=2), 1)
+
+
+def test_the_highest_pairwise_correlation_is_found_map_by_map():
+    rng = np.random.default_rng(0)
+    maps = rng.standard_normal((3, 25, 6)) + rng.standard_normal((3, 25, 1))
+    expected = [
+        max(pearsonr(one[:, i], one[:, j]).statistic for i, j in combinations(range(6), 2))
+        for one in maps
+    ]
+    assert_allclose(max_pairwise_target(maps), expected, rtol=1e-12)
+
+
+def test_targets_constant_in_a_map_are_left_out():
+    maps = np.random.default_rng(0).standard_normal((2, 25, 3))
+    maps[0, :, 1] = 0.1
+    maps[1, :, 1:] = 0.1
+    found = max_pairwise_target(maps)
+    assert found[0] == pytest.approx(pearsonr(maps[0, :, 0], maps[0, :, 2]).statistic)
+    assert np.isnan(found[1])
+
+
+@pytest.mark.parametrize("estimator", [leave_one_out, ncsnr])
+def test_other_estimators_refuse_one_repetition_and_have_no_value_for_constants(estimator):
+    with pytest.raises(ValueError, match="at least two repetitions"):
+        estimator(np.zeros((5, 1, 2)))
+    responses = planted(stimuli=30, repetitions=3, targets=3, noise=1)
+    responses[:, :, 1] = 0.1
+    assert np.isnan(estimator(responses)).tolist() == [False, True, False]
+
+
+def test_every_estimator_states_a_scale():
+    assert set(SCALES.values()) == set(get_args(Scale))
+    for name in SCALES:
+        assert callable(getattr(ceilings, name, None) or getattr(rdm_ceilings, name, None)), name

@@ -1,0 +1,146 @@
+"""Bootstrap draws equal statistics of the resampled data; intervals equal SciPy's and theory's."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import stats
+from scipy.spatial.distance import pdist, squareform
+
+from zoo_eval.numerics.bootstrap import (
+    percentile_interval,
+    resample_counts,
+    resampled_medians,
+    resampled_pearson,
+    resampled_rdm_pearson,
+)
+
+
+def values(n=61, seed=0):
+    return np.random.default_rng(seed).gamma(2, size=n)
+
+
+def sides(*, stimuli=40, targets=3, seed=0):
+    rng = np.random.default_rng(seed)
+    observed = rng.standard_normal((stimuli, targets))
+    return observed + rng.standard_normal((stimuli, targets)) + 100, observed - 50
+
+
+def exact_median_distribution(n):
+    """P(median of a resample <= j-th smallest value), j = 1 ... n, for odd n.
+
+    Of n = 2k + 1 draws at least k + 1 must be among the j smallest: a binomial tail (Efron 1979).
+    """
+    return stats.binom.sf(n // 2, n, np.arange(1, n + 1) / n)
+
+
+def test_the_medians_distribution_is_the_exact_one():
+    data, draws = np.sort(values()), resampled_medians(values(), n_resamples=40_000, seed=0)
+    found = (draws[:, None] <= data).mean(0)
+    assert_allclose(found, exact_median_distribution(61), atol=4 * 0.5 / np.sqrt(40_000))
+
+
+def test_the_median_interval_is_the_exact_one_and_scipys():
+    # Ends between two steps of the distribution are order statistics without sampling error.
+    data, exact = np.sort(values()), exact_median_distribution(61)
+    step = int(np.searchsorted(exact, 0.025))
+    confidence = 1 - (exact[step - 1] + exact[step])
+    draws = resampled_medians(values(), n_resamples=20_000, seed=0)
+    low, high = percentile_interval(draws, confidence=confidence)
+    assert low == data[step]
+    assert high == data[60 - step]
+    expected = stats.bootstrap(
+        (values(),), np.median, n_resamples=20_000, method="percentile",
+        confidence_level=confidence, rng=1,
+    ).confidence_interval  # fmt: skip
+    assert (low, high) == (expected.low, expected.high)
+    assert confidence == pytest.approx(0.95, abs=0.02)
+
+
+def test_correlations_are_those_of_the_resampled_stimuli():
+    predicted, observed = sides()
+    counts = resample_counts(40, n_resamples=20, seed=0)
+    assert_allclose(counts.sum(1), 40)
+    found = resampled_pearson(predicted, observed, counts)
+    for draw, count in zip(found, counts):
+        rows = np.repeat(np.arange(40), count.astype(int))
+        expected = stats.pearsonr(predicted[rows], observed[rows]).statistic
+        assert_allclose(draw, expected, atol=1e-12)
+
+
+def test_the_correlation_interval_equals_scipys():
+    predicted, observed = sides()
+    counts = resample_counts(40, n_resamples=5000, seed=0)
+    low, high = percentile_interval(resampled_pearson(predicted, observed, counts), confidence=0.9)
+    for target in range(3):
+        expected = stats.bootstrap(
+            (predicted[:, target], observed[:, target]),
+            lambda x, y, axis: stats.pearsonr(x, y, axis=axis).statistic,
+            paired=True, n_resamples=5000, confidence_level=0.9, method="percentile", rng=1,
+        ).confidence_interval  # fmt: skip
+        assert low[target] == pytest.approx(expected.low, abs=0.02)
+        assert high[target] == pytest.approx(expected.high, abs=0.02)
+
+
+def test_rdm_correlations_are_those_of_the_resampled_stimuli():
+    predicted, observed = sides(stimuli=15, targets=6)
+    x, y = (squareform(pdist(side)) for side in (predicted, observed))
+    counts = resample_counts(15, n_resamples=20, seed=0)
+    found = resampled_rdm_pearson(x, y, counts)
+    for draw, count in zip(found, counts):
+        rows = np.repeat(np.arange(15), count.astype(int))
+        first, second = np.triu_indices(15, k=1)
+        first, second = rows[first], rows[second]
+        kept = first != second
+        first, second = first[kept], second[kept]
+        expected = stats.pearsonr(x[first, second], y[first, second]).statistic
+        assert draw == pytest.approx(expected, abs=1e-12)
+
+
+def test_every_stimulus_is_drawn_once_on_average_with_binomial_counts():
+    counts = resample_counts(50, n_resamples=20_000, seed=0)
+    assert_allclose(counts.mean(0), 1, atol=0.04)
+    for k in range(4):
+        exact = stats.binom.pmf(k, 50, 1 / 50)
+        assert (counts == k).mean() == pytest.approx(exact, abs=0.005)
+
+
+def test_the_same_seed_draws_the_same():
+    one, same, other = (
+        resampled_medians(values(), n_resamples=50, seed=seed) for seed in (0, 0, 1)
+    )
+    assert_allclose(one, same, rtol=0)
+    assert np.abs(one - other).max() > 0
+    one, same, other = (resample_counts(9, n_resamples=50, seed=seed) for seed in (0, 0, 1))
+    assert_allclose(one, same, rtol=0)
+    assert np.abs(one - other).max() > 0
+
+
+def test_undefined_scores_are_left_out():
+    data = values()
+    holed = np.insert(data, [0, 10, 61], np.nan)
+    assert_allclose(
+        resampled_medians(holed, n_resamples=30, seed=0),
+        resampled_medians(data, n_resamples=30, seed=0),
+        rtol=0,
+    )
+    assert np.isnan(resampled_medians(np.full(4, np.nan), n_resamples=3, seed=0)).all()
+
+
+def test_intervals_leave_undefined_resamples_out():
+    draws = np.array([[1.0, np.nan], [np.nan, np.nan], [3.0, np.nan]])
+    low, high = percentile_interval(draws, confidence=1.0)
+    assert_allclose(low, [1, np.nan])
+    assert_allclose(high, [3, np.nan])
+
+
+def test_a_side_that_does_not_vary_has_no_correlation():
+    predicted, observed = sides()
+    predicted[:, 1] = 0.1
+    counts = resample_counts(40, n_resamples=5, seed=0)
+    found = resampled_pearson(predicted, observed, counts)
+    assert np.isnan(found).all(0).tolist() == [False, True, False]
+    one_stimulus = np.zeros((1, 40))
+    one_stimulus[0, 3] = 40
+    assert np.isnan(resampled_pearson(predicted, observed, one_stimulus)).all()
+    flat = 0.1 * (1 - np.eye(40))
+    assert np.isnan(resampled_rdm_pearson(flat, squareform(pdist(observed)), counts)).all()

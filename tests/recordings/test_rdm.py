@@ -1,0 +1,205 @@
+"""RDM recordings: every file kind gives the same RDMs, and what is no RDM is named."""
+
+import csv
+
+import h5py
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.io import savemat
+from scipy.spatial.distance import pdist, squareform
+
+from zoo_eval.errors import BadInput
+from zoo_eval.recordings import rdm
+from zoo_eval.recordings.rdm import RdmRecording
+from zoo_eval.stimuli import StimulusSet
+
+IDS = ("c", "a", "b", "d")
+
+
+def shown_set(ids=IDS):
+    image = np.zeros((2, 2, 3), dtype=np.uint8)
+    return StimulusSet("shown", ids, (image,) * len(ids), groups=ids)
+
+
+def rdms(n_subjects=2, n=4):
+    rng = np.random.default_rng(0)
+    return np.stack([squareform(pdist(rng.random((n, 3)))) for _ in range(n_subjects)])
+
+
+def npz(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+def mat(path, **arrays):
+    savemat(path, arrays)
+    return path
+
+
+def mat73(path, **arrays):
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, array in arrays.items():
+            file[name] = np.asarray(array).T  # MATLAB writes its axes in reverse
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
+    return path
+
+
+def csv_rows(path, rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+BINARY = pytest.mark.parametrize(
+    ("write", "suffix"), [(npz, ".npz"), (mat, ".mat"), (mat73, ".mat")]
+)
+
+
+def read(path, variable=None, shown=None):
+    return rdm.read("r", path, shown or shown_set(), variable)
+
+
+@BINARY
+def test_one_rdm_or_one_per_subject_is_read(tmp_path, write, suffix):
+    found = read(write(tmp_path / f"two{suffix}", rdm=rdms()))
+    assert_allclose(found.rdms, rdms(), rtol=0)
+    assert found.subject_ids == ("subject_000", "subject_001")
+    found = read(write(tmp_path / f"one{suffix}", rdm=rdms()[0]))
+    assert_allclose(found.rdms, rdms()[:1], rtol=0)
+    assert found.rdms.dtype == np.float64
+    assert (found.name, found.stimuli) == ("r", "shown")
+
+
+@BINARY
+def test_subjects_may_be_the_last_axis_where_that_is_clear(tmp_path, write, suffix):
+    last = np.moveaxis(rdms(), 0, 2)
+    assert_allclose(read(write(tmp_path / f"r{suffix}", rdm=last)).rdms, rdms(), rtol=0)
+
+
+@BINARY
+def test_one_of_several_variables_is_chosen_by_name(tmp_path, write, suffix):
+    path = write(tmp_path / f"r{suffix}", it=rdms(), v4=2 * rdms())
+    assert_allclose(read(path, "v4").rdms, 2 * rdms(), rtol=0)
+    with pytest.raises(BadInput, match=r"holds 2 variables \(it, v4\); name one: `variable`"):
+        read(path)
+    with pytest.raises(BadInput, match="no variable 'v5'; nearest: v4"):
+        read(path, "v5")
+
+
+def test_a_csv_holds_one_rdm_or_several_below_each_other(tmp_path):
+    path = csv_rows(tmp_path / "one.csv", rdms()[0].tolist())
+    assert_allclose(read(path).rdms, rdms()[:1], rtol=0)
+    path = csv_rows(tmp_path / "two.csv", rdms().reshape(8, 4).tolist())
+    assert_allclose(read(path).rdms, rdms(), rtol=0)
+
+
+def test_the_header_of_a_csv_must_be_the_stimuli_in_order(tmp_path):
+    path = csv_rows(tmp_path / "r.csv", [IDS, *rdms()[0].tolist()])
+    assert_allclose(read(path).rdms, rdms()[:1], rtol=0)
+    with pytest.raises(BadInput, match=r"not the ids .* \('c' is the first that differs\)"):
+        read(path, shown=shown_set(("a", "c", "b", "d")))
+    with pytest.raises(BadInput, match="4 columns, but stimuli 'shown' has 5"):
+        read(path, shown=shown_set((*IDS, "e")))
+
+
+def test_the_digest_is_that_of_the_content(tmp_path):
+    first = read(npz(tmp_path / "r.npz", rdm=rdms()))
+    same = read(mat(tmp_path / "r.mat", rdm=rdms()))
+    other = read(npz(tmp_path / "s.npz", rdm=2 * rdms()))
+    assert first.digest == same.digest != other.digest
+
+
+def test_negative_dissimilarities_and_float32_rounding_are_allowed():
+    values = rdms().astype(np.float32).astype(np.float64) - 0.6 * (1 - np.eye(4))
+    values[0, 1, 2] *= 1 + 1e-6
+    assert RdmRecording("r", "shown", values, ("x", "y")).rdms.min() < 0
+
+
+def broken(row, column, value, *, both=True):
+    values = rdms()
+    values[1, row, column] = value
+    if both:
+        values[1, column, row] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (broken(1, 2, 9, both=False), r"r', y: not symmetric: .* at \(1, 2\), .* at \(2, 1\)"),
+        (broken(0, 3, np.nan), "of stimuli number 0 and 3 is NaN or infinite; remove one"),
+        (broken(2, 1, np.inf), "number 1 and 2 is NaN or infinite"),
+        (broken(2, 2, np.nan), "number 2 and 2 is NaN or infinite; write 0 on the diagonal"),
+        (1 - rdms(), r"stimulus number 0 differs from itself by 1, .* give 1 - r"),
+        (rdms()[:, :3], "of 2 subjects, got shape"),
+        (rdms()[0], "of 2 subjects, got shape"),
+        (rdms(3), "of 2 subjects, got shape"),
+        (rdms(n=2), "at least 3 are needed"),
+    ],
+)
+def test_what_is_no_rdm_is_an_error(values, message):
+    with pytest.raises(BadInput, match=message):
+        RdmRecording("r", "shown", values, ("x", "y"))
+
+
+def test_another_number_of_stimuli_is_an_error(tmp_path):
+    path = npz(tmp_path / "r.npz", rdm=rdms())
+    with pytest.raises(BadInput, match=r"shape \(2, 4, 4\), but stimuli 'shown' has 3: expected"):
+        read(path, shown=shown_set(IDS[:3]))
+    found = read(path)
+    found.check(shown_set())
+    with pytest.raises(BadInput, match="RDMs of 4 stimuli, but stimuli 'shown' has 3"):
+        found.check(shown_set(IDS[:3]))
+
+
+@pytest.mark.parametrize(
+    "array", [np.array([["x"] * 4] * 4), rdms()[0] * 1j], ids=["text", "complex"]
+)
+def test_other_than_real_numbers_are_an_error(tmp_path, array):
+    with pytest.raises(BadInput, match="give real numbers"):
+        read(npz(tmp_path / "r.npz", rdm=array))
+
+
+def test_a_pickled_array_is_not_opened(tmp_path):
+    path = npz(tmp_path / "r.npz", rdm=np.array([{}], dtype=object))
+    with pytest.raises(BadInput, match=r"cannot be read as .npz .*allow_pickle=False"):
+        read(path)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".mat"])
+def test_a_file_of_another_kind_is_an_error(tmp_path, suffix):
+    path = tmp_path / f"r{suffix}"
+    path.write_bytes(b"neither the one nor the other " * 20)
+    with pytest.raises(BadInput, match=f"cannot be read as {suffix}"):
+        read(path)
+    with pytest.raises(BadInput, match=f"cannot be read as {suffix}"):
+        read(tmp_path / f"absent{suffix}")
+    truncated = (npz if suffix == ".npz" else mat)(path, rdm=rdms()).read_bytes()[:200]
+    path.write_bytes(truncated)
+    with pytest.raises(BadInput, match=f"cannot be read as {suffix}"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no rows"),
+        ("0,1\n1", "rows of different lengths"),
+        ("c,a,b,d\n0,1,x,1\n1,0,1,1\n1,1,0,1\n1,1,1,0", "give numbers below the header"),
+        ("0,1,1\n1,0,1\n1,1,0", r"shape \(3, 3\), but stimuli 'shown' has 4"),
+    ],
+)
+def test_a_csv_that_is_no_matrix_is_an_error(tmp_path, text, message):
+    path = tmp_path / "r.csv"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=message):
+        read(path)
+
+
+def test_a_csv_has_no_variables_and_other_suffixes_are_unknown(tmp_path):
+    with pytest.raises(BadInput, match="has no variables; remove `variable`"):
+        read(csv_rows(tmp_path / "r.csv", rdms()[0].tolist()), "rdm")
+    with pytest.raises(BadInput, match=r"no known kind; give a .npz, .mat, .csv file"):
+        read(tmp_path / "r.txt")
