@@ -6,11 +6,11 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from time import monotonic, sleep, time
+from time import monotonic, sleep, time, time_ns
 
 import huggingface_hub as hub
 from huggingface_hub import CachedRepoInfo, CachedRevisionInfo, HFCacheInfo
@@ -52,6 +52,11 @@ def hub_key(repo: str, revision: str) -> str:
     return f"hub-{repo.replace('/', '--')}@{revision}"
 
 
+def lock_of(key: str) -> Path:
+    """The lock of whoever brings what is held under a name."""
+    return cache_folder("used") / f".{key}.lock"
+
+
 @contextmanager
 def held(key: str) -> Iterator[None]:
     """Keeps others from removing a file while it is downloaded, and until it was opened.
@@ -62,8 +67,10 @@ def held(key: str) -> Iterator[None]:
     _thread.lock = None
     with _alone():
         _thread.lock = _Lock(stamp)
-        # Times of access are not kept on every disk: a file's last use is its stamp's time.
-        os.utime(stamp)
+        if not stamp.stat().st_size:
+            # In use for as long as it takes, though nobody knows how much will come.
+            stamp.write_text("1")
+        _touch(stamp)
     try:
         yield
     except BaseException:
@@ -72,7 +79,14 @@ def held(key: str) -> Iterator[None]:
     # Another process may have emptied the whole cache; what was reserved is there.
     with suppress(FileNotFoundError):
         os.truncate(stamp, 0)
-        os.utime(stamp)
+        _touch(stamp)
+
+
+def _touch(stamp: Path) -> None:
+    # Times of access are not kept on every disk: a file's last use is its stamp's time. The
+    # kernel's own stamps are of some milliseconds, in which several files are used.
+    now_ns = time_ns()
+    os.utime(stamp, ns=(now_ns, now_ns))
 
 
 def make_room(key: str, n_bytes: int, what: str) -> None:
@@ -135,7 +149,7 @@ def _cap() -> int | None:
     if not text:
         return None
     try:
-        return int(text) if text.isdigit() else size_in_bytes(text)
+        return int(text) if text.isdecimal() else size_in_bytes(text)
     except ValueError as error:
         raise Refusal(f"{CAP}: {error}") from error
 
@@ -144,10 +158,14 @@ def _stamp(key: str) -> Path:
     return cache_folder("used") / key
 
 
-@contextmanager
-def _alone() -> Iterator[None]:
+def _alone() -> AbstractContextManager[None]:
     """While no other thread or process takes hold of files or removes them."""
-    lock = cache_folder("used") / ".lock"
+    return alone(cache_folder("used") / ".lock")
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """While no other thread or process has this lock, which is a file."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,13 +1,19 @@
 """Weights on the Hugging Face hub: found without downloading, downloaded once, verified."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache as remembered
 from functools import partial
 from pathlib import Path
+from threading import get_ident
+from time import time
+from typing import Any
 
 import huggingface_hub as hub
 from huggingface_hub.errors import (
     EntryNotFoundError,
+    FileMetadataError,
     GatedRepoError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
@@ -21,7 +27,9 @@ from zoo_eval.sources import cache, transfers
 from zoo_eval.sources.transfers import Interrupted
 
 FILES = ("model.safetensors", "pytorch_model.bin")
-SHA256_CHARACTERS = 64
+SHA1_CHARACTERS, SHA256_CHARACTERS = 40, 64
+# What has not grown for so long is of a process that was killed.
+ABANDONED_S = 3600.0
 VARIABLE = "HF_HOME"
 REASON_CHARACTERS = 200
 
@@ -53,16 +61,25 @@ def locate(repo: str, *names: str) -> HubFile:
         Refusal: the repository or its weights cannot be reached.
     """
     names = names or FILES
-    for name in names:
-        if (path := _cached(repo, name)) is not None:
-            return HubFile(repo, name, path.parent.name, _etag(path), path.stat().st_size)
-    transfers.refuse_offline(f"weights of {repo} ({' or '.join(names)})")
+    what = f"weights of {repo} ({' or '.join(names)})"
+    try:
+        for name in names:
+            if (path := _cached(repo, name)) is not None:
+                revision = path.relative_to(_repository(repo) / "snapshots").parts[0]
+                return HubFile(repo, name, revision, _etag(path), path.stat().st_size)
+    except OSError as error:
+        raise _unwritable(what, error) from error
+    except ValueError as error:
+        raise _judged(what, repo, error) from error
+    transfers.refuse_offline(what)
     for name in names:
         try:
             return transfers.patiently(f"weights of {repo}", partial(_asked, repo, name))
         except EntryNotFoundError:
             continue
-    raise Refusal(f"weights of {repo}: none of {', '.join(names)} is on the hub")
+    raise Refusal(
+        f"weights of {repo}: none of {', '.join(names)} is on the hub; use a local checkpoint"
+    )
 
 
 def download(file: HubFile) -> Path:
@@ -73,20 +90,29 @@ def download(file: HubFile) -> Path:
     Raises:
         Refusal: it cannot be downloaded, or its bytes are not the expected ones.
     """
-    key, what = cache.hub_key(file.repo, file.revision), _what(file)
+    key = cache.hub_key(file.repo, file.revision)
     try:
         with cache.held(key):
-            if (path := _right(file)) is not None:
-                return path
-            transfers.refuse_offline(what)
-            if file.n_bytes is not None:
-                cache.refuse_small_disk(what, file.n_bytes, _folder(), VARIABLE)
-                cache.make_room(key, file.n_bytes, what)
-            fetched = transfers.patiently(what, partial(_fetched, file))
-            _refuse_other_bytes(file, fetched)
-            return fetched
+            return _right(file) or _brought(file, key)
     except OSError as error:
-        raise _unwritable(what, error, file.n_bytes) from error
+        raise _unwritable(_what(file), error, file.n_bytes) from error
+
+
+def _brought(file: HubFile, key: str) -> Path:
+    what = _what(file)
+    transfers.refuse_offline(what)
+    with cache.alone(cache.lock_of(key)):
+        # Another process may have brought it meanwhile.
+        if (path := _right(file)) is not None:
+            return path
+        _remove(_snapshot(file))
+        if file.n_bytes is not None:
+            cache.refuse_small_disk(what, file.n_bytes, _folder(), VARIABLE)
+            cache.make_room(key, file.n_bytes, what)
+        _remove_abandoned(file)
+        fetched = transfers.patiently(what, partial(_fetched, file))
+        _refuse_other_bytes(file, fetched)
+        return fetched
 
 
 def _what(file: HubFile) -> str:
@@ -95,6 +121,10 @@ def _what(file: HubFile) -> str:
 
 def _folder() -> Path:
     return Path(hub.constants.HF_HUB_CACHE)
+
+
+def _repository(repo: str) -> Path:
+    return _folder() / f"models--{repo.replace('/', '--')}"
 
 
 def _unwritable(what: str, error: BaseException, n_bytes: int | None = None) -> Refusal:
@@ -127,31 +157,50 @@ def _asked(repo: str, name: str) -> HubFile:
 
 
 def _right(file: HubFile) -> Path | None:
-    """The cached file, if its bytes are the expected ones; other bytes are removed."""
-    there = hub.try_to_load_from_cache(file.repo, file.name, revision=file.revision)
-    if not isinstance(there, str):
+    """The cached file, if its bytes are the expected ones."""
+    path = _snapshot(file)
+    try:
+        return path if path.is_file() and _has_digest(path, file.etag) else None
+    except FileNotFoundError:
+        # Another process has just found that they are not, and removed it.
         return None
-    path = Path(there)
-    if _has_digest(path, file.etag):
-        return path
-    _remove(path)
-    return None
+
+
+def _snapshot(file: HubFile) -> Path:
+    """Where the library keeps a file: a link to its bytes, or the file itself without links."""
+    return _repository(file.repo) / "snapshots" / file.revision / file.name
 
 
 def _has_digest(path: Path, etag: str) -> bool:
-    # Small files are named by git's digest, which is none of their bytes alone.
-    return len(etag) != SHA256_CHARACTERS or transfers.sha256(path) == etag
+    return _digest(path, etag) == etag
+
+
+def _digest(path: Path, etag: str) -> str:
+    """The digest of a file's bytes, of the kind that an etag is."""
+    if len(etag) == SHA256_CHARACTERS:
+        return transfers.sha256(path)
+    # Small files are named by git's digest; what else a mirror says names no bytes.
+    return transfers.git_digest(path) if len(etag) == SHA1_CHARACTERS else etag
+
+
+def _remove_abandoned(file: HubFile) -> None:
+    """Removes what killed processes have left: the library would neither use nor remove it."""
+    for path in _repository(file.repo).glob("blobs/*.incomplete"):
+        with suppress(FileNotFoundError):
+            if time() - path.stat().st_mtime > ABANDONED_S:
+                path.unlink()
 
 
 def _fetched(file: HubFile) -> Path:
     """A download by `huggingface_hub`, which resumes what breaks off before it gives up."""
     try:
-        return Path(hub.hf_hub_download(file.repo, file.name, revision=file.revision))
+        with _without_long_waits():
+            return Path(hub.hf_hub_download(file.repo, file.name, revision=file.revision))
     except Exception as error:
         if _is_local(error):
             raise _unwritable(_what(file), error, file.n_bytes) from error
         url = hub.hf_hub_url(file.repo, file.name, revision=file.revision)
-        if _is_inconsistent(error) and transfers.is_page_there(url):
+        if _is_unlike_a_hub(error) and transfers.is_page_there(url):
             raise transfers.page_instead(_what(file)) from error
         judged = _judged(_what(file), file.repo, error)
         if isinstance(judged, Interrupted) and _is_tried(error):
@@ -161,8 +210,31 @@ def _fetched(file: HubFile) -> Path:
         raise judged from error
 
 
-def _is_inconsistent(error: Exception) -> bool:
-    """Whether the library received another number of bytes than the hub had announced."""
+@contextmanager
+def _without_long_waits() -> Iterator[None]:
+    """Interrupts the library where a server asks for a long wait: it would sleep through a day."""
+    thread, hooks = get_ident(), hub.get_session().event_hooks["response"]
+
+    def heed(answer: Any) -> None:
+        wait_s = _asked_wait_s(answer)
+        if (
+            transfers.passing(answer.status_code)
+            and wait_s > transfers.LONGEST_WAIT_S
+            and get_ident() == thread
+        ):
+            raise Interrupted(f"status {answer.status_code}", wait_s)
+
+    hooks.append(heed)
+    try:
+        yield
+    finally:
+        hooks.remove(heed)
+
+
+def _is_unlike_a_hub(error: Exception) -> bool:
+    """Whether an answer had no digest, or another number of bytes than the hub had announced."""
+    if isinstance(error, LocalEntryNotFoundError):
+        return isinstance(error.__cause__, FileMetadataError)
     return isinstance(error, OSError) and "Consistency check failed" in str(error)
 
 
@@ -178,6 +250,8 @@ def _judged(what: str, repo: str, error: BaseException) -> Exception:
     if isinstance(error, LocalEntryNotFoundError):
         # What it says where there is nothing in the cache either.
         return _judged(what, repo, error.__cause__ or ConnectionError(str(error)))
+    if isinstance(error, Interrupted):
+        return error
     if isinstance(error, ValueError | TypeError):
         return Refusal(f"{what}: {one_line(error)[:REASON_CHARACTERS]}; correct the name")
     if isinstance(error, HfHubHTTPError):
@@ -193,9 +267,9 @@ def _answered(what: str, repo: str, error: HfHubHTTPError) -> Exception:
         return Refusal(
             f"{what} are gated: accept its terms at {address} and log in (hf auth login)"
         )
-    if transfers.passing(code):
-        wait_s = transfers.retry_after_s(error.response.headers.get("Retry-After"))
-        return Interrupted(f"status {code}", wait_s)
+    # A range beyond the end: the next try begins anew.
+    if transfers.passing(code) or code == 416:
+        return Interrupted(f"status {code}", _asked_wait_s(error.response))
     if isinstance(error, RepositoryNotFoundError) or code in (401, 403):
         return Refusal(
             f"{what}: there is no such repository, or it may not be read (status {code}); correct "
@@ -208,15 +282,21 @@ def _answered(what: str, repo: str, error: HfHubHTTPError) -> Exception:
     return Refusal(f"{what} cannot be had (status {code}); try again later")
 
 
+def _asked_wait_s(answer: Any) -> float:
+    headers = answer.headers
+    return transfers.asked_wait_s(headers.get("Retry-After"), headers.get("RateLimit"))
+
+
 def _refuse_other_bytes(file: HubFile, path: Path) -> None:
     if _has_digest(path, file.etag):
         return
-    found, is_page = transfers.sha256(path), transfers.is_page_file(path)
+    found, is_page = _digest(path, file.etag), transfers.is_page_file(path)
     _remove(path)
     if is_page:
         raise transfers.page_instead(_what(file))
+    kind = "SHA-256" if len(file.etag) == SHA256_CHARACTERS else "git digest"
     raise Refusal(
-        f"weights of {file.repo}: the downloaded {file.name} has SHA-256 {found[:12]}..., "
+        f"weights of {file.repo}: the downloaded {file.name} has {kind} {found[:12]}..., "
         f"expected {file.etag[:12]}...; it was removed, run again"
     )
 
@@ -247,8 +327,8 @@ def _cached(repo: str, name: str) -> Path | None:
     main = hub.try_to_load_from_cache(repo, name)
     if isinstance(main, str):
         return Path(main)
-    folder = _folder() / f"models--{repo.replace('/', '--')}"
-    there = [path for path in folder.glob(f"snapshots/*/{name}") if path.is_file()]
+    snapshots = _repository(repo).glob(f"snapshots/*/{name}")
+    there = [path for path in snapshots if path.is_file()]
     return max(there, key=lambda path: path.lstat().st_mtime, default=None)
 
 

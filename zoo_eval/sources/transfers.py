@@ -1,6 +1,7 @@
 """What all downloads share: trying again, going offline, and knowing right bytes from wrong ones."""
 
 import hashlib
+import re
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,12 +20,15 @@ T = TypeVar("T")
 
 TRIES = 5
 FIRST_WAIT_S = 1.0
-# A server that asks for more is taken at its word: come back later.
-LONGEST_WAIT_S = 120.0
+# A server that asks for more is taken at its word: come back later. The hub counts requests in
+# windows of five minutes.
+LONGEST_WAIT_S = 330.0
 # For a connection, and for each read.
 TIMEOUT_S = 30.0
 # As many bytes as tell a page from a checkpoint.
 START_BYTES = 512
+PAGES = (b"<!doctype html", b"<html", b"<head", b"<?xml", b"<!--")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Interrupted(Exception):
@@ -67,12 +71,21 @@ def passing(status: int) -> bool:
 def retry_after_s(header: str | None) -> float:
     """The seconds that a Retry-After header asks for, given as such or as a date; 0 without one."""
     text = (header or "").strip()
-    if text.isdigit():
+    if text.isdecimal():
         return float(text)
     try:
         return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
         return 0.0
+
+
+def asked_wait_s(retry_after: str | None, rate_limit: str | None) -> float:
+    """The seconds that an answer asks to wait, by its headers Retry-After and RateLimit.
+
+    RateLimit is what the hub sends: how many requests remain (r) and when they are renewed (t).
+    """
+    used_up = re.search(r";\s*r\s*=\s*0\s*;\s*t\s*=\s*(\d+)", rate_limit or "")
+    return max(retry_after_s(retry_after), float(used_up.group(1)) if used_up else 0.0)
 
 
 def refuse_offline(what: str) -> None:
@@ -100,9 +113,15 @@ def _sha256(path: Path, *_: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def git_digest(path: Path) -> str:
+    """The SHA-1 by which git names a file of these bytes."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
 def is_page(start: bytes) -> bool:
     """Whether what begins like this is an HTML page."""
-    return start.lstrip().lower().startswith((b"<!doctype html", b"<html"))
+    return start.removeprefix(BYTE_ORDER_MARK).lstrip().lower().startswith(PAGES)
 
 
 def is_page_file(path: Path) -> bool:

@@ -1,6 +1,5 @@
 """Weights at an address: downloaded once, resumed where it broke off, verified, kept."""
 
-import fcntl
 import hashlib
 import os
 import re
@@ -107,7 +106,7 @@ def _is_right(path: Path, sha256: str) -> bool:
 def _bring(url: str, kept: Path, sha256: str) -> None:
     transfers.refuse_offline(url)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(kept.parent):
+    with cache.alone(kept.parent / ".lock"):
         # Another process may have brought it meanwhile.
         if _is_right(kept, sha256):
             return
@@ -119,14 +118,6 @@ def _bring(url: str, kept: Path, sha256: str) -> None:
             transfers.patiently(url, partial(_continue, url, part))
         _refuse_other_bytes(url, part, sha256)
         part.become(kept)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """While no other thread or process downloads the same file."""
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _refuse_other_bytes(url: str, part: _Part, sha256: str) -> None:
@@ -203,7 +194,7 @@ def _continues(answer: HTTPResponse, have: int, version: str) -> bool:
 
 def _length(answer: HTTPResponse) -> int | None:
     length = answer.headers.get("Content-Length", "")
-    return int(length) if length.isdigit() else None
+    return int(length) if length.isdecimal() else None
 
 
 def _receive(url: str, answer: HTTPResponse, part: _Part) -> None:
@@ -215,8 +206,19 @@ def _receive(url: str, answer: HTTPResponse, part: _Part) -> None:
         while block := _read(answer):
             file.write(block)
         received = file.tell() - have
-    if length is not None and received < length:
+    if length is None:
+        _make_room_after_all(url, part)
+    elif received < length:
         raise Interrupted(f"the connection ended after {received} of {length} bytes")
+
+
+def _make_room_after_all(url: str, part: _Part) -> None:
+    """Room for a file whose length the server did not tell."""
+    try:
+        cache.make_room(cache.url_key(part.path.parent), part.n_bytes, url)
+    except Refusal:
+        part.remove()
+        raise
 
 
 def _read(answer: HTTPResponse) -> bytes:
@@ -231,7 +233,9 @@ def _answered(url: str, error: urllib.error.HTTPError) -> Exception:
     with error:
         status = f"status {error.code}"
         if transfers.passing(error.code):
-            wait_s = transfers.retry_after_s(error.headers.get("Retry-After"))
+            wait_s = transfers.asked_wait_s(
+                error.headers.get("Retry-After"), error.headers.get("RateLimit")
+            )
             return Interrupted(status, wait_s)
         if error.headers.get("X-Error-Code") == "GatedRepo":
             repo = url.partition("/resolve/")[0]
