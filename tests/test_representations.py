@@ -1,20 +1,17 @@
 """Gram matrices equal F F^T of the explicit features, whatever the memory budget."""
 
-import math
-
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from torch import nn
 
 from tests.planted_nets import noise, opened, pixels
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal
-from zoo_eval.models import open_model
-from zoo_eval.representations import NonFinite, Representations, Slice, passes
+from zoo_eval.footprint import Request, passes, peak_bytes
+from zoo_eval.models import blueprint, open_model
+from zoo_eval.numerics.accumulate import FEW
+from zoo_eval.representations import NonFinite, Representations, n_features
 
 PLENTY = 2**30
 
@@ -51,6 +48,9 @@ def test_grams_and_features_equal_explicit_ones(batch_size):
         assert grams[layer].gram.dtype == torch.float64
         # The convolution's own float32 rounding differs with the batch; the product's does not.
         assert_allclose(grams[layer].gram, exact, rtol=1e-5, atol=1e-6)
+        sums = explicit.double().sum(1)
+        assert_allclose(grams[layer].row_sums, sums, rtol=1e-5, atol=1e-5)
+        assert grams[layer].sketch is None
         torch.testing.assert_close(torch.cat([batch[layer] for batch in features]), explicit)
         assert grams[layer].n_features == explicit.shape[1]
     assert grams["0"].shape == (5, 6, 6)
@@ -74,38 +74,145 @@ def test_work_in_place_does_not_corrupt_the_layer_before():
     assert not torch.allclose(grams["0"].gram, grams["1"].gram)
 
 
-@pytest.mark.parametrize("share", [1.0, 0.5, 0.3, 0.11])
-def test_a_small_budget_takes_more_passes_and_gives_the_same(share):
-    stimuli, layers = noise(9), ["0", "2", "logits"]
-    n_features = 5 * 36 + 2 * 16 + 7
-    budget = int(share * n_features) * 9 * 4
-    whole = Representations(opened(convolutions()), PLENTY).grams(stimuli, layers)
-    model = opened(convolutions())
-    parts = Representations(model, budget).grams(stimuli, layers)
+def wide(mean=0.0):
+    """Planted: two layers of many features, the second around a mean, and one of few."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 20, 1), nn.Conv2d(20, 12, 1), nn.Flatten(),
+                        nn.Linear(12 * 1024, 7))  # fmt: skip
+    net[1].requires_grad_(False).bias += mean * torch.arange(1, 13)
+    assert 20 * 1024 > 12 * 1024 > FEW
+    return net
+
+
+def explicit_of(model, stimuli, layers):
+    """Float64 features (stimulus, feature) by layer."""
+    batches = list(Representations(model, PLENTY).features(stimuli, layers))
+    return {layer: torch.cat([batch[layer] for batch in batches]).double() for layer in layers}
+
+
+@pytest.mark.parametrize("mean", [0.0, 100.0])
+def test_many_features_are_exact_relative_to_their_spread(mean):
+    stimuli, layers = noise(40, px=32), ["0", "1"]
+    model = opened(wide(mean), input_px=32)
+    grams = Representations(model, PLENTY).grams(stimuli, layers)
+    for layer, features in explicit_of(model, stimuli, layers).items():
+        exact, found = features @ features.T, grams[layer].gram
+        assert_allclose(found, exact, rtol=1e-7)
+        assert torch.equal(found, found.T)
+        # Half a unit in the last place of each feature's difference from the mean.
+        assert_allclose(grams[layer].row_sums, features.sum(1), rtol=1e-7)
+        centred = features - features.mean(0)
+        centring = torch.eye(40, dtype=torch.float64) - 1 / 40
+        # The mean is up to 10^4 times the spread: float32 products would leave nothing of this.
+        difference = centring @ found @ centring - centred @ centred.T
+        assert float(difference.abs().max()) < 1e-6 * float(centred.square().sum(1).max())
+
+
+@pytest.mark.parametrize("share", [1.0, 0.6, 0.4, 0.25])
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_small_budget_takes_more_passes_and_gives_the_same(share, batch_size):
+    stimuli, layers = noise(23, px=32), ["0", "1", "logits"]
+    model = opened(wide(), input_px=32)
+    whole = Representations(model, PLENTY).grams(stimuli, layers)
+    model.batch_size = batch_size
+    sizes = {layer: gram.n_features for layer, gram in whole.items()}
+    request = Request(sizes, 23, batch_size)
+    plan = passes(request, int(share * passes(request, PLENTY).peak_bytes))
+    model.n_passes = 0
+    parts = Representations(model, plan.peak_bytes).grams(stimuli, layers)
     for layer in layers:
-        assert_allclose(parts[layer].gram, whole[layer].gram, rtol=1e-12)
-    n_passes = math.ceil(n_features / int(share * n_features))
-    assert model.n_passes == 1 + 9 * n_passes  # one image to learn the shapes
+        # Batches of other sizes are rounded otherwise in the network.
+        scale = float(whole[layer].gram.diagonal().max())
+        assert_allclose(parts[layer].gram, whole[layer].gram, atol=1e-6 * scale)
+        assert_allclose(parts[layer].row_sums, whole[layer].row_sums, rtol=1e-5, atol=1e-4)
+    assert (plan.n_passes > 1) == (share < 1)
+    # One image to learn the shapes, and four for each group's mean.
+    with_mean = [any(sizes[part.layer] > FEW for part in group) for group in plan.groups]
+    assert model.n_passes == 1 + 4 * sum(with_mean) + plan.n_images
 
 
-sizes = st.dictionaries(st.text(min_size=1), st.integers(1, 50), min_size=1, max_size=6)
+def test_layers_are_cut_where_not_even_one_stimulus_fits_whole():
+    stimuli, layers = noise(5), ["0", "2", "logits"]
+    expected = outputs(convolutions(), stimuli)
+    model = opened(convolutions())
+    model.batch_size = 1
+    request = Request({"0": 180, "2": 32, "logits": 7}, 5, 1)
+    budget = peak_bytes(request, 1, 60)
+    plan = passes(request, budget)
+    cut = [part.layer for group in plan.groups for part in group]
+    assert cut.count("0") > 1
+    grams = Representations(model, budget).grams(stimuli, layers)
+    for layer in layers:
+        exact = expected[layer].double() @ expected[layer].double().T
+        assert_allclose(grams[layer].gram, exact, rtol=1e-5, atol=1e-6)
+        assert_allclose(grams[layer].row_sums, expected[layer].double().sum(1), atol=1e-5)
+    assert model.n_passes == 1 + plan.n_images
 
 
-@given(sizes, st.integers(1, 10), st.integers(1, 60))
-def test_passes_hold_every_feature_once_within_the_budget(n_features, n_stimuli, capacity):
-    plan = passes(n_features, n_stimuli, capacity * n_stimuli * 4)
-    assert len(plan) == math.ceil(sum(n_features.values()) / capacity)
-    for held in plan:
-        assert 0 < sum(part.stop - part.start for part in held) <= capacity
-    for layer, n in n_features.items():
-        parts = [part for held in plan for part in held if part.layer == layer]
-        assert [i for part in parts for i in range(part.start, part.stop)] == list(range(n))
+def test_a_batch_that_ran_out_of_memory_is_not_counted_twice():
+    stimuli, layers = noise(12, px=32), ["0", "1"]
+    whole = Representations(opened(wide(), input_px=32), PLENTY).grams(stimuli, layers)
+    net = wide()
+    model = opened(net, input_px=32)
+
+    def exhaust(_module, inputs):
+        if len(inputs[0]) > 3:
+            raise torch.OutOfMemoryError
+
+    # After the layers: their products have been taken by then.
+    net[3].register_forward_pre_hook(exhaust)
+    grams = Representations(model, PLENTY).grams(stimuli, layers)
+    assert model.batch_size <= 3
+    for layer in layers:
+        scale = float(whole[layer].gram.diagonal().max())
+        assert_allclose(grams[layer].gram, whole[layer].gram, atol=1e-6 * scale)
+        assert_allclose(grams[layer].row_sums, whole[layer].row_sums, rtol=1e-5, atol=1e-4)
 
 
-def test_a_budget_below_one_feature_is_refused():
-    assert passes({"a": 2}, 10, 40) == [[Slice("a", 0, 1)], [Slice("a", 1, 2)]]
-    with pytest.raises(Refusal, match="memory_budget of 39 bytes holds no feature of 10 stimuli"):
-        passes({"a": 2}, 10, 39)
+def test_a_sketched_gram_matrix_is_right_on_average_and_says_so():
+    stimuli, n_seeds, n_dims = noise(8, px=32), 60, 500
+    model = opened(wide(100.0), input_px=32)
+    exact = Representations(model, PLENTY).grams(stimuli, ["1", "logits"])
+    features = explicit_of(model, stimuli, ["1"])["1"]
+    representations = Representations(model, PLENTY)
+    found = [
+        representations.grams(stimuli, ["1", "logits"], sketch=n_dims, seed=seed)
+        for seed in range(n_seeds)
+    ]
+    mean = torch.stack([grams["1"].gram for grams in found]).mean(0)
+    # What is sketched: the rest after the mean of four stimuli.
+    rest = (features - features[::2].mean(0)).square().sum(1)
+    error = (2 * rest[:, None] * rest / n_dims / n_seeds).sqrt()
+    assert ((mean - exact["1"].gram).abs() <= 5 * error).all()
+    assert not torch.equal(found[0]["1"].gram, found[1]["1"].gram)
+    for grams in found:
+        assert (grams["1"].sketch, grams["logits"].sketch) == (n_dims, None)
+        assert_allclose(grams["1"].row_sums, exact["1"].row_sums, rtol=1e-12)
+        assert torch.equal(grams["logits"].gram, exact["logits"].gram)
+
+
+def test_a_sketch_depends_on_neither_batches_nor_passes_nor_the_other_layers():
+    stimuli = noise(10, px=32)
+    model = opened(wide(), input_px=32)
+    whole = Representations(model, PLENTY).grams(stimuli, ["0", "1"], sketch=256, seed=3)
+    model.batch_size = 3
+    request = Request({"1": 12 * 1024}, 10, 3, sketch=256)
+    budget = passes(request, PLENTY).peak_bytes - 1
+    model.n_passes = 0
+    again = Representations(model, budget).grams(stimuli, ["1"], sketch=256, seed=3)
+    assert model.n_passes == 1 + 4 + passes(request, budget).n_images > 1 + 4 + 10
+    scale = float(whole["1"].gram.diagonal().max())
+    assert_allclose(again["1"].gram, whole["1"].gram, atol=1e-6 * scale)
+
+
+def test_exact_and_sketched_gram_matrices_of_a_layer_are_kept_apart():
+    stimuli = noise(4, px=32)
+    representations = Representations(opened(wide(), input_px=32), PLENTY)
+    exact = representations.grams(stimuli, ["0"])["0"]
+    sketched = representations.grams(stimuli, ["0"], sketch=100)["0"]
+    assert representations.grams(stimuli, ["0"])["0"] is exact
+    assert representations.grams(stimuli, ["0"], sketch=100)["0"] is sketched
+    assert not torch.equal(exact.gram, sketched.gram)
 
 
 def test_a_gram_matrix_is_computed_once_per_stimulus_set():
@@ -182,22 +289,47 @@ def test_a_layer_that_returns_several_tensors_is_refused():
     assert not representations.model.net.pair._forward_hooks  # no hook is left behind
 
 
-def test_a_real_architecture_gives_the_same_gram_in_one_pass_and_in_many():
-    model = open_model(
-        ModelCard("m", "local", "timm/test_efficientnet", weights="untrained"), torch.device("cpu")
-    )
-    stimuli, layers = noise(6, px=160), list(model.blueprint.layers("blocks"))
-    whole = Representations(model, PLENTY)
-    n_features = sum(int(np.prod(shape)) for shape in whole.shapes(stimuli, layers).values())
+class Large(nn.Module):
+    def forward(self, images):
+        return 1e20 * images.flatten(1).repeat(1, 50)
+
+
+def test_products_beyond_float32_are_told_from_activations_that_are_not_finite():
+    net = nn.Sequential(Large(), nn.Tanh())
+    grams = Representations(opened(net), PLENTY).grams(noise(6), ["0", "1"])
+    assert isinstance(grams["0"], NonFinite)
+    assert "layer 0 of local/planted has activations whose products exceed" in str(grams["0"])
+    assert grams["1"].gram.isfinite().all()
+
+
+def test_gram_matrices_beyond_the_budget_are_refused_before_the_run():
+    model = opened(convolutions())
+    with pytest.raises(Refusal, match=r"5 Gram matrices of 9 stimuli take 3\.9 KiB"):
+        Representations(model, 3000).grams(noise(9), ["0", "1", "2", "3", "logits"])
+    assert model.n_passes == 1  # the shapes
+
+
+@pytest.mark.parametrize(
+    ("architecture", "px", "wanted"),
+    [("timm/test_efficientnet", 160, ["blocks", "logits"]),
+     ("timm/test_vit", 160, ["blocks", "blocks:cls", "blocks:mean"])],
+)  # fmt: skip
+def test_a_real_architecture_gives_the_same_gram_in_one_pass_and_in_many(architecture, px, wanted):
+    card = ModelCard("m", "local", architecture, weights="untrained")
+    model = open_model(card, torch.device("cpu"))
+    model.batch_size = 2
+    stimuli, layers = noise(8, px=px), list(model.blueprint.layers(wanted))
+    sizes = n_features(blueprint(card), layers)
+    request = Request(sizes, 8, 2)
+    plan = passes(request, passes(request, PLENTY).peak_bytes * 2 // 3)
+    assert plan.n_passes > 1
     one, many = (
         Representations(model, budget).grams(stimuli, layers)
-        for budget in (PLENTY, n_features * 6 * 4 // 3)
+        for budget in (PLENTY, plan.peak_bytes)
     )
-    explicit = {layer: [] for layer in layers}
-    for batch in whole.features(stimuli, layers):
-        for layer in layers:
-            explicit[layer].append(batch[layer])
-    for layer in layers:
-        features = torch.cat(explicit[layer]).double()
-        assert_allclose(one[layer].gram, features @ features.T, rtol=1e-10)
-        assert_allclose(many[layer].gram, one[layer].gram, rtol=1e-10)
+    for layer, features in explicit_of(model, stimuli, layers).items():
+        assert sizes[layer] == features.shape[1] == one[layer].n_features
+        exact = features @ features.T
+        assert_allclose(one[layer].gram, exact, rtol=1e-6)
+        assert_allclose(many[layer].gram, exact, rtol=1e-6)
+        assert_allclose(many[layer].row_sums, features.sum(1), rtol=1e-5, atol=1e-4)

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.recordings import Recording
+from zoo_eval.recordings.rdm import RdmRecording
 from zoo_eval.stimuli import StimulusSet
+
+AnyRecording = Recording | RdmRecording
 
 
 @dataclass(frozen=True, eq=False)
@@ -13,7 +16,7 @@ class Inputs:
     """What evaluations are applied to."""
 
     stimuli: Mapping[str, StimulusSet] = field(default_factory=dict)
-    recordings: Mapping[str, Recording] = field(default_factory=dict)
+    recordings: Mapping[str, AnyRecording] = field(default_factory=dict)
 
     def stimulus_set(self, name: str) -> StimulusSet:
         """The stimulus set of that name.
@@ -36,8 +39,8 @@ class Inputs:
             raise BadInput(f"stimuli {name!r} have no labels; give `labels` or `label_pattern`")
         return stimuli, stimuli.labels
 
-    def recording(self, name: str) -> Recording:
-        """The recording of that name.
+    def recording(self, name: str) -> AnyRecording:
+        """The recording of that name: responses, or dissimilarities alone.
 
         Raises:
             BadInput: there is none.

@@ -1,6 +1,7 @@
 """Loading: the stimulus sets and recordings that a sweep file names."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -8,14 +9,20 @@ import torch
 from zoo_eval import paths, stimuli
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import BadInput, Refusal, nearest
-from zoo_eval.inputs import Inputs
+from zoo_eval.inputs import AnyRecording, Inputs
 from zoo_eval.models import blueprint, open_model
-from zoo_eval.recordings import Recording, parquet, planted
+from zoo_eval.recordings import Recording, ceiling_file, parquet, planted, rdm
 from zoo_eval.representations import NonFinite, Representations
 from zoo_eval.roster import cards
 from zoo_eval.stimuli import StimulusSet
 from zoo_eval.store import Store
-from zoo_eval.sweep import FolderStimuli, PlantedRecording, Sweep
+from zoo_eval.sweep import (
+    FolderStimuli,
+    ParquetRecording,
+    PlantedRecording,
+    RdmRecording,
+    Sweep,
+)
 
 
 def load_inputs(sweep: Sweep, home: Path, store: Store | None) -> Inputs:
@@ -28,14 +35,31 @@ def load_inputs(sweep: Sweep, home: Path, store: Store | None) -> Inputs:
     for name in sweep.stimuli:
         _load_stimuli(name, sweep, home, sets)
     inputs = Inputs(sets)
-    recordings: dict[str, Recording] = {}
+    recordings: dict[str, AnyRecording] = {}
     for name, section in sweep.recordings.items():
         shown = inputs.stimulus_set(section.stimuli)
         if isinstance(section, PlantedRecording):
             recordings[name] = _plant(name, section, shown, cards(sweep, home), store)
+        elif isinstance(section, RdmRecording):
+            recordings[name] = rdm.read(
+                name,
+                paths.resolve(section.path, home),
+                shown,
+                section.variable,
+                dissimilarity=section.dissimilarity,
+            )
         else:
-            recordings[name] = parquet.read(name, paths.resolve(section.path, home), shown)
+            recordings[name] = _responses(name, section, home, shown)
     return Inputs(sets, recordings)
+
+
+def _responses(name: str, section: ParquetRecording, home: Path, shown: StimulusSet) -> Recording:
+    recording = parquet.read(name, paths.resolve(section.path, home), shown)
+    if section.ceilings is None:
+        return recording
+    path = paths.resolve(section.ceilings, home)
+    found = ceiling_file.read(name, path, recording.target_ids, section.ceiling_scale)
+    return replace(recording, file_ceilings=found)
 
 
 def _load_stimuli(name: str, sweep: Sweep, home: Path, sets: dict[str, StimulusSet]) -> None:

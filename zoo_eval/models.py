@@ -42,7 +42,7 @@ class Blueprint:
     @property
     def modules(self) -> tuple[str, ...]:
         """Names of the network's modules, in network order."""
-        return measuring.module_names(self._outline)
+        return measuring.module_names(self.outline)
 
     @property
     def captured(self) -> Mapping[str, tuple[int, ...]]:
@@ -50,7 +50,7 @@ class Blueprint:
         return _captured(self.architecture, self.transform.input_px)
 
     @property
-    def _outline(self) -> nn.Module:
+    def outline(self) -> nn.Module:
         return source_of(self.architecture).outline(self.architecture)
 
     def layers(self, wanted: str | Sequence[str]) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ class Blueprint:
             return fitting
         layers = [f"{name}:{kind}" for name in fitting if name != LOGITS]
         for layer in layers:
-            tokens.check(layer, self.captured.get(tokens.split(layer)[0]), self._outline)
+            tokens.check(layer, self.captured.get(tokens.split(layer)[0]), self.outline)
         return layers
 
     def _named(self, pattern: str) -> list[str]:

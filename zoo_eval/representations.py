@@ -1,6 +1,6 @@
 """Representations of one open model: Gram matrices and features, computed once and shared."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from zoo_eval import tokens
+from zoo_eval.accumulation import Accumulation, HeldFeatures, Products
 from zoo_eval.activations import one_per_image
 from zoo_eval.errors import Refusal
-from zoo_eval.models import LOGITS, OpenModel
+from zoo_eval.footprint import Footprint, Request, Slice, passes
+from zoo_eval.models import LOGITS, Blueprint, OpenModel
+from zoo_eval.numerics.accumulate import FEW
+from zoo_eval.numerics.sketch import count_sketch
 from zoo_eval.stimuli import Pixels, StimulusSet
 
-FLOAT32_BYTES = 4
-# Wide enough for fast float64 products, narrow enough that the float64 copy stays small.
-PRODUCT_COLUMNS = 8192
+# Their mean activation is close to that of all stimuli: what products leave out, and add exactly.
+N_REFERENCES = 4
+Receiver = Callable[[str, Tensor], None]
 
 
 class NonFinite(ArithmeticError):
@@ -25,132 +29,238 @@ class NonFinite(ArithmeticError):
 
 @dataclass(frozen=True, eq=False)
 class LayerGram:
-    """One layer over a stimulus set: K = F F^T, float64 (stimulus, stimulus), and F's shape."""
+    """One layer over a stimulus set: its features F, (stimulus, feature), as K = F F^T.
+
+    `gram` is float64 (stimulus, stimulus), `row_sums` are F 1, float64 (stimulus,), and `shape` is
+    that of one stimulus's activation. `sketch` is None where K is exact; else K is estimated
+    without bias from that many dimensions, the row sums being exact all the same.
+    """
 
     gram: Tensor
+    row_sums: Tensor
     shape: tuple[int, ...]
+    sketch: int | None = None
 
     @property
     def n_features(self) -> int:
         return int(torch.Size(self.shape).numel())
 
 
+def n_features(plan: Blueprint, layers: Sequence[str]) -> dict[str, int]:
+    """Numbers of features by layer, known before the model is opened: what `passes` needs."""
+    prefix, _ = tokens.n_prefix(plan.outline)
+    found = {}
+    for layer in layers:
+        module, kind = tokens.split(layer)
+        if module == LOGITS:
+            found[layer] = plan.anatomy.n_classes
+        else:
+            shown = torch.empty(plan.captured[module], device="meta")
+            found[layer] = tokens.chosen(shown, kind, prefix)[0].numel()
+    return found
+
+
 @dataclass(frozen=True)
-class Slice:
-    """Some of a layer's flattened features."""
+class _Wanted:
+    """What a Gram matrix is determined by, besides the model."""
 
+    stimuli_digest: str
     layer: str
-    start: int
-    stop: int
-
-
-def passes(n_features: dict[str, int], n_stimuli: int, budget_bytes: int) -> list[list[Slice]]:
-    """Which features to hold in which forward pass, so that no pass holds more than the budget.
-
-    Layers are taken in order and cut where a pass is full: the number of passes is the least
-    there can be, ceil(feature bytes / budget), up to rounding to whole features.
-
-    Raises:
-        Refusal: the budget does not hold a single feature of all stimuli.
-    """
-    capacity = budget_bytes // (n_stimuli * FLOAT32_BYTES)
-    if capacity < 1:
-        raise Refusal(
-            f"memory_budget of {budget_bytes} bytes holds no feature of {n_stimuli} stimuli; raise it"
-        )
-    plan: list[list[Slice]] = [[]]
-    room = capacity
-    for layer, n in n_features.items():
-        start = 0
-        while start < n:
-            if room == 0:
-                plan.append([])
-                room = capacity
-            stop = min(n, start + room)
-            plan[-1].append(Slice(layer, start, stop))
-            room -= stop - start
-            start = stop
-    return plan
+    sketch: int | None
+    seed: int | None
 
 
 class Representations:
-    """The layers of one open model, each Gram matrix computed once per stimulus set."""
+    """The layers of one open model, each Gram matrix computed once per stimulus set.
+
+    `budget_bytes` is what Gram matrices, held features and working copies may take together while
+    they are computed, on top of the network and its activations (see `footprint`).
+    """
 
     def __init__(self, model: OpenModel, budget_bytes: int) -> None:
         self.model = model
         self.budget_bytes = budget_bytes
-        self._grams: dict[tuple[str, str], LayerGram | NonFinite] = {}
+        self._grams: dict[_Wanted, LayerGram | NonFinite] = {}
 
     def grams(
-        self, stimuli: StimulusSet, layers: Sequence[str]
+        self,
+        stimuli: StimulusSet,
+        layers: Sequence[str],
+        *,
+        sketch: int | None = None,
+        seed: int = 0,
     ) -> dict[str, LayerGram | NonFinite]:
-        """Gram matrices by layer; a layer with NaN or infinite activations gives that error."""
-        missing = [layer for layer in layers if (stimuli.digest, layer) not in self._grams]
+        """Gram matrices by layer; a layer with NaN or infinite activations gives that error.
+
+        Args:
+            stimuli: any number of images.
+            layers: names of modules, or `logits`.
+            sketch: layers with more features than that are sketched to that many dimensions.
+            seed: of the sketch, which is the same for every stimulus set and model with it.
+
+        Raises:
+            Refusal: they do not fit in the budget, or a layer is not one tensor per image.
+        """
+        wanted = {
+            layer: _Wanted(stimuli.digest, layer, sketch, None if sketch is None else seed)
+            for layer in layers
+        }
+        missing = [layer for layer, key in wanted.items() if key not in self._grams]
         if missing:
-            for layer, gram in self._compute(stimuli, missing).items():
-                self._grams[stimuli.digest, layer] = gram
-        return {layer: self._grams[stimuli.digest, layer] for layer in layers}
+            for layer, gram in self._compute(stimuli, missing, sketch, seed).items():
+                self._grams[wanted[layer]] = gram
+        return {layer: self._grams[key] for layer, key in wanted.items()}
 
     def features(self, stimuli: StimulusSet, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         """Each batch's features by layer, float32 (stimulus, feature) on the CPU, in order."""
-        return self.model.in_batches(stimuli.images, lambda batch: self._forward(batch, layers))
+        return self.model.in_batches(stimuli.images, lambda batch: self._copied(batch, layers))
 
     def shapes(self, stimuli: StimulusSet, layers: Sequence[str]) -> dict[str, tuple[int, ...]]:
         """The shape of one image's activation, by layer."""
-        captured = self._captured(stimuli.images[:1], layers)
-        return {layer: tuple(captured[layer].shape[1:]) for layer in layers}
+        found: dict[str, tuple[int, ...]] = {}
+
+        def note(layer: str, activation: Tensor) -> None:
+            found[layer] = tuple(activation.shape[1:])
+
+        self._show(stimuli.images[:1], layers, note)
+        return {layer: found[layer] for layer in layers}
+
+    def footprint(
+        self, shapes: Mapping[str, tuple[int, ...]], n_stimuli: int, *, sketch: int | None = None
+    ) -> Footprint:
+        """How the Gram matrices of layers with these shapes are computed, and what that takes.
+
+        Raises:
+            Refusal: they do not fit in the budget.
+        """
+        sizes = {layer: torch.Size(shape).numel() for layer, shape in shapes.items()}
+        request = Request(sizes, n_stimuli, self.model.batch_size, sketch)
+        return passes(request, self._room_bytes())
+
+    def _room_bytes(self) -> int:
+        if self.model.device.type != "cuda":
+            return self.budget_bytes
+        # Half of what is free is left to the network's activations, as in `first_batch`.
+        return min(self.budget_bytes, torch.cuda.mem_get_info(self.model.device)[0] // 2)
 
     def _compute(
-        self, stimuli: StimulusSet, layers: Sequence[str]
+        self, stimuli: StimulusSet, layers: Sequence[str], sketch: int | None, seed: int
     ) -> dict[str, LayerGram | NonFinite]:
         shapes = self.shapes(stimuli, layers)
-        sizes = {layer: int(torch.Size(shape).numel()) for layer, shape in shapes.items()}
-        n = len(stimuli)
-        grams = {layer: torch.zeros(n, n, dtype=torch.float64) for layer in layers}
-        for held in passes(sizes, n, self.budget_bytes):
-            features = {part: torch.empty(n, part.stop - part.start) for part in held}
-            self._fill(stimuli, features)
-            for part, block in features.items():
-                _accumulate(grams[part.layer], block)
+        plan = self.footprint(shapes, len(stimuli), sketch=sketch)
+        request = plan.request
+        totals = {layer: Accumulation(len(stimuli)) for layer in layers}
+        for group in plan.groups:
+            held = {}
+            for part, offset in self._offsets(stimuli, group, request).items():
+                code = None
+                if sketch is not None and request.is_sketched(part.layer):
+                    code = count_sketch(part.n_features, sketch, seed, self.model.device)
+                held[part.layer] = HeldFeatures(part, offset, plan.n_held, code)
+                totals[part.layer].begin(offset)
+            for start in plan.starts:
+                self._accumulate(stimuli, start, held, totals)
+        # Before the Gram matrices are completed.
+        del held
         return {
-            layer: LayerGram(grams[layer], shapes[layer])
-            if grams[layer].isfinite().all()
-            else NonFinite(f"layer {layer} of {self.model.card.name} has non-finite activations")
+            layer: self._result(
+                totals[layer], layer, shapes[layer], sketch if request.is_sketched(layer) else None
+            )
             for layer in layers
         }
 
-    def _fill(self, stimuli: StimulusSet, held: dict[Slice, Tensor]) -> None:
-        layers = list(dict.fromkeys(part.layer for part in held))
-        filled = 0
-        for batch in self.features(stimuli, layers):
-            size = len(batch[layers[0]])
-            for part, block in held.items():
-                block[filled : filled + size] = batch[part.layer][:, part.start : part.stop]
-            filled += size
+    def _result(
+        self, total: Accumulation, layer: str, shape: tuple[int, ...], sketch: int | None
+    ) -> LayerGram | NonFinite:
+        name = f"layer {layer} of {self.model.card.name}"
+        total.finish()
+        # Sums, for `isfinite` of all entries would take another Gram matrix of memory.
+        if not total.row_sums.sum().isfinite():
+            return NonFinite(f"{name} has non-finite activations")
+        if not total.gram.sum().isfinite():
+            return NonFinite(f"{name} has activations whose products exceed float32")
+        return LayerGram(total.gram, total.row_sums, shape, sketch)
 
-    def _forward(self, images: Sequence[Pixels], layers: Sequence[str]) -> dict[str, Tensor]:
-        captured = self._captured(images, layers)
-        return {layer: values.flatten(1).float().cpu() for layer, values in captured.items()}
+    def _offsets(
+        self, stimuli: StimulusSet, group: Sequence[Slice], request: Request
+    ) -> dict[Slice, Tensor]:
+        """What products leave out: the mean over some stimuli, or zero where features are few."""
+        offsets = {part: torch.zeros(part.n_features, device=self.model.device) for part in group}
+        many = {
+            part.layer: part
+            for part in group
+            if request.n_features[part.layer] > FEW or request.is_sketched(part.layer)
+        }
+        seen: dict[str, Tensor] = {}
+
+        def copy(layer: str, activation: Tensor) -> None:
+            part = many[layer]
+            seen[layer] = activation.flatten(1)[0, part.start : part.stop].clone()
+
+        # One at a time and spread over the set: the same whatever the batch size.
+        n = min(N_REFERENCES, len(stimuli)) if many else 0
+        for reference in range(n):
+            image = stimuli.images[reference * len(stimuli) // n]
+            self._show([image], list(many), copy)
+            for layer, part in many.items():
+                offsets[part] += seen[layer] / n
+        return offsets
+
+    def _accumulate(
+        self,
+        stimuli: StimulusSet,
+        start: int,
+        held: Mapping[str, HeldFeatures],
+        totals: Mapping[str, Accumulation],
+    ) -> None:
+        """Multiplies all stimuli from `start` on with the first of them, which are held."""
+
+        def work(rows: Sequence[int]) -> tuple[Sequence[int], dict[str, Products]]:
+            found: dict[str, Products] = {}
+
+            def multiply(layer: str, activation: Tensor) -> None:
+                found[layer] = held[layer].products(
+                    activation, rows[0] - start, with_moments=start == 0
+                )
+
+            self._show([stimuli.images[row] for row in rows], list(held), multiply)
+            return rows, found
+
+        for rows, found in self.model.in_batches(range(start, len(stimuli)), work):
+            for layer, products in found.items():
+                totals[layer].add(slice(rows[0], rows[-1] + 1), start, products)
+
+    def _copied(self, images: Sequence[Pixels], layers: Sequence[str]) -> dict[str, Tensor]:
+        copies: dict[str, Tensor] = {}
+
+        def copy(layer: str, activation: Tensor) -> None:
+            # A copy: the next module may work in place on this very tensor.
+            copies[layer] = activation.clone().flatten(1).float().cpu()
+
+        self._show(images, layers, copy)
+        return {layer: copies[layer] for layer in layers}
 
     @torch.no_grad()
-    def _captured(self, images: Sequence[Pixels], layers: Sequence[str]) -> dict[str, Tensor]:
-        captured: dict[str, Tensor] = {}
+    def _show(self, images: Sequence[Pixels], layers: Sequence[str], receive: Receiver) -> None:
+        """Shows the images to the network; `receive` gets each layer and its activations."""
         hooked = [name for name in layers if name != LOGITS]
-        with _hooks(self.model.net, hooked, len(images), captured):
+        with _hooks(self.model.net, hooked, len(images), receive):
             logits = self.model.logits(self.model.view(images))
         if LOGITS in layers:
-            captured[LOGITS] = logits
-        return captured
+            receive(LOGITS, logits)
 
 
 @contextmanager
 def _hooks(
-    net: nn.Module, layers: Sequence[str], n_images: int, captured: dict[str, Tensor]
+    net: nn.Module, layers: Sequence[str], n_images: int, receive: Receiver
 ) -> Iterator[None]:
-    """Copies the layers' outputs, or the tokens wanted of them, into `captured` in the block."""
+    """Passes the layers' outputs, or the tokens wanted of them, to `receive` in the block.
+
+    They are only valid during that call: the next module may work in place on them.
+    """
     prefix, _ = tokens.n_prefix(net)
 
-    def copying(layer: str) -> Callable[[nn.Module, Any, Any], None]:
+    def receiving(layer: str) -> Callable[[nn.Module, Any, Any], None]:
         kind = tokens.split(layer)[1]
 
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -161,13 +271,12 @@ def _hooks(
                     f"layer {layer!r} returns {shape} for {n_images} images, not one tensor with "
                     "a row per image; choose a module inside or around it"
                 )
-            # A copy: the next module may work in place on this very tensor.
-            captured[layer] = tokens.chosen(found.detach(), kind, prefix).clone()
+            receive(layer, tokens.chosen(found.detach(), kind, prefix))
 
         return hook
 
     handles = [
-        net.get_submodule(tokens.split(layer)[0]).register_forward_hook(copying(layer))
+        net.get_submodule(tokens.split(layer)[0]).register_forward_hook(receiving(layer))
         for layer in layers
     ]
     try:
@@ -175,10 +284,3 @@ def _hooks(
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _accumulate(gram: Tensor, features: Tensor) -> None:
-    """Adds F F^T to the Gram matrix (stimulus, stimulus), in float64, some columns at a time."""
-    for start in range(0, features.shape[1], PRODUCT_COLUMNS):
-        block = features[:, start : start + PRODUCT_COLUMNS].double()
-        gram.addmm_(block, block.T)

@@ -181,3 +181,13 @@ def _label_from_name(name: str, pattern: str, stimulus_id: str) -> int:
             "its first group must match the class index"
         )
     return int(match.group(1))
+
+
+def joined(first: StimulusSet, second: StimulusSet) -> StimulusSet:
+    """The images of one set followed by those of another, unlabelled; ids carry their set's name."""
+    return StimulusSet(
+        f"{first.name} + {second.name}",
+        tuple(f"{part.name}/{one}" for part in (first, second) for one in part.ids),
+        (*first.images, *second.images),
+        groups=tuple(f"{part.name}/{group}" for part in (first, second) for group in part.groups),
+    )

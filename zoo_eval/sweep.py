@@ -143,11 +143,30 @@ class PlantedRecording(_Section):
 
 
 class ParquetRecording(_Section):
-    """Responses in one Parquet file: stimulus_id, repetition, target_id, response."""
+    """Responses in one Parquet file: stimulus_id, repetition, target_id, response.
+
+    `ceilings` is a CSV (target, ceiling) of what was published with them, on the stated scale.
+    """
 
     kind: Literal["parquet"]
     stimuli: str
     path: str
+    ceilings: str | None = None
+    ceiling_scale: Literal["reliability", "correlation", "variance"] = "reliability"
+
+
+class RdmRecording(_Section):
+    """Dissimilarities alone: one matrix, or one per subject, in the order of the stimuli.
+
+    `dissimilarity` says what they are, where that is known: CKA and Procrustes need squared
+    Euclidean distances, from which inner products follow.
+    """
+
+    kind: Literal["rdm"]
+    stimuli: str
+    path: str
+    variable: str | None = None
+    dissimilarity: Literal["unknown", "squared_euclidean"] = "unknown"
 
 
 class RunSection(_Section):
@@ -169,7 +188,9 @@ class RunSection(_Section):
 
 
 AnyStimuli = Annotated[FolderStimuli | CropStimuli, Field(discriminator="kind")]
-AnyRecording = Annotated[PlantedRecording | ParquetRecording, Field(discriminator="kind")]
+AnyRecording = Annotated[
+    PlantedRecording | ParquetRecording | RdmRecording, Field(discriminator="kind")
+]
 
 
 class Sweep(_Section):
@@ -229,7 +250,11 @@ def relative_paths(sweep: Sweep) -> list[str]:
     for stimuli in sweep.stimuli.values():
         if isinstance(stimuli, FolderStimuli):
             texts += [path for path in (stimuli.path, stimuli.labels) if path]
-    texts += [r.path for r in sweep.recordings.values() if isinstance(r, ParquetRecording)]
+    for recording in sweep.recordings.values():
+        if isinstance(recording, ParquetRecording):
+            texts += [path for path in (recording.path, recording.ceilings) if path]
+        elif isinstance(recording, RdmRecording):
+            texts.append(recording.path)
     return [
         text
         for text in texts

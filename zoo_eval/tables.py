@@ -84,7 +84,9 @@ MODELS = _facts(
     Column("weights_digest", TEXT, "digest of the weights as evaluated (file, mapping, edits)"),
     Column("revision", TEXT, "the hub's revision of the weights; null elsewhere", nullable=True),
     Column(
-        "source", TEXT, "where the card came from: timm, open_clip, torchvision, hf-hub, factory, local"
+        "source",
+        TEXT,
+        "where the card came from: timm, open_clip, torchvision, hf-hub, factory, local",
     ),
     Column("architecture", TEXT, "the network's definition, e.g. timm/resnet50"),
     Column("family", TEXT, "the architecture's family, e.g. resnet"),
@@ -182,25 +184,41 @@ NEURAL_SCORES = _facts(
     "model x recording x layer x readout x fold",
     Column("recording", TEXT, "the recording's name"),
     Column("layer", TEXT, "module name in the network"),
-    Column("readout", TEXT, "pls or ridge"),
+    Column("readout", TEXT, "pls, ridge, rsa, cka or procrustes"),
     Column("protocol", TEXT, "how folds and choices were made"),
-    Column("statistic", TEXT, "pearson_r"),
-    Column("fold", COUNT, "from 0; null where the statistic has no folds", nullable=True),
+    Column(
+        "statistic",
+        TEXT,
+        "pearson_r, spearman_rho, kendall_tau_a, cosine, cka, debiased_cka or shape_similarity",
+    ),
+    Column("fold", COUNT, "from 0; null for a similarity over all stimuli", nullable=True),
     Column(
         "score",
         REAL,
-        "median over targets on the untouched fold; null if none is defined",
+        "of a fit: median over targets on the untouched fold; of a similarity: its value; null if "
+        "undefined",
         nullable=True,
     ),
-    Column("r", REALS, "one value per target; NaN where a target is constant", nullable=True),
+    Column("score_low", REAL, "95 % bootstrap over targets; null without targets", nullable=True),
+    Column("score_high", REAL, "95 % bootstrap over targets; null without targets", nullable=True),
+    Column("stimuli_low", REAL, "95 % bootstrap over the scored stimuli", nullable=True),
+    Column("stimuli_high", REAL, "95 % bootstrap over the scored stimuli", nullable=True),
+    Column("r", REALS, "one value per target or subject; NaN where undefined", nullable=True),
     Column(
         "selection_score",
         REAL,
         "the same inside the training folds only: what may choose a layer",
         nullable=True,
     ),
-    Column("target_ids", NAMES, "in the order of r", nullable=True),
+    Column(
+        "choices",
+        REALS,
+        "per target, chosen inside the training folds: components, or penalty / mean eigenvalue",
+        nullable=True,
+    ),
+    Column("target_ids", NAMES, "targets or subjects, in the order of r", nullable=True),
     Column("n_constant_targets", COUNT, "targets left out of the median"),
+    Column("sketch", COUNT, "dimensions that features were sketched to; null: exact", "", True),
 )
 
 CEILINGS = Table(
@@ -211,9 +229,15 @@ CEILINGS = Table(
         Column("model", TEXT, "always null: a ceiling belongs to a recording", nullable=True),
         Column("recording", TEXT, "the recording's name"),
         Column("recording_digest", TEXT, "digest of its responses"),
-        Column("estimator", TEXT, "splithalf_spearman_brown or planted_exact"),
-        Column("scale", TEXT, "reliability, correlation or variance"),
-        Column("target", TEXT, "the target's id"),
+        Column(
+            "estimator",
+            TEXT,
+            "splithalf_spearman_brown, leave_one_out, ncsnr, max_pairwise_target, from_file, "
+            "planted_exact, nili_lower or nili_upper",
+        ),
+        Column("statistic", TEXT, "the statistic that it bounds"),
+        Column("scale", TEXT, "reliability: r / sqrt(c); correlation: r / c; variance: r^2 / c"),
+        Column("target", TEXT, "the target's id; `all` for a ceiling of the whole recording"),
         Column("ceiling", REAL, "null where it is undefined", nullable=True),
         COMMIT,
     ),

@@ -444,3 +444,52 @@ def test_the_largest_measured_gpu_memory_is_known_by_model(store):
         add(store, "accuracy", "accuracy", minute=minute, ledger=facts, stimuli_digest=f"{minute}")
     accuracy(store, "on a CPU")
     assert connect(store).gpu_peaks() == {"a": 7}
+
+
+def test_each_target_is_normalised_by_each_ceiling_under_each_convention(store):
+    # Brain-Score's own test case: r 0.2255 under a ceiling of 0.8158.
+    rows = [
+        {"fold": fold, "score": r[0], "r": r, "target_ids": ["t0", "t1"], "statistic": "pearson_r"}
+        for fold, r in enumerate([[0.2155, math.nan], [0.2355, 0.5]])
+    ]
+    facts = {"recording": "it", "recording_digest": "r", "protocol": "nested"}
+    add(store, "neural_fit", "neural_scores", rows, layer="a", readout="pls", **facts)
+    ceiling(store, [0.8158, 0.25])
+    found = {row["target"]: row for row in connect(store).rows("SELECT * FROM neural_targets")}
+    one = found["t0"]
+    assert one["r"] == pytest.approx(0.2255, abs=1e-7)
+    assert one["r_over_ceiling_squared"] == pytest.approx(0.0764, abs=5e-5)
+    assert one["r2_over_ceiling"] == pytest.approx(0.0623, abs=5e-5)
+    assert one["r_over_sqrt_ceiling"] == pytest.approx(0.2255 / 0.8158**0.5, abs=1e-6)
+    assert (one["estimator"], one["scale"]) == ("splithalf_spearman_brown", "reliability")
+    assert found["t1"]["r"] == pytest.approx(0.5)
+    assert (found["t1"]["n_folds"], found["t1"]["n_undefined_folds"]) == (2, 1)
+
+
+def test_similarities_over_all_stimuli_stand_beside_their_subjects_ceilings(store):
+    facts = {"recording": "fmri", "recording_digest": "r", "protocol": "nested"}
+    rows = [
+        {"fold": None, "score": 0.4, "selection_score": None, "statistic": "spearman_rho",
+         "r": [0.3, 0.5], "target_ids": ["s0", "s1"]},
+        {"fold": 0, "score": 0.9, "selection_score": 0.1, "statistic": "spearman_rho"},
+    ]  # fmt: skip
+    add(store, "neural_fit", "neural_scores", rows, layer="a", readout="rsa", **facts)
+    for estimator, value in (("nili_lower", 0.45), ("nili_upper", 0.6)):
+        row = {"target": "all", "ceiling": value, "estimator": estimator, "scale": "correlation",
+               "statistic": "spearman_rho"}  # fmt: skip
+        add(store, "ceilings", "ceilings", [row], model=None, recording="fmri", protocol=estimator,
+            recording_digest="r")  # fmt: skip
+    (found,) = connect(store).rows("SELECT * FROM similarities")
+    assert (found["score"], found["nili_lower"], found["nili_upper"]) == (0.4, 0.45, 0.6)
+    assert found["subject_scores"] == pytest.approx([0.3, 0.5])
+    # Its fold is what a layer may be chosen and scored by; a fit's ceiling is not put on it.
+    (fold,) = connect(store).rows("SELECT * FROM neural_folds")
+    assert (fold["fold"], fold["score"], fold["reliability"]) == (0, 0.9, None)
+
+
+def test_the_leaderboard_prefers_a_fit_to_a_similarity_of_another_scale(store):
+    gate(store)
+    neural(store, "x", [(0.3, 0.3)], readout="ridge")
+    neural(store, "x", [(0.9, 0.9)], readout="cka")
+    (row,) = connect(store).rows("SELECT neural_scores FROM leaderboard")
+    assert dict(row["neural_scores"]) == {"it": 0.3}

@@ -1,60 +1,94 @@
-"""Fits from a layer's features to a recording's targets, exactly, from one Gram matrix per layer."""
+"""How well a layer's features tell a recording: fits and similarities, from one Gram matrix per layer."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
-import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from zoo_eval.errors import BadInput
-from zoo_eval.evaluations import Choices, Evaluation, Result, Subject, Workbench
+from zoo_eval.evaluations import Choices, Evaluation, Result, Subject, Workbench, regression
 from zoo_eval.evaluations.ceilings import Ceilings
 from zoo_eval.evaluations.layers import Layers
-from zoo_eval.inputs import Inputs
-from zoo_eval.numerics.correlation import median_defined
-from zoo_eval.numerics.nested import FoldScore, nested_scores, pls_path, ridge_path
-from zoo_eval.numerics.splits import grouped_folds
-from zoo_eval.recordings import Recording
+from zoo_eval.evaluations.regression import Regression
+from zoo_eval.evaluations.similarity import CkaKind, Measure, Reference
+from zoo_eval.evaluations.similarity import check as check_similarity
+from zoo_eval.inputs import AnyRecording, Inputs
+from zoo_eval.numerics.rsa import Comparison, Dissimilarity
 from zoo_eval.representations import LayerGram, NonFinite
-from zoo_eval.stimuli import StimulusSet
+from zoo_eval.stimuli import StimulusSet, joined
 from zoo_eval.trial import Trial
 
-Readout = Literal["pls", "ridge"]
-# In units of the training Gram matrix's mean eigenvalue, so that the grid suits every layer.
-RELATIVE_ALPHAS = tuple(10.0**power for power in range(-6, 5))
+Readout = Literal["pls", "ridge", "rsa", "cka", "procrustes"]
+Protocol = Literal["nested", "kfold", "brainscore"]
+FITS = ("pls", "ridge")
+Row = dict[str, Any]
 
 
 class NeuralFit(Choices):
-    """PLS and ridge from every layer to every target, scored on untouched folds."""
+    """Every layer against a recording: `pls` and `ridge` per target, `rsa`, `cka`, `procrustes`.
+
+    `nested` chooses hyper-parameters inside each fold's training rows, `kfold` fixes them, and
+    `brainscore` is PLS over ten stratified shuffles, on principal components of `pca_stimuli` if
+    those are named. Whatever the protocol, a selection score from the training rows stands beside
+    the score.
+    """
 
     kind: Literal["neural_fit"] = "neural_fit"
     recording: str
     readouts: Annotated[tuple[Readout, ...], Field(min_length=1)] = ("pls", "ridge")
-    protocol: Literal["nested"] = "nested"
+    protocol: Protocol = "nested"
     layers: str | tuple[str, ...] = "blocks"
     components: Annotated[int, Field(ge=1)] = 25
+    choose_components: bool = False
+    alpha: Annotated[float, Field(gt=0)] | None = None
     n_folds: Annotated[int, Field(ge=2)] = 5
     n_inner_folds: Annotated[int, Field(ge=2)] = 4
+    dissimilarity: Dissimilarity = "correlation"
+    comparison: Comparison = "spearman"
+    cka: CkaKind = "debiased"
+    pca_stimuli: str | None = None
+    pca_components: Annotated[int, Field(ge=1)] = 1000
+    sketch: Annotated[int, Field(ge=2)] | None = None
+    n_resamples: Annotated[int, Field(ge=10)] = 200
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs_model: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _choices_fit_together(self) -> "NeuralFit":
+        if self.protocol == "brainscore" and set(self.readouts) != {"pls"}:
+            raise ValueError('protocol "brainscore" is PLS; set readouts = ["pls"]')
+        if self.pca_stimuli is not None and self.protocol != "brainscore":
+            raise ValueError('`pca_stimuli` goes with protocol = "brainscore"')
+        if self.choose_components and self.protocol != "nested":
+            raise ValueError('`choose_components` goes with protocol = "nested"')
+        if (self.alpha is not None) != (self.protocol == "kfold" and "ridge" in self.readouts):
+            raise ValueError('`alpha` goes with ridge under protocol = "kfold", and only there')
+        return self
 
     def companions(self, inputs: Inputs) -> Iterable[Evaluation]:
         stimuli = inputs.recording(self.recording).stimuli
-        return [Ceilings(recording=self.recording), Layers(stimuli=stimuli, layers=self.layers)]
+        return [
+            Ceilings(recording=self.recording, comparison=self.comparison),
+            Layers(stimuli=stimuli, layers=self.layers),
+        ]
 
     def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
         _, blueprint = subject.known()
         recording = inputs.recording(self.recording)
         stimuli = inputs.stimulus_set(recording.stimuli)
         recording.check(stimuli)
-        self._check_folds(stimuli, recording)
+        for readout in self.readouts:
+            if readout in FITS:
+                self._regression(readout).check(recording, stimuli)
+            else:
+                check_similarity(self._measure(readout), recording, stimuli.groups, self.n_folds)
         return [
             Trial(
                 self.kind,
                 self.version,
                 self.protocol,
-                parameters=self._parameters(readout),
+                parameters=self._parameters(readout, inputs),
                 layer=layer,
                 readout=readout,
                 stimuli=stimuli.name,
@@ -69,81 +103,116 @@ class NeuralFit(Choices):
         ]
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
-        return len(inputs.stimulus_set(inputs.recording(self.recording).stimuli))
+        names = [inputs.recording(self.recording).stimuli, *filter(None, [self.pca_stimuli])]
+        return sum(len(inputs.stimulus_set(name)) for name in names)
+
+    def _shown(self, inputs: Inputs) -> StimulusSet:
+        """The recording's stimuli, followed by those of the principal components."""
+        stimuli = inputs.stimulus_set(inputs.recording(self.recording).stimuli)
+        if self.pca_stimuli is None:
+            return stimuli
+        return joined(stimuli, inputs.stimulus_set(self.pca_stimuli))
 
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
         _, representations = bench.opened()
         recording = bench.inputs.recording(self.recording)
         stimuli = bench.inputs.stimulus_set(recording.stimuli)
         layers = list(dict.fromkeys(str(trial.layer) for trial in trials))
-        grams = representations.grams(stimuli, layers)
+        grams = representations.grams(
+            self._shown(bench.inputs), layers, sketch=self.sketch, seed=trials[0].seed
+        )
         for trial in trials:
             gram = grams[str(trial.layer)]
             if isinstance(gram, NonFinite):
                 yield Result(trial, error=gram)
-            else:
-                scores = self._scores(trial, gram, recording, stimuli)
-                yield Result(trial, {"neural_scores": _rows(trial, recording, scores)})
+                continue
+            described = {
+                "trial_id": trial.id,
+                "model": trial.model,
+                "recording": recording.name,
+                "layer": trial.layer,
+                "readout": trial.readout,
+                "protocol": trial.protocol,
+                "sketch": gram.sketch,
+            }
+            found = self._rows(trial, gram, recording, stimuli)
+            yield Result(trial, {"neural_scores": [described | row for row in found]})
 
-    def _scores(
-        self, trial: Trial, gram: LayerGram, recording: Recording, stimuli: StimulusSet
-    ) -> list[FoldScore]:
-        paths = {"pls": pls_path(self.components), "ridge": ridge_path(RELATIVE_ALPHAS)}
-        return nested_scores(
-            gram.gram,
-            torch.from_numpy(recording.mean),
-            stimuli.groups,
-            paths[str(trial.readout)],
+    def _rows(
+        self, trial: Trial, gram: LayerGram, recording: AnyRecording, stimuli: StimulusSet
+    ) -> list[Row]:
+        if trial.readout in FITS:
+            fit = self._regression(str(trial.readout))
+            return fit.rows(gram, recording, stimuli, seed=trial.seed)
+        measure = self._measure(str(trial.readout))
+        reference = _reference(measure, recording, stimuli.groups, self.n_folds, trial.seed)
+        return _similarity_rows(measure, reference, gram, recording, self.n_resamples)
+
+    def _regression(self, readout: str) -> Regression:
+        return Regression(
+            readout=readout,
+            protocol=self.protocol,
             n_folds=self.n_folds,
             n_inner_folds=self.n_inner_folds,
-            # From the sweep's seed alone: every model and layer is scored on the same folds.
-            seed=trial.seed,
+            components=self.components,
+            choose_components=self.choose_components,
+            alpha=self.alpha,
+            pca_components=self.pca_components if self.pca_stimuli else None,
+            n_resamples=self.n_resamples,
         )
 
-    def _parameters(self, readout: Readout) -> dict[str, Any]:
-        folds = {"n_folds": self.n_folds, "n_inner_folds": self.n_inner_folds}
+    def _measure(self, readout: Any) -> Measure:
+        return Measure(readout, self.dissimilarity, self.comparison, self.cka)
+
+    def _parameters(self, readout: str, inputs: Inputs) -> dict[str, Any]:
+        """What of the choices changes this readout's numbers."""
+        found: dict[str, Any] = {"n_resamples": self.n_resamples}
+        if self.sketch is not None:
+            found["sketch"] = self.sketch
+        if self.protocol != "brainscore":
+            found["n_folds"] = self.n_folds
+        if readout in FITS:
+            found["n_inner_folds"] = self.n_inner_folds
         if readout == "pls":
-            return {**folds, "components": self.components}
-        return {**folds, "relative_alphas": list(RELATIVE_ALPHAS)}
-
-    def _check_folds(self, stimuli: StimulusSet, recording: Recording) -> None:
-        n_groups = len(set(stimuli.groups))
-        try:
-            outer = grouped_folds(stimuli.groups, n_folds=self.n_folds, seed=0)
-            for fold in outer:
-                training = [stimuli.groups[row] for row in fold.train]
-                inner = grouped_folds(training, n_folds=self.n_inner_folds, seed=0)
-        except ValueError as error:
-            raise BadInput(
-                f"neural_fit of {recording.name!r}: stimuli {stimuli.name!r} have {n_groups} groups "
-                f"for {self.n_folds} x {self.n_inner_folds} nested folds ({error}); "
-                "lower n_folds or n_inner_folds"
-            ) from error
-        smallest = min(len(fold.train) for fold in inner)
-        if "pls" in self.readouts and self.components >= smallest:
-            raise BadInput(
-                f"neural_fit of {recording.name!r}: {self.components} PLS components, but an inner "
-                f"training set has only {smallest} of the {len(stimuli)} stimuli; "
-                "lower `components` or add stimuli"
-            )
+            found |= {"components": self.components, "choose_components": self.choose_components}
+            if self.pca_stimuli is not None:
+                digest = inputs.stimulus_set(self.pca_stimuli).digest
+                found |= {"pca_stimuli": digest, "pca_components": self.pca_components}
+        elif readout == "ridge":
+            found["relative_alphas"] = [self.alpha] if self.alpha else list(regression.ALPHAS)
+        elif readout == "rsa":
+            found |= {"dissimilarity": self.dissimilarity, "comparison": self.comparison}
+        elif readout == "cka":
+            found["cka"] = self.cka
+        return found
 
 
-def _rows(trial: Trial, recording: Recording, scores: Sequence[FoldScore]) -> list[dict[str, Any]]:
+@lru_cache(maxsize=16)
+def _reference(
+    measure: Measure, recording: AnyRecording, groups: tuple[str, ...], n_folds: int, seed: int
+) -> Reference:
+    """One for all layers and models: a recording's own ranks and factors are computed once."""
+    return Reference(measure, recording, groups, n_folds, seed)
+
+
+def _similarity_rows(
+    measure: Measure,
+    reference: Reference,
+    gram: LayerGram,
+    recording: AnyRecording,
+    n_resamples: int,
+) -> list[Row]:
     return [
         {
-            "trial_id": trial.id,
-            "model": trial.model,
-            "recording": recording.name,
-            "layer": trial.layer,
-            "readout": trial.readout,
-            "protocol": trial.protocol,
-            "statistic": "pearson_r",
-            "fold": fold,
-            "score": median_defined(score.r),
-            "r": score.r.tolist(),
-            "selection_score": median_defined(score.selection_r),
-            "target_ids": list(recording.target_ids),
-            "n_constant_targets": int(score.r.isnan().sum()),
+            "statistic": measure.statistic,
+            "fold": one.fold,
+            "score": regression.defined(one.score),
+            "stimuli_low": one.low,
+            "stimuli_high": one.high,
+            "r": one.subjects,
+            "selection_score": regression.defined(one.selection),
+            "target_ids": getattr(recording, "subject_ids", None) if one.subjects else None,
+            "n_constant_targets": 0,
         }
-        for fold, score in enumerate(scores)
+        for one in reference.scores(gram, n_resamples=n_resamples)
     ]

@@ -47,6 +47,20 @@ def resampled_medians(values: Array, *, n_resamples: int, seed: int) -> Array:
     return medians
 
 
+def medians_defined(draws: Array) -> Array:
+    """The median over targets in each resample of the stimuli, NaN left out: (resample,).
+
+    Args:
+        draws: a score per target in each resample (resample, target).
+
+    Returns:
+        NaN where no target has a score.
+    """
+    undefined = np.asarray(np.isnan(draws).all(1))
+    medians: Array = np.nanmedian(np.where(undefined[:, None], 0, draws), axis=1)
+    return np.where(undefined, np.nan, medians)
+
+
 def resample_counts(n_stimuli: int, *, n_resamples: int, seed: int) -> Array:
     """How often each stimulus stands in each resample with replacement: (resample, stimulus)."""
     rng = np.random.default_rng(seed)

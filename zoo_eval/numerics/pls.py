@@ -1,101 +1,246 @@
-"""Partial least squares from a Gram matrix alone (kernel NIPALS, Rosipal & Trejo 2001).
+"""Partial least squares from a Gram matrix alone (kernel NIPALS, Rosipal & Trejo 2001), all folds at once.
 
 The same as scikit-learn's PLSRegression(scale=False) run to convergence: its weight vector is
-w = X^T u with u = Y c, where c is the leading eigenvector of Y^T K Y, so its score t = X w is K u
-made orthogonal to the scores before. Only Y needs deflation, and K Y once.
+w = X^T u with u = E c, where E are the responses not yet explained and c is the leading eigenvector
+of E^T K E, so its score t = X w is K u made orthogonal to the scores before. Neither K nor E is
+deflated: E = Y - T L^T is kept as its factors, and E^T K E, target by target, is updated by rank two.
+Every fold's vectors stand side by side, so that one product with K serves them all; outside its
+training rows a vector u is zero, and K u holds the scores of training and test rows together.
 """
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from zoo_eval.numerics.correlation import constant
+from zoo_eval.numerics.leading import leading
+
 # Relative to the Gram matrix: far above float64 rounding even when the mean was 10^3 times the
 # spread before centring (10^-11), far below a real layer's fiftieth component (10^-4).
 ROUNDING = 1e-9
+# Responses explained to this share are explained exactly.
+EXPLAINED = 1e-12
+# Once E^T K E has shrunk to this share, the rounding of its updates shows: it is computed afresh.
+SHRUNK = 1e-6
+# Test rows that weigh more than this against the training rows would leave their rounding behind.
+OUTWEIGHED = 1e-4
+FOLDS_BYTES = 2**29
 
 
 class TooManyComponents(ValueError):
     """More PLS components were asked for than the training rows support."""
 
 
-def predict_path(inner: Tensor, cross: Tensor, responses: Tensor, n_components: int) -> Tensor:
-    """Predictions for the test rows with 1, 2, ... n_components components.
+@dataclass(frozen=True, eq=False)
+class PlsPath:
+    """PLS with 1, 2, ... components in every fold; predictions are mean + scores^T loadings.
+
+    scores: float64 (fold, component, row), of training and other rows, orthonormal over the
+        training rows; 0 from where the path stays where it is.
+    loadings: float64 (fold, component, target).
+    mean: of the training responses, float64 (fold, target).
+    """
+
+    scores: Tensor
+    loadings: Tensor
+    mean: Tensor
+
+    def predictions(self, fold: int, rows: Tensor, n_components: int | Tensor) -> Tensor:
+        """What that many components, or for each target (target,) so many, predict (row, target)."""
+        loadings = self.loadings[fold]
+        place = torch.arange(len(loadings), device=loadings.device)[:, None]
+        used = loadings.where(place < n_components, 0)
+        return self.mean[fold] + self.scores[fold][:, rows].T @ used
+
+
+def fit_paths(gram: Tensor, responses: Tensor, training: Tensor, n_components: int) -> PlsPath:
+    """PLS of every fold for 1, 2, ... n_components components.
+
+    Once the responses are explained exactly, or the features are used up (fewer of them than
+    components), a fold's path stays where it is.
 
     Args:
-        inner: Gram matrix of the centred training features, float64 (train, train).
-        cross: Gram block of test and training features, float64 (test, train).
-        responses: training responses, float64 (train, target); centred here.
+        gram: K = F F^T, float64 (row, row), however centred: each fold is centred by its training rows.
+        responses: Y, float64 (row, target).
+        training: which rows each fold trains on, bool (fold, row).
         n_components: length of the path.
 
-    Returns:
-        Predictions (component, test, target). Once the responses are explained exactly, or the
-        features are used up (fewer of them than components), the path stays where it is.
-
     Raises:
-        TooManyComponents: n_components is not below the number of training rows.
+        TooManyComponents: n_components is not below a fold's number of training rows.
     """
-    n_train = responses.shape[0]
+    n_train = int(training.sum(1).min())
     if n_components >= n_train:
         raise TooManyComponents(
             f"{n_components} PLS components need more than {n_components} training rows, "
-            f"got {n_train}"
+            f"got {n_train}; lower the number of components or add stimuli"
         )
-    mean = responses.mean(0)
-    residual = responses - mean
-    gram_residual = inner @ residual
-    covariance = residual.T @ gram_residual
-    scale = covariance.diagonal().sum()
-    size = inner.norm()
-    directions: list[Tensor] = []
-    scores: list[Tensor] = []
-    prediction = mean.expand(cross.shape[0], -1).clone()
-    path = []
-    for _ in range(n_components):
-        values, vectors = torch.linalg.eigh(covariance)
-        if values[-1] <= 1e-24 * scale:
-            path.append(prediction)
-            continue
-        direction = residual @ vectors[:, -1]
-        score = _orthogonal(gram_residual @ vectors[:, -1], scores)
-        norm = score.norm()
+    # Shifts that change no result, only how many digits are left after centring by fold.
+    centre = responses.mean(0)
+    responses = responses - centre
+    gram = gram - gram.mean(0) - gram.mean(1)[:, None] + gram.mean()
+    targets = responses
+    if responses.shape[1] > len(responses):
+        # Rotating the targets rotates c and nothing else: n of them carry everything.
+        targets = torch.linalg.qr(responses.T, mode="r").R.T
+    folds = _Folds(gram, targets, training.to(gram.dtype))
+    scores = torch.cat([_scores(some, n_components) for some in folds.in_parts(n_components)])
+    weights = folds.weights
+    mean = weights @ responses / folds.n_train
+    loadings = (scores * weights[:, None]) @ responses
+    for fold, rows in enumerate(training):
+        # Rounding would explain a constant.
+        loadings[fold, :, constant(responses[rows])] = 0
+    return PlsPath(scores, loadings, mean + centre)
+
+
+@dataclass(frozen=True, eq=False)
+class _Folds:
+    """Gram matrix and responses that all folds share, and each fold's weights: 1 to train on, else 0."""
+
+    gram: Tensor
+    responses: Tensor
+    weights: Tensor
+
+    @property
+    def n_train(self) -> Tensor:
+        return self.weights.sum(1, keepdim=True)
+
+    def in_parts(self, n_components: int) -> Iterator["_Folds"]:
+        """Some folds at a time, as many as `FOLDS_BYTES` hold."""
+        n, q = self.responses.shape
+        held = 8 * (n * (n_components + 8) + 3 * q * q)
+        for some in torch.split(self.weights, max(1, FOLDS_BYTES // held)):
+            yield _Folds(self.gram, self.responses, some)
+
+    def centred(self, vectors: Tensor) -> Tensor:
+        """Minus the mean over the training rows, in every row (fold, row)."""
+        return vectors - (vectors * self.weights).sum(1, keepdim=True) / self.n_train
+
+    def times_gram(self, vectors: Tensor) -> Tensor:
+        """The centred K times vectors that sum to zero over the training rows (fold, row)."""
+        return self.centred(vectors @ self.gram)
+
+    def trace(self) -> Tensor:
+        """Of each fold's centred Gram matrix (fold,)."""
+        sums = ((self.weights @ self.gram) * self.weights).sum(1)
+        return self.weights @ self.gram.diagonal() - sums / self.n_train[:, 0]
+
+    def covariances(self) -> Tensor:
+        """Y^T K Y of each fold's centred training rows (fold, target, target).
+
+        From G = K Y and Y^T G, which the folds share, minus what the other rows contribute.
+        """
+        y, g = self.responses, self.gram @ self.responses
+        whole = y.T @ g
+        mean = self.weights @ y / self.n_train
+        found = []
+        for weights, m, row_sums in zip(self.weights, mean, self.weights @ self.gram, strict=True):
+            out = weights == 0
+            y_out = y[out]
+            half = g[out] - self.gram[out][:, out] @ y_out / 2
+            mixed = y_out.T @ half
+            # By sums of K over the training rows: what centring by their mean takes away.
+            sums = (row_sums * weights) @ y
+            total = (row_sums * weights).sum()
+            shift = torch.outer(m, sums - total * m / 2)
+            one = whole - mixed - mixed.T - shift - shift.T
+            found.append(one)
+        covariances = torch.stack(found)
+        traces = covariances.diagonal(dim1=1, dim2=2).sum(1)
+        outweighed = (traces <= OUTWEIGHED * whole.trace()).nonzero()[:, 0].tolist()
+        for fold in outweighed:
+            covariances[fold] = self.covariance(fold, None)
+        return covariances
+
+    def covariance(self, fold: int, explained: Tensor | None) -> Tensor:
+        """E^T K E of one fold from scratch, with E = Y minus what is explained (row, target)."""
+        rows = self.weights[fold].bool()
+        left = self.responses[rows]
+        left = left - left.mean(0)
+        if explained is not None:
+            left = left - explained[rows]
+        product = self.gram[rows][:, rows] @ left
+        return left.T @ (product - product.mean(0))
+
+
+def _scores(folds: _Folds, n_components: int) -> Tensor:
+    """The scores of every row (fold, component, row)."""
+    deflation = _Deflation(folds, n_components)
+    for component in range(n_components):
+        if not deflation.going.any():
+            break
+        deflation.add(component, deflation.direction(component))
+    return deflation.scores
+
+
+class _Deflation:
+    """What the folds have extracted so far, and E^T K E of what is left."""
+
+    def __init__(self, folds: _Folds, n_components: int) -> None:
+        y, weights = folds.responses, folds.weights
+        self.folds = folds
+        self.scores = y.new_zeros(len(weights), n_components, len(y))
+        self.loadings = y.new_zeros(len(weights), n_components, y.shape[1])
+        self.mean = weights @ y / folds.n_train
+        self.covariances = folds.covariances()
+        self.start = self.covariances[:, 0]
+        # The trace when the matrix was last computed from scratch.
+        self.scale = self.covariances.diagonal(dim1=1, dim2=2).sum(1)
+        self.going = self.scale > 0
+        squares = weights @ y.square() - folds.n_train * self.mean.square()
+        self.smallest_rest = EXPLAINED * squares.sum(1).clamp(min=0).sqrt()
+        self.smallest_score = ROUNDING * folds.trace()
+
+    def direction(self, n_known: int) -> Tensor:
+        """The targets' weights c of the next component (fold, target)."""
+        values, c, self.start = leading(self.covariances, self.start)
+        shrunk = self.going & (values <= SHRUNK * self.scale)
+        if not shrunk.any():
+            return c
+        for fold in shrunk.nonzero()[:, 0].tolist():
+            explained = self.scores[fold, :n_known].T @ self.loadings[fold, :n_known]
+            self.covariances[fold] = self.folds.covariance(fold, explained)
+            self.scale[fold] = self.covariances[fold].trace()
+        _, c, self.start = leading(self.covariances, c)
+        return c
+
+    def add(self, n_known: int, c: Tensor) -> None:
+        """Extracts the component of these weights, after the known ones."""
+        y, weights = self.folds.responses, self.folds.weights
+        scores, loadings = self.scores[:, :n_known], self.loadings[:, :n_known]
+        u = weights * (c @ y.T - (self.mean * c).sum(1, keepdim=True))
+        u = u - weights * _mixed(scores, _along(loadings, c))
+        t = self._score(u, scores)
+        inside = weights * t
+        product = weights * self.folds.times_gram(inside)
+        loading = inside @ y
+        along = product @ y - _mixed(loadings, _along(scores, product))
+        change = along - (inside * product).sum(1, keepdim=True) * loading / 2
+        self.covariances.baddbmm_(
+            torch.stack([loading, change], 2), torch.stack([change, loading], 1), alpha=-1
+        )
+        self.scores[:, n_known], self.loadings[:, n_known] = t, loading
+
+    def _score(self, u: Tensor, scores: Tensor) -> Tensor:
+        """K u made orthonormal to the scores over the training rows; 0 where a path has ended."""
+        weights, size = self.folds.weights, u.norm(dim=1)
+        t = self.folds.times_gram(u)
+        # Twice, because one pass of Gram-Schmidt loses orthogonality when little of the vector is left.
+        for _ in range(2):
+            t = t - _mixed(scores, _along(scores, weights * t))
+        norm = (weights * t).norm(dim=1)
         # What is left of the features is rounding: a score made of it would predict anything.
-        if norm <= ROUNDING * size * direction.norm():
-            path.append(prediction)
-            continue
-        score, direction = score / norm, direction / norm
-        loading = residual.T @ score
-        gram_score = inner @ score
-        along = residual.T @ gram_score
-        residual = residual - score[:, None] * loading
-        gram_residual = gram_residual - gram_score[:, None] * loading
-        covariance = (
-            covariance
-            - loading[:, None] * along
-            - along[:, None] * loading
-            + (score @ gram_score) * loading[:, None] * loading
-        )
-        covariance = (covariance + covariance.T) / 2
-        directions.append(direction)
-        scores.append(score)
-        prediction = mean + _fitted(inner, cross, responses - mean, directions, scores)
-        path.append(prediction)
-    return torch.stack(path)
+        self.going &= (size > self.smallest_rest) & (norm > self.smallest_score * size)
+        return torch.where(self.going[:, None], t / norm[:, None], 0)
 
 
-def _orthogonal(vector: Tensor, scores: list[Tensor]) -> Tensor:
-    if not scores:
-        return vector
-    basis = torch.stack(scores, 1)
-    # Twice, because one pass of Gram-Schmidt loses orthogonality when little of the vector is left.
-    for _ in range(2):
-        vector = vector - basis @ (basis.T @ vector)
-    return vector
+def _along(basis: Tensor, vectors: Tensor) -> Tensor:
+    """Inner products (fold, component) of a basis (fold, component, row) with vectors (fold, row)."""
+    return torch.bmm(basis, vectors[..., None])[..., 0]
 
 
-def _fitted(
-    inner: Tensor, cross: Tensor, responses: Tensor, directions: list[Tensor], scores: list[Tensor]
-) -> Tensor:
-    """Test predictions K_* U (T^T K U)^-1 T^T Y; T has orthonormal columns, T^T K U is triangular."""
-    u, t = torch.stack(directions, 1), torch.stack(scores, 1)
-    mixing = (t.T @ (inner @ u)).triu()
-    coefficients: Tensor = torch.linalg.solve_triangular(mixing, t.T @ responses, upper=True)
-    return cross @ (u @ coefficients)
+def _mixed(basis: Tensor, weights: Tensor) -> Tensor:
+    """Sums (fold, row) of a basis (fold, component, row) with weights (fold, component)."""
+    return torch.bmm(weights[:, None], basis)[:, 0]

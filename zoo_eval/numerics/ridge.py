@@ -1,11 +1,37 @@
 """Ridge regression from a Gram matrix alone (the dual form).
 
 One eigendecomposition of the training Gram matrix serves every penalty and every target:
-(K + alpha I)^-1 Y = V (l + alpha)^-1 V^T Y.
+(K + alpha I)^-1 Y = V (l + alpha)^-1 V^T Y. It also serves the folds inside the training set: with
+C = (K + alpha I)^-1 of the centred K, freed of the constant, the errors on rows g of a fit to all
+rows but g, its intercept included, are (C_gg)^-1 (C Y)_g exactly (leave-group-out, as in Cook &
+Weisberg 1982, section 2.2, for blocks).
 """
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from zoo_eval.numerics.correlation import constant, pearson
+
+BLOCK_BYTES = 2**28
+# Of the logarithm, added to errors relative to the largest: equal errors go to the larger penalty.
+TIE = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """Ridge with a penalty per target, chosen inside the training rows.
+
+    predictions: for the test rows (test, target).
+    choice: number of the chosen penalty (target,).
+    selection_r: mean over the inner folds of the chosen one's Pearson r (target,).
+    """
+
+    predictions: Tensor
+    choice: Tensor
+    selection_r: Tensor
 
 
 def predict_alphas(inner: Tensor, cross: Tensor, responses: Tensor, alphas: Tensor) -> Tensor:
@@ -21,12 +47,80 @@ def predict_alphas(inner: Tensor, cross: Tensor, responses: Tensor, alphas: Tens
     Returns:
         Predictions (alpha, test, target).
     """
+    mean, centred = _centred(responses)
     values, vectors = torch.linalg.eigh(inner)
-    mean = responses.mean(0)
-    rotated = vectors.T @ (responses - mean)
+    rotated = vectors.T @ centred
     shrunk = rotated / (values.clamp(min=0)[:, None] + alphas[:, None, None])
     predictions: Tensor = mean + (cross @ vectors) @ shrunk
     return predictions
+
+
+def tune(
+    inner: Tensor,
+    cross: Tensor,
+    responses: Tensor,
+    alphas: Tensor,
+    held_out: Sequence[Tensor],
+) -> Tuned:
+    """Ridge whose penalty has, target by target, the smallest mean squared error over inner folds.
+
+    The mean is over folds of each fold's mean over rows; of equal penalties the largest is taken. A
+    penalty too small for float64 beside the features' variances is never chosen.
+
+    Args:
+        inner: Gram matrix of the centred training features, float64 (train, train).
+        cross: Gram block of test and training features, float64 (test, train).
+        responses: training responses, float64 (train, target); centred here.
+        alphas: positive penalties, float64 (alpha,).
+        held_out: the training rows that each inner fold tests on, by number.
+
+    Raises:
+        ValueError: a penalty that is not positive, or none at all.
+    """
+    if len(alphas) == 0 or not (alphas > 0).all():
+        raise ValueError(f"ridge penalties must be positive, got {alphas.tolist()}")
+    mean, centred = _centred(responses)
+    values, vectors = torch.linalg.eigh(inner)
+    values = values.clamp(min=0)
+    rotated = vectors.T @ centred
+    errors = responses.new_zeros(len(alphas), responses.shape[1])
+    r = torch.zeros_like(errors)
+    for rows in held_out:
+        observed = centred[rows]
+        for part, error in _held_out_errors(values, vectors, rotated, alphas, rows):
+            errors[part] += error.square().mean(1).nan_to_num(torch.inf) / len(held_out)
+            r[part] += pearson(observed - error, observed) / len(held_out)
+    slope = TIE * alphas.log()[:, None] * centred.square().mean(0)
+    choice = (errors - slope).argmin(0)
+    shrunk = rotated / (values[:, None] + alphas[choice])
+    predictions = mean + (cross @ vectors) @ shrunk
+    return Tuned(predictions, choice, r.gather(0, choice[None])[0])
+
+
+def _held_out_errors(
+    values: Tensor, vectors: Tensor, rotated: Tensor, alphas: Tensor, rows: Tensor
+) -> Iterator[tuple[slice, Tensor]]:
+    """Errors (alpha, row, target) of fits to the other rows, some penalties at a time."""
+    n, own = len(vectors), vectors[rows]
+    # Times alpha, which changes no error and keeps every weight between 0 and 1.
+    weights = alphas[:, None] / (values + alphas[:, None])
+    held = 8 * len(rows) * (n + 2 * len(rows) + 2 * rotated.shape[1])
+    step = max(1, BLOCK_BYTES // held)
+    for start in range(0, len(alphas), step):
+        part = slice(start, start + step)
+        weighted = own * weights[part, None]
+        # The centred Gram matrix has the constant among its null vectors: a fit with an intercept
+        # leaves no error along it.
+        block = weighted @ own.T - 1 / n
+        factor, failed = torch.linalg.cholesky_ex(block)
+        errors = torch.cholesky_solve(weighted @ rotated, factor)
+        yield part, errors.masked_fill((failed != 0)[:, None, None], torch.nan)
+
+
+def _centred(responses: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviations; those of a constant are no rounding but zero."""
+    mean = responses.mean(0)
+    return mean, (responses - mean).masked_fill(constant(responses), 0)
 
 
 def mean_eigenvalue(inner: Tensor) -> float:

@@ -1,10 +1,11 @@
-"""Folds that keep groups together."""
+"""Folds: groups kept together, or scikit-learn's stratified shuffles."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.model_selection import StratifiedShuffleSplit
 
 Rows = npt.NDArray[np.int64]
 
@@ -37,6 +38,38 @@ def grouped_folds(groups: Sequence[str], *, n_folds: int, seed: int) -> list[Fol
         fold_of[group] = smallest
         filled[smallest] += sizes[group]
     return list(_folds(fold_of[member], n_folds))
+
+
+def grouped_folds_within(
+    fold: Fold, groups: Sequence[str], *, n_folds: int, seed: int
+) -> list[Fold]:
+    """Grouped folds of a fold's training rows, as rows of the whole.
+
+    Raises:
+        ValueError: fewer groups among the training rows than folds.
+    """
+    inside = grouped_folds([groups[row] for row in fold.train], n_folds=n_folds, seed=seed)
+    return [Fold(fold.train[inner.train], fold.train[inner.test]) for inner in inside]
+
+
+def stratified_shuffles(
+    strata: Sequence[str], *, n_splits: int, train_share: float, seed: int
+) -> list[Fold]:
+    """The splits of scikit-learn's StratifiedShuffleSplit, rows sorted.
+
+    Each stratum gives its share to both sides; a row can be tested in several splits or in none.
+
+    Raises:
+        ValueError: a stratum of one row, or fewer rows on a side than strata (scikit-learn's words).
+    """
+    splitter = StratifiedShuffleSplit(
+        n_splits, train_size=train_share, test_size=None, random_state=seed
+    )
+    rows = np.empty((len(strata), 0))
+    return [
+        Fold(np.sort(train), np.sort(test))
+        for train, test in splitter.split(rows, np.asarray(strata))
+    ]
 
 
 def _folds(fold_of_row: Rows, n_folds: int) -> Iterator[Fold]:

@@ -19,6 +19,8 @@ VIEWS = (
     "current_trials",
     "failures",
     "neural_folds",
+    "neural_targets",
+    "similarities",
     "best_layer",
     "best_layer_on_test",
     "neural_leaderboard",

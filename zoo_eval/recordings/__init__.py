@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from zoo_eval.digests import bytes_digest, canonical_json
 from zoo_eval.errors import BadInput
+from zoo_eval.recordings.ceiling_file import FileCeilings
 from zoo_eval.stimuli import StimulusSet
 
 Responses = npt.NDArray[np.float64]
@@ -16,9 +17,9 @@ Responses = npt.NDArray[np.float64]
 class Recording:
     """Responses (stimulus, repetition, target) to a StimulusSet, in its order.
 
-    `exact_reliability` (target,) is known only for planted recordings. `digest` is given for a
-    planted recording (its recipe, which floating point cannot disturb) and is otherwise that of
-    the content.
+    `exact_reliability` (target,) is known only for planted recordings, `file_ceilings` only where
+    they were published with the responses. `digest` is given for a planted recording (its recipe,
+    which floating point cannot disturb) and is otherwise that of the content.
 
     Raises:
         BadInput: shapes that differ, or a response that is NaN or infinite.
@@ -29,6 +30,7 @@ class Recording:
     responses: Responses
     target_ids: tuple[str, ...]
     exact_reliability: npt.NDArray[np.float64] | None = None
+    file_ceilings: FileCeilings | None = None
     digest: str = field(default="")
 
     def __post_init__(self) -> None:

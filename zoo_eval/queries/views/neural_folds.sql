@@ -1,10 +1,12 @@
--- How well does each layer predict each recording, fold by fold, with its ceiling?
--- score is the median r over targets; the ceiling is the median over targets of the estimator that
--- needs no planted truth. Normalisations: r / sqrt(reliability), r^2 / c and (r / c)^2.
+-- How well does each layer tell each recording, fold by fold, with its ceiling?
+-- score is the median r over targets, or a similarity; the ceiling is the median over targets of the
+-- estimator that needs no planted truth, and belongs to fits. Normalisations: r / sqrt(reliability),
+-- r^2 / c and (r / c)^2.
 SELECT
     s.model, t.weights_digest, s.recording, t.recording_digest, t.stimuli_digest,
     t.evaluation_version, s.protocol, t.parameters, t.seed, s.layer, s.readout, s.statistic, s.fold,
-    s.score, s.selection_score, s.n_constant_targets,
+    s.score, s.score_low, s.score_high, s.stimuli_low, s.stimuli_high, s.selection_score,
+    s.n_constant_targets, s.sketch,
     c.reliability,
     s.score / sqrt(c.reliability) AS r_over_sqrt_ceiling,
     s.score ** 2 / c.reliability AS r2_over_ceiling,
@@ -16,4 +18,5 @@ LEFT JOIN (
     FROM ceilings
     WHERE estimator = 'splithalf_spearman_brown'
     GROUP BY recording_digest
-) AS c USING (recording_digest)
+) AS c ON c.recording_digest = t.recording_digest AND s.readout IN ('pls', 'ridge')
+WHERE s.fold IS NOT NULL

@@ -1,0 +1,309 @@
+"""Every readout and protocol of neural_fit, from pixels to rows, against other libraries."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from scipy.linalg import orthogonal_procrustes
+from scipy.spatial.distance import pdist
+from scipy.stats import pearsonr, spearmanr
+from sklearn.cross_decomposition import PLSRegression
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import StratifiedShuffleSplit
+from torch import nn
+
+from tests.planted_nets import noise, opened, pixels
+from zoo_eval.errors import BadInput
+from zoo_eval.evaluations import Subject, Workbench
+from zoo_eval.evaluations.ceilings import Ceilings
+from zoo_eval.evaluations.neural_fit import NeuralFit
+from zoo_eval.evaluations.regression import ALPHAS
+from zoo_eval.inputs import Inputs
+from zoo_eval.numerics.protocols import nested_folds
+from zoo_eval.numerics.splits import grouped_folds
+from zoo_eval.recordings import Recording
+from zoo_eval.recordings.ceiling_file import FileCeilings
+from zoo_eval.recordings.rdm import RdmRecording
+from zoo_eval.representations import Representations
+
+N, P, Q, SEED = 60, 30, 5, 3
+TIGHT = {"scale": False, "tol": 1e-20, "max_iter": 20000}
+GROUPS = tuple(f"photo {i // 2}" for i in range(N))
+SHOWN = replace(noise(N), groups=GROUPS, labels=tuple(i % 3 for i in range(N)))
+OTHERS = noise(40, seed=1)
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, P))
+
+
+@pytest.fixture(scope="module")
+def features(net):
+    with torch.no_grad():
+        return net(pixels(SHOWN)).double().numpy()
+
+
+@pytest.fixture(scope="module")
+def recording(features):
+    rng = np.random.default_rng(0)
+    signal = features @ rng.standard_normal((P, Q))
+    noise_level = signal.std(0) * 0.7
+    responses = signal[:, None] + noise_level * rng.standard_normal((N, 4, Q))
+    return Recording("it", SHOWN.name, responses, tuple(f"t{i}" for i in range(Q)))
+
+
+@pytest.fixture(scope="module")
+def subjects(features):
+    """RDMs of three subjects: squared distances of the features, noisily."""
+    rng = np.random.default_rng(1)
+    level = features.std() / 2
+    seen = [features + level * rng.standard_normal(features.shape) for _ in range(3)]
+    squared = [((one[:, None] - one[None]) ** 2).sum(2) for one in seen]
+    return RdmRecording("fmri", SHOWN.name, np.stack(squared), ("a", "b", "c"))
+
+
+def inputs(*recordings):
+    sets = {SHOWN.name: SHOWN, OTHERS.name: OTHERS}
+    return Inputs(sets, {one.name: one for one in recordings})
+
+
+def rows(net, recorded, evaluation):
+    """The rows of one evaluation over the network's logits."""
+    model = opened(net)
+    subject = Subject(model.card, model.blueprint)
+    given = inputs(recorded)
+    trials = evaluation.trials(subject, given, SEED)
+    bench = Workbench(given, subject, model, Representations(model, 2**28))
+    results = list(evaluation.run(trials, bench))
+    assert [result.error for result in results] == [None] * len(trials)
+    return [row for result in results for row in result.rows["neural_scores"]]
+
+
+def fit(recorded, **choices):
+    return NeuralFit(**{"recording": recorded.name, "layers": "logits", **choices})
+
+
+def correlations(predicted, observed):
+    return [pearsonr(x, y).statistic for x, y in zip(predicted.T, observed.T)]
+
+
+def test_pls_equals_scikit_learn_on_the_features(net, features, recording):
+    found = rows(net, recording, fit(recording, readouts=["pls"], components=4))
+    folds, inner = nested_folds(GROUPS, n_folds=5, n_inner_folds=4, seed=SEED)
+    for row, fold, inside in zip(found, folds, inner, strict=True):
+
+        def r(train, test):
+            model = PLSRegression(4, **TIGHT).fit(features[train], recording.mean[train])
+            return correlations(model.predict(features[test]), recording.mean[test])
+
+        np.testing.assert_allclose(row["r"], r(fold.train, fold.test), atol=1e-6)
+        selection = np.mean([r(one.train, one.test) for one in inside], axis=0)
+        assert row["score"] == pytest.approx(np.median(row["r"]))
+        assert row["selection_score"] == pytest.approx(np.median(selection), abs=1e-6)
+        assert row["choices"] == [4] * Q
+        assert row["target_ids"] == list(recording.target_ids)
+
+
+def test_ridge_equals_scikit_learn_with_the_penalties_that_it_says_it_chose(
+    net, features, recording
+):
+    found = rows(net, recording, fit(recording, readouts=["ridge"]))
+    folds = grouped_folds(GROUPS, n_folds=5, seed=SEED)
+    for row, fold in zip(found, folds, strict=True):
+        train, test = features[fold.train], features[fold.test]
+        unit = ((train - train.mean(0)) ** 2).sum() / len(train)
+        assert set(row["choices"]) <= set(ALPHAS)
+        model = Ridge(alpha=np.array(row["choices"]) * unit).fit(train, recording.mean[fold.train])
+        expected = correlations(model.predict(test), recording.mean[fold.test])
+        np.testing.assert_allclose(row["r"], expected, atol=1e-6)
+
+
+def test_a_fixed_penalty_is_one_for_all_targets(net, recording):
+    evaluation = fit(recording, readouts=["ridge"], protocol="kfold", alpha=0.1)
+    assert {c for row in rows(net, recording, evaluation) for c in row["choices"]} == {0.1}
+
+
+def test_components_can_be_chosen_inside_the_training_folds(net, recording):
+    chosen = rows(
+        net, recording, fit(recording, readouts=["pls"], components=9, choose_components=True)
+    )
+    numbers = {c for row in chosen for c in row["choices"]}
+    assert numbers <= set(range(1, 10))
+    assert len(numbers) > 1
+
+
+def test_brainscore_equals_scikit_learns_shuffles_and_components(net, features, recording):
+    evaluation = fit(
+        recording, readouts=["pls"], protocol="brainscore", components=4,
+        pca_stimuli=OTHERS.name, pca_components=20,
+    )  # fmt: skip
+    found = rows(net, recording, evaluation)
+    with torch.no_grad():
+        pca = PCA(20, svd_solver="full").fit(net(pixels(OTHERS)).double().numpy())
+    reduced = pca.transform(features)
+    splitter = StratifiedShuffleSplit(10, train_size=0.9, test_size=None, random_state=1)
+    splits = list(splitter.split(reduced, SHOWN.labels))
+    assert len(found) == len(splits)
+    for row, (train, test) in zip(found, splits):
+        model = PLSRegression(4, **TIGHT).fit(reduced[train], recording.mean[train])
+        test = np.sort(test)
+        expected = correlations(model.predict(reduced[test]), recording.mean[test])
+        np.testing.assert_allclose(row["r"], expected, atol=1e-5)
+
+
+def test_rsa_equals_scipy_over_all_stimuli_and_fold_by_fold(net, features, recording):
+    whole, *folded = rows(net, recording, fit(recording, readouts=["rsa"]))
+
+    def rho(some):
+        x, y = (pdist(side[some], "correlation") for side in (features, recording.mean))
+        return spearmanr(x, y).statistic
+
+    assert whole["fold"] is None
+    assert whole["selection_score"] is None
+    assert whole["statistic"] == "spearman_rho"
+    assert whole["score"] == pytest.approx(rho(np.arange(N)), abs=1e-8)
+    assert whole["stimuli_low"] < whole["score"] < whole["stimuli_high"]
+    for row, fold in zip(folded, grouped_folds(GROUPS, n_folds=5, seed=SEED), strict=True):
+        assert row["score"] == pytest.approx(rho(fold.test), abs=1e-8)
+        assert row["selection_score"] == pytest.approx(rho(fold.train), abs=1e-8)
+
+
+def test_each_subject_of_an_rdm_recording_is_compared_with(net, features, subjects):
+    evaluation = fit(
+        subjects, readouts=["rsa"], dissimilarity="squared_euclidean", comparison="pearson"
+    )
+    whole = rows(net, subjects, evaluation)[0]
+    own, pairs = pdist(features, "sqeuclidean"), np.triu_indices(N, 1)
+    expected = [pearsonr(own, one[pairs]).statistic for one in subjects.rdms]
+    np.testing.assert_allclose(whole["r"], expected, atol=1e-8)
+    assert whole["target_ids"] == ("a", "b", "c")
+    mean = subjects.rdms.mean(0)[pairs]
+    assert whole["score"] == pytest.approx(pearsonr(own, mean).statistic, abs=1e-8)
+
+
+def test_cka_and_procrustes_equal_their_definitions_on_features(net, features, recording):
+    found = rows(net, recording, fit(recording, readouts=["cka", "procrustes"], cka="plain"))
+    cka, procrustes = (row for row in found if row["fold"] is None)
+    x, y = (side - side.mean(0) for side in (features, recording.mean))
+    hsic = np.linalg.norm(y.T @ x) ** 2
+    norms = np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)
+    assert cka["score"] == pytest.approx(hsic / norms)
+    wider = np.pad(y, ((0, 0), (0, P - Q)))
+    _, nuclear = orthogonal_procrustes(wider, x)
+    assert procrustes["score"] == pytest.approx(nuclear / np.linalg.norm(x) / np.linalg.norm(y))
+
+
+def test_squared_distances_serve_cka_as_features_would(net, features):
+    squared = ((features[:, None] - features[None]) ** 2).sum(2)
+    known = RdmRecording("d", SHOWN.name, squared[None], ("a",), "squared_euclidean")
+    found = rows(net, known, fit(known, readouts=["cka", "procrustes"]))
+    for row in found:
+        assert row["score"] == pytest.approx(1, abs=1e-6)
+
+
+def test_intervals_over_targets_and_stimuli_hold_the_score(net, recording):
+    for row in rows(net, recording, fit(recording, readouts=["ridge"])):
+        assert row["score_low"] <= row["score"] <= row["score_high"]
+        assert row["stimuli_low"] < row["score"] < row["stimuli_high"]
+
+
+def test_a_constant_target_is_left_out_and_counted(net, recording):
+    responses = recording.responses.copy()
+    responses[:, :, 1] = 2.5
+    constant = Recording("it", SHOWN.name, responses, recording.target_ids)
+    for row in rows(net, constant, fit(constant, readouts=["pls", "ridge"], components=3)):
+        assert row["n_constant_targets"] == 1
+        assert np.isnan(row["r"]).tolist() == [False, True, False, False, False]
+        assert row["score"] == pytest.approx(np.nanmedian(row["r"]))
+
+
+def test_shuffled_responses_score_nothing(net, recording):
+    order = np.random.default_rng(5).permutation(N)
+    shuffled = Recording("it", SHOWN.name, recording.responses[order], recording.target_ids)
+    found = rows(net, shuffled, fit(shuffled, readouts=["pls", "ridge"], components=3))
+    # 60 correlations of 12 stimuli each, of standard error 0.3.
+    assert abs(np.mean([r for row in found for r in row["r"]])) < 0.2
+
+
+def test_a_sketch_says_so_and_is_near(net, recording):
+    exact, sketched = (
+        rows(net, recording, fit(recording, readouts=["ridge"], sketch=sketch))
+        for sketch in (None, 29)
+    )
+    assert {row["sketch"] for row in exact} == {None}
+    assert {row["sketch"] for row in sketched} == {29}
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ({"protocol": "brainscore"}, "is PLS"),
+        ({"pca_stimuli": "noise 1"}, "goes with protocol"),
+        ({"choose_components": True, "protocol": "kfold", "readouts": ["pls"]}, "nested"),
+        ({"protocol": "kfold"}, "alpha"),
+        ({"alpha": 1.0}, "alpha"),
+        ({"readouts": ["svm"]}, "Input should be 'pls'"),
+    ],
+)
+def test_choices_that_do_not_go_together_are_refused(choices, said):
+    with pytest.raises(ValidationError, match=said):
+        NeuralFit(recording="it", **choices)
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ({"n_folds": 40}, "too few for the nested protocol .*lower n_folds"),
+        ({"components": 40}, "40 PLS components, but an inner training set has only .*lower"),
+        ({"readouts": ["rsa"], "n_folds": 20}, "a test fold has 2 of the 60 stimuli"),
+    ],
+)
+def test_too_few_stimuli_are_refused_at_planning(net, recording, choices, said):
+    with pytest.raises(BadInput, match=said):
+        rows(net, recording, fit(recording, **choices))
+
+
+@pytest.mark.parametrize(
+    ("readout", "said"),
+    [("pls", "no targets to predict; use rsa"), ("cka", 'set dissimilarity = "squared_euclidean"')],
+)
+def test_dissimilarities_alone_cannot_be_predicted(net, subjects, readout, said):
+    with pytest.raises(BadInput, match=said):
+        rows(net, subjects, fit(subjects, readouts=[readout]))
+
+
+def test_brainscore_without_labels_is_refused(net, recording):
+    model = opened(net)
+    unlabelled = Inputs({SHOWN.name: replace(SHOWN, labels=None)}, {"it": recording})
+    evaluation = fit(recording, readouts=["pls"], protocol="brainscore")
+    with pytest.raises(BadInput, match="stratifies by label"):
+        evaluation.trials(Subject(model.card, model.blueprint), unlabelled, SEED)
+
+
+def ceiling_rows(recorded, **choices):
+    evaluation, given = Ceilings(recording=recorded.name, **choices), inputs(recorded)
+    results = evaluation.run(evaluation.trials(Subject(), given, SEED), Workbench(given, Subject()))
+    return [row for result in results for row in result.rows["ceilings"]]
+
+
+def test_every_ceiling_says_its_scale_and_whom_it_is_of(recording, subjects):
+    published = replace(recording, file_ceilings=FileCeilings(np.full(Q, 0.5), "variance", "x"))
+    found = {row["estimator"]: row for row in ceiling_rows(published)}
+    assert {name: row["scale"] for name, row in found.items()} == {
+        "splithalf_spearman_brown": "reliability",
+        "leave_one_out": "correlation",
+        "ncsnr": "variance",
+        "max_pairwise_target": "correlation",
+        "from_file": "variance",
+    }
+    assert found["from_file"]["ceiling"] == 0.5
+    assert found["max_pairwise_target"]["target"] == "all"
+    of_subjects = ceiling_rows(subjects, comparison="pearson")
+    assert {row["statistic"] for row in of_subjects} == {"pearson_r"}
+    lower, upper = (row["ceiling"] for row in of_subjects)
+    assert 0 < lower < upper <= 1

@@ -1,0 +1,78 @@
+"""Products of float32 features are those of float64 within the stated bound."""
+
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from zoo_eval.numerics.accumulate import (
+    FEW,
+    PRODUCT_COLUMNS,
+    cross_products,
+    moments,
+    restore_offset_,
+)
+
+
+def products(x, y):
+    return cross_products(x, torch.zeros(x.shape[1]), y)
+
+
+def features(n, n_features, mean=0.0, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    base = mean * torch.rand(n_features, generator=generator)
+    return base + torch.randn(n, n_features, generator=generator)
+
+
+@pytest.mark.parametrize("n_features", [1, 1000, 1025, FEW])
+def test_few_features_are_multiplied_in_float64(n_features):
+    x, y = features(9, n_features, mean=1e3), features(4, n_features, seed=1)
+    found = products(x, y)
+    assert found.dtype == torch.float64
+    assert_allclose(found, x.double() @ y.double().T, rtol=1e-12, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_features", [FEW + 1, 3 * PRODUCT_COLUMNS, 100_003])
+def test_many_features_are_within_a_millionth_of_their_norms(n_features):
+    # All of one sign is the worst case: partial sums grow, and so does what rounds off.
+    for x in (features(30, n_features), features(30, n_features).abs()):
+        exact = x.double() @ x.double().T
+        norms = x.double().norm(dim=1)
+        error = (products(x, x) - exact).abs() / norms[:, None] / norms
+        assert float(error.max()) < 1e-6
+
+
+def test_slices_of_a_larger_array_are_multiplied_in_place():
+    x = features(20, 3 * PRODUCT_COLUMNS)
+    found = products(x[3:7], x[:7])
+    assert_allclose(found, x[3:7].double() @ x[:7].double().T, rtol=1e-6, atol=1e-2)
+
+
+@pytest.mark.parametrize("n_features", [50, 20_000])
+def test_moments_are_float64(n_features):
+    x, offset = features(7, n_features), features(1, n_features, mean=1e4, seed=1)[0]
+    found = moments(x, offset)
+    rest = (x - offset).double()
+    assert_allclose(found.along_offset, rest @ offset.double(), rtol=1e-11)
+    assert_allclose(found.sums, rest.sum(1), rtol=1e-11)
+
+
+@pytest.mark.parametrize("mean", [0.0, 1.0, 1e3])
+def test_an_offset_taken_out_and_restored_keeps_what_a_mean_would_drown(mean):
+    n, n_features = 40, 30_000
+    x = features(n, n_features, mean)
+    offset = x[::10].mean(0)
+    rest = x - offset
+    gram = cross_products(x, offset, rest).tril()
+    along = moments(x, offset).along_offset
+    restore_offset_(gram, along, float(offset.double() @ offset.double()))
+    exact = x.double() @ x.double().T
+    assert torch.equal(gram, gram.T)
+    assert_allclose(gram, exact, rtol=1e-6, atol=1e-6 * float(exact.diagonal().max()))
+    centring = torch.eye(n, dtype=torch.float64) - 1 / n
+    centred = centring @ exact @ centring
+    error = (centring @ gram @ centring - centred).abs().max()
+    assert error < 1e-6 * centred.diagonal().max()
+    if mean == 1e3:
+        without = centring @ products(x, x) @ centring
+        # The witness can tell: float32 products of the same features lose the spread.
+        assert (without - centred).abs().max() > 1e-3 * centred.diagonal().max()

@@ -1,0 +1,28 @@
+-- How well is each target predicted, layer by layer, under each ceiling and normalisation?
+-- r is the mean over folds. A ceiling of scale `reliability` is meant for r / sqrt(c), one of scale
+-- `correlation` for r / c, one of scale `variance` for r^2 / c; all are there to compare conventions.
+WITH targets AS (
+    SELECT trial_id, model, recording, layer, readout, protocol, fold,
+        unnest(target_ids) AS target, unnest(r)::DOUBLE AS r
+    FROM neural_scores
+    WHERE readout IN ('pls', 'ridge')
+),
+means AS (
+    SELECT t.model, t.weights_digest, s.recording, t.recording_digest, s.protocol, t.parameters,
+        t.seed, s.layer, s.readout, s.target,
+        avg(s.r) FILTER (NOT isnan(s.r)) AS r,
+        count(*) FILTER (isnan(s.r)) AS n_undefined_folds,
+        count(*) AS n_folds
+    FROM targets AS s JOIN current_trials AS t USING (trial_id)
+    GROUP BY ALL
+)
+SELECT m.*, c.estimator, c.scale, c.ceiling,
+    m.r / sqrt(c.ceiling) AS r_over_sqrt_ceiling,
+    m.r / c.ceiling AS r_over_ceiling,
+    m.r ** 2 / c.ceiling AS r2_over_ceiling,
+    (m.r / c.ceiling) ** 2 AS r_over_ceiling_squared
+FROM means AS m
+LEFT JOIN (
+    SELECT DISTINCT recording_digest, target, estimator, scale, ceiling
+    FROM ceilings WHERE target <> 'all'
+) AS c USING (recording_digest, target)
