@@ -74,7 +74,7 @@ def planted_store(tmp_path) -> Store:
         commit_model(store, name, i, gate)
     ceiling = Trial("ceilings", 1, "planted_exact", recording="it", recording_digest="r")
     row = {"trial_id": ceiling.id, "recording": "it", "recording_digest": "r",
-           "estimator": "planted_exact", "scale": "reliability", "target": "t",
+           "estimator": "planted_exact", "statistic": "pearson_r", "scale": "reliability", "target": "t",
            "ceiling": 0.9}  # fmt: skip
     store.commit({"ceilings": [row]}, [trial_row(ceiling)])
     failed = Trial("accuracy", 1, "planted", model="local/<script>", weights_digest="w")

@@ -1,0 +1,107 @@
+"""Images and maps are paired by name; maps are grey images or arrays over the whole image."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from PIL import Image
+
+from tests.importance.shards import heatmap, photo
+from zoo_eval.errors import BadInput
+from zoo_eval.importance import folder
+from zoo_eval.importance.preparation import BLURRED_BEFORE, PUBLISHED
+
+
+@pytest.fixture
+def both(tmp_path):
+    """Three photos of 64 px, and their maps as 8-bit PNG, 16-bit PNG and an array."""
+    images, maps = tmp_path / "images", tmp_path / "maps"
+    for name in ("a_1.jpg", "b_2.png", "below/c_3.png"):
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photo(0, 64)).save(images / name)
+    (maps / "below").mkdir(parents=True)
+    Image.fromarray(heatmap(0, 64)).save(maps / "a_1.png")
+    Image.fromarray(heatmap(1, 64).astype(np.uint16) * 256).save(maps / "b_2.png")
+    np.save(maps / "below" / "c_3.npy", heatmap(2, 64).astype(np.float64)[..., None] - 7)
+    return images, maps
+
+
+def read(both, **more):
+    return folder.read_both("people", *both, **{"preparation": BLURRED_BEFORE, **more})
+
+
+def test_maps_of_every_kind_are_read_in_the_order_of_the_images(both):
+    stimuli, maps = read(both, label_pattern=r"_(\d)", human_ceiling=0.7)
+    assert stimuli.ids == maps.stimulus_ids == ("a_1.jpg", "b_2.png", "below/c_3.png")
+    assert stimuli.labels == (1, 2, 3)
+    assert maps.human_ceiling == 0.7
+    for i in range(3):
+        # Resized from 64 to 224 px: compared where the two grids have a pixel in common.
+        shrunk = maps.maps[i].reshape(32, 7, 32, 7).mean(axis=(1, 3))
+        expected = heatmap(i, 64).reshape(32, 2, 32, 2).mean(axis=(1, 3)) / 255
+        assert_allclose(shrunk, expected, atol=0.02)
+
+
+def test_the_preparation_is_the_one_asked_for(both):
+    assert read(both, preparation=PUBLISHED)[1].preparation == PUBLISHED
+
+
+def test_a_palette_of_greys_is_a_map_and_an_alpha_channel_is_dropped(both):
+    grey = Image.fromarray(heatmap(0, 64))
+    expected = read(both)[1].digest
+    for other in (grey.convert("RGB").quantize(256), grey.convert("RGBA"), grey.convert("LA")):
+        other.save(both[1] / "a_1.png")
+        assert read(both)[1].digest == expected
+
+
+def test_a_picture_in_colour_is_no_map(both):
+    Image.fromarray(photo(0, 64)).save(both[1] / "a_1.png")
+    with pytest.raises(BadInput, match=r"a_1.png: map is a picture in colour"):
+        read(both)
+
+
+def test_a_missing_map_names_its_image(both):
+    (both[1] / "b_2.png").unlink()
+    with pytest.raises(BadInput, match=r"has no map for 'b_2.png' \(1 such images\)"):
+        read(both)
+
+
+def test_a_map_too_many_is_refused_unless_images_were_narrowed(both):
+    (both[0] / "b_2.png").unlink()
+    with pytest.raises(BadInput, match=r"b_2.png has no image \(1 such maps\)"):
+        read(both)
+    assert read(both, include=["*.jpg"])[0].ids == ("a_1.jpg",)
+
+
+def test_two_files_of_one_name_are_refused(both):
+    np.save(both[1] / "a_1.npy", heatmap(0, 64))
+    with pytest.raises(BadInput, match="maps of the same name; keep one"):
+        read(both)
+    (both[1] / "a_1.npy").unlink()
+    Image.fromarray(photo(0, 64)).save(both[0] / "a_1.png")
+    with pytest.raises(BadInput, match="two images are called 'a_1'"):
+        read(both)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.zeros((64, 64, 3)), r"must be numbers \(row, column\), got float64 \[64, 64, 3\]"),
+        (np.zeros((0, 64)), "must be numbers"),
+        (np.zeros((64, 64), complex), "must be numbers"),
+        (np.full((64, 64), np.nan), "'below/c_3.png' has a NaN"),
+        (np.zeros((64, 32)), "32 x 64 px, its image 64 x 64: other proportions"),
+        (np.array([[{}]], dtype=object), "is not an array of numbers"),
+    ],
+)
+def test_arrays_that_are_no_map_are_refused(both, values, reason):
+    np.save(both[1] / "below" / "c_3.npy", values)
+    with pytest.raises(BadInput, match=reason):
+        read(both)
+
+
+@pytest.mark.parametrize("name", ["a_1.png", "below/c_3.npy"])
+def test_a_damaged_map_is_refused_by_name(both, name):
+    path = both[1] / name
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(BadInput, match=name):
+        read(both)

@@ -1,0 +1,105 @@
+"""A folder of images and a folder of maps whose files have the same names but for the suffix."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from zoo_eval import stimuli
+from zoo_eval.errors import BadInput
+from zoo_eval.importance import ImportanceMaps, of_stimuli
+from zoo_eval.importance.images import RawMap, array_map, grey_map
+from zoo_eval.importance.preparation import Preparation
+from zoo_eval.stimuli import StimulusSet
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".npy"}
+
+
+def read(
+    name: str,
+    photos: StimulusSet,
+    maps: Path,
+    *,
+    preparation: Preparation,
+    human_ceiling: float | None = None,
+    exact: bool = True,
+) -> ImportanceMaps:
+    """The prepared maps of photos that were read from a folder, one per photo.
+
+    The map of `below/a.jpg` is `below/a.png`, `.jpg` or `.npy` in the folder `maps`. With `exact`
+    every map must have its photo too.
+
+    Raises:
+        BadInput: a photo without a map, a map without a photo, two files for one name, a map in
+            colour, or one with other proportions than its photo.
+    """
+    found = _by_stem(name, maps)
+    stems = [_stem(Path(stimulus)) for stimulus in photos.ids]
+    if missing := [i for i, stem in zip(photos.ids, stems) if stem not in found]:
+        raise BadInput(
+            f"importance {name!r}: {maps} has no map for {missing[0]!r} ({len(missing)} such images); "
+            f"add one ({', '.join(sorted(SUFFIXES))}) or narrow `include`"
+        )
+    if len(set(stems)) != len(stems):
+        twice = next(stem for stem in stems if stems.count(stem) > 1)
+        raise BadInput(
+            f"importance {name!r}: two images are called {twice!r} but for the suffix; rename one"
+        )
+    if exact and (extra := sorted(found.keys() - set(stems))):
+        raise BadInput(
+            f"importance {name!r}: {found[extra[0]]} has no image ({len(extra)} such maps); "
+            "remove them or widen `include`"
+        )
+    raw = [_read(found[stem]) for stem in stems]
+    return of_stimuli(name, photos, raw, preparation, human_ceiling=human_ceiling)
+
+
+def read_both(
+    name: str,
+    images: Path,
+    maps: Path,
+    *,
+    preparation: Preparation,
+    include: Sequence[str] = ("*",),
+    label_pattern: str | None = None,
+    labels: Path | None = None,
+    human_ceiling: float | None = None,
+) -> tuple[StimulusSet, ImportanceMaps]:
+    """The images of a folder, as `stimuli.folder` reads them, and their prepared maps.
+
+    Raises:
+        BadInput: as `read` and `stimuli.folder` do.
+    """
+    photos = stimuli.folder(
+        name, images, include=include, labels=labels, label_pattern=label_pattern
+    )
+    exact = tuple(include) == ("*",)
+    return photos, read(
+        name, photos, maps, preparation=preparation, human_ceiling=human_ceiling, exact=exact
+    )
+
+
+def _by_stem(name: str, folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for file in sorted(folder.rglob("*")):
+        if not file.is_file() or file.suffix.lower() not in SUFFIXES:
+            continue
+        stem = _stem(file.relative_to(folder))
+        if stem in found:
+            raise BadInput(
+                f"importance {name!r}: {found[stem]} and {file} are maps of the same name; keep one"
+            )
+        found[stem] = file
+    return found
+
+
+def _stem(path: Path) -> str:
+    return path.with_suffix("").as_posix()
+
+
+def _read(path: Path) -> RawMap:
+    if path.suffix.lower() == ".npy":
+        return array_map(path)
+    try:
+        encoded = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); correct it") from error
+    return grey_map(encoded, str(path))

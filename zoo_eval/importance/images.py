@@ -1,0 +1,77 @@
+"""Decoding of images and maps: colour photos, grey maps, arrays; never a colour picture as a map."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from zoo_eval.errors import BadInput
+from zoo_eval.stimuli import Pixels
+
+RawMap = npt.NDArray[np.float32]
+UNREADABLE = (Image.DecompressionBombError, OSError, SyntaxError, ValueError)
+
+
+def photo(encoded: bytes, where: str) -> Pixels:
+    """An encoded image as uint8 (row, column, RGB).
+
+    Raises:
+        BadInput: the bytes are not a readable image.
+    """
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            return np.asarray(image.convert("RGB"))
+    except UNREADABLE as error:
+        raise BadInput(f"{where}: image cannot be decoded ({error}); remove it") from error
+
+
+def grey_map(encoded: bytes, where: str) -> RawMap:
+    """An encoded grey image, 8 or 16 bits, as float32 (row, column) in its own units.
+
+    Raises:
+        BadInput: the bytes are not a readable image, or one in colour.
+    """
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            shown = image.convert("RGB") if image.mode == "P" else image
+            values = np.asarray(shown)
+    except UNREADABLE as error:
+        raise BadInput(f"{where}: map cannot be decoded ({error}); remove it") from error
+    if values.ndim == 3:
+        colours = values[..., :3] if values.shape[2] > 2 else values[..., :1]
+        if (colours != colours[..., :1]).any():
+            raise BadInput(f"{where}: map is a picture in colour; save the map itself, in grey")
+        values = colours[..., 0]
+    return values.astype(np.float32)
+
+
+def array_map(path: Path) -> RawMap:
+    """An .npy file of numbers (row, column), possibly with an axis of length 1, as float32.
+
+    Raises:
+        BadInput: the file is damaged, needs code to load, or holds something else.
+    """
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput(f"{path}: is not an array of numbers ({error}); save it again") from error
+    return one_map(values, str(path))
+
+
+def one_map(values: npt.NDArray[np.generic], where: str) -> RawMap:
+    """An array of numbers as float32 (row, column); axes of length 1 before or after are dropped.
+
+    Raises:
+        BadInput: it is of another shape or kind.
+    """
+    shape = values.shape
+    while values.ndim > 2 and 1 in (values.shape[0], values.shape[-1]):
+        values = values[0] if values.shape[0] == 1 else values[..., 0]
+    if values.ndim != 2 or values.dtype.kind not in "biuf" or not values.size:
+        raise BadInput(
+            f"{where}: a map must be numbers (row, column), got {values.dtype} {list(shape)}; "
+            "save one value per pixel"
+        )
+    return values.astype(np.float32)
