@@ -11,6 +11,10 @@ import json
 import resource
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 
 import open_clip
@@ -18,13 +22,15 @@ import timm
 import torchvision
 
 from zoo_eval import anatomy, measuring
-from zoo_eval.anatomy import SHIPPED, Anatomy, Key
+from zoo_eval.anatomy import SHIPPED, Anatomy, Key, shipped
 from zoo_eval.errors import Refusal
 from zoo_eval.sources import open_clip as open_clip_source
 from zoo_eval.sources import registry
 from zoo_eval.sources import timm as timm_source
 from zoo_eval.sources import torchvision as torchvision_source
 from zoo_eval.sources.registry import source_of
+
+PER_PROCESS = 100
 
 
 def architectures() -> Iterator[str]:
@@ -37,36 +43,73 @@ def architectures() -> Iterator[str]:
     yield from (torchvision_source.PREFIX + name for name in names)
 
 
-def measured(limit: int | None) -> tuple[dict[str, dict[Key, Anatomy]], dict[str, str]]:
-    """Anatomies by library and key, and why the others have none."""
-    found: dict[str, dict[Key, Anatomy]] = {}
+@dataclass(frozen=True)
+class Measured:
+    """What a child process says of one architecture, and the most memory it had until then."""
+
+    outcome: Anatomy | str
+    peak_kib: int
+
+
+def wanted() -> tuple[dict[str, dict[Key, str]], dict[str, str]]:
+    """One architecture for each library and key, and why the others have none."""
+    found: dict[str, dict[Key, str]] = {}
     refused: dict[str, str] = {}
-    n = 0
     for architecture in architectures():
         source = source_of(architecture)
         try:
             variant = source.variant(architecture)
             assert variant is not None, architecture
             input_px = source.transform(architecture, None).input_px
-            key = (variant.architecture, input_px, variant.n_classes)
-            if key in found.setdefault(variant.library, {}):
-                continue
-            found[variant.library][key] = measuring.measure(source.outline(architecture), input_px)
         except Refusal as error:
             refused[architecture] = str(error)
             continue
-        finally:
-            # Each is needed once: kept, their modules' Python objects would fill the memory.
-            for some in (timm_source, torchvision_source):
-                some.skeleton.cache_clear()
-            open_clip_source.outline.cache_clear()
-            gc.collect()
-        n += 1
-        if n % 100 == 0:
-            print(f"{n} measured, {len(refused)} refused", flush=True)
-        if n == limit:
-            break
+        key = (variant.architecture, input_px, variant.n_classes)
+        found.setdefault(variant.library, {}).setdefault(key, architecture)
     return found, refused
+
+
+def measured_in_child(architecture: str, input_px: int) -> Measured:
+    """Builds and runs one network on the meta device."""
+    source = source_of(architecture)
+    outcome: Anatomy | str
+    try:
+        outcome = measuring.measure(source.outline(architecture), input_px)
+    except Refusal as error:
+        outcome = str(error)
+    # Each is needed once: kept, their modules' Python objects would fill the memory.
+    for some in (timm_source, torchvision_source):
+        some.skeleton.cache_clear()
+    open_clip_source.outline.cache_clear()
+    gc.collect()
+    return Measured(outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def measured(
+    todo: dict[str, dict[Key, str]], refused: dict[str, str], n_processes: int
+) -> tuple[dict[str, dict[Key, Anatomy]], int]:
+    """Anatomies by library and key, and the peak memory of the process that had most, in KiB.
+
+    What cannot be built or run goes to `refused`.
+    """
+    found: dict[str, dict[Key, Anatomy]] = {library: {} for library in todo}
+    jobs = [(library, key, name) for library, keys in todo.items() for key, name in keys.items()]
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # PyTorch keeps a megabyte of every network's shapes: processes end before that adds up.
+    with ProcessPoolExecutor(
+        n_processes, mp_context=get_context("spawn"), max_tasks_per_child=PER_PROCESS
+    ) as pool:
+        names, sides = [name for *_, name in jobs], [key[1] for _, key, _ in jobs]
+        results = pool.map(measured_in_child, names, sides)
+        for n, ((library, key, name), result) in enumerate(zip(jobs, results, strict=True), 1):
+            peak_kib = max(peak_kib, result.peak_kib)
+            if isinstance(result.outcome, Anatomy):
+                found[library][key] = result.outcome
+            else:
+                refused[name] = result.outcome
+            if n % 100 == 0:
+                print(f"{n} of {len(jobs)} measured, {len(refused)} refused", flush=True)
+    return found, peak_kib
 
 
 def compare(profile: Path) -> tuple[int, int]:
@@ -87,10 +130,24 @@ def main() -> None:
     """Measures, writes, and prints one JSON object last."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="30 architectures; writes nothing")
+    parser.add_argument(
+        "--missing", action="store_true", help="only those that the shipped tables lack"
+    )
+    parser.add_argument("--processes", type=int, default=1, help="at a time; each takes 1 GiB")
     parser.add_argument("--profile", type=Path, help="open_clip's docs/model_profile.csv")
     options = parser.parse_args()
     clock = time.perf_counter()
-    found, refused = measured(limit=30 if options.quick else None)
+    todo, refused = wanted()
+    known: dict[str, dict[Key, Anatomy]] = {library: {} for library in todo}
+    if options.missing:
+        known = {library: shipped(library) for library in todo}
+        todo = {
+            library: {key: name for key, name in keys.items() if key not in known[library]}
+            for library, keys in todo.items()
+        }
+    if options.quick:
+        todo = {library: dict(islice(keys.items(), 10)) for library, keys in todo.items()}
+    found, peak_kib = measured(todo, refused, options.processes)
     for architecture, reason in refused.items():
         print(f"refused: {architecture}: {reason}")
     if not options.quick:
@@ -98,12 +155,12 @@ def main() -> None:
         for library, rows in found.items():
             for old in SHIPPED.glob(f"{library.rpartition('-')[0]}-*.csv"):
                 old.unlink()
-            anatomy.write(SHIPPED / f"{library}.csv", rows)
+            anatomy.write(SHIPPED / f"{library}.csv", known[library] | rows)
     result = {
         "measured": {library: len(rows) for library, rows in found.items()},
         "refused": len(refused),
         "seconds": round(time.perf_counter() - clock, 1),
-        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "peak_gib": round(peak_kib / 2**20, 2),
     }
     if options.profile:
         within, n = compare(options.profile)
