@@ -130,6 +130,18 @@ def test_more_components_than_rows_are_refused_at_planning(tiny_sweep, capsys):
     assert "lower `components`" in line
 
 
+def test_gram_matrices_over_the_memory_budget_are_refused_at_planning_with_the_figure(
+    tiny_sweep, capsys
+):
+    text = tiny_sweep.read_text()
+    # Of 40 stimuli: 13.1 KiB each.
+    tiny_sweep.write_text(text + '[run]\nmemory_budget = "20KiB"\n')
+    assert cli.main(["plan", str(tiny_sweep)]) == 1
+    said = capsys.readouterr().out
+    assert "its Gram matrices take 65.6 KiB, more than memory_budget = 20.0 KiB; raise it" in said
+    assert "15 pending on 2 models, 33 refused" in said
+
+
 def test_more_planted_components_than_the_rank_are_refused(tiny_sweep, capsys):
     line = bad(capsys, "plan", changed(tiny_sweep, "n_components = 4", "n_components = 40"))
     assert "lower n_components" in line

@@ -68,7 +68,10 @@ class Footprint:
 
     @property
     def n_images(self) -> int:
-        """Images that go through the network, a stimulus as often as it is shown."""
+        """Images that go through the network, a stimulus as often as it is shown.
+
+        Not counted: one more for the shapes, and four for the offset of each group.
+        """
         return len(self.groups) * sum(self.request.n_stimuli - start for start in self.starts)
 
     @property
@@ -121,8 +124,12 @@ def passes(request: Request, budget_bytes: int) -> Footprint:
 
 def result_bytes(request: Request) -> int:
     """What the Gram matrices take, with row sums and products with the offset."""
-    n = request.n_stimuli
-    return len(request.n_features) * (n * n + 2 * n) * FLOAT64_BYTES
+    return gram_bytes(len(request.n_features), request.n_stimuli)
+
+
+def gram_bytes(n_layers: int, n_stimuli: int) -> int:
+    """The same for so many layers: known before anything is known of them."""
+    return n_layers * (n_stimuli * n_stimuli + 2 * n_stimuli) * FLOAT64_BYTES
 
 
 def peak_bytes(request: Request, n_held: int, width: int) -> int:

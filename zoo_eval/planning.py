@@ -13,6 +13,7 @@ from zoo_eval.evaluations.gate import Gate
 from zoo_eval.inputs import Inputs
 from zoo_eval.models import blueprint, is_hosted, weights_digest
 from zoo_eval.roster import selected
+from zoo_eval.sizes import size_text
 from zoo_eval.store import Ledger
 from zoo_eval.sweep import Sweep
 from zoo_eval.trial import Trial
@@ -197,6 +198,14 @@ def _pending(
             todo.append(trial)
     together = [todo] if evaluation.shares_work else [[trial] for trial in todo]
     for some in filter(None, together):
+        least = evaluation.least_bytes(some, inputs)
+        if least > (budget := sweep.run.memory_budget_bytes):
+            reason = (
+                f"its Gram matrices take {size_text(least)}, more than memory_budget = "
+                f"{size_text(budget)}; raise it, or name fewer layers or stimuli"
+            )
+            result.refused += [Refused(trial, reason) for trial in some]
+            continue
         attempts = tuple(ledger.attempts.get(trial.id, 0) + 1 for trial in some)
         yield Group(evaluation, tuple(some), attempts, evaluation.n_passes(some, inputs))
 

@@ -98,6 +98,10 @@ class Evaluation(Protocol):
         """Image passes, forward and backward, that these trials need at most: the unit of cost."""
         ...
 
+    def least_bytes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
+        """What these trials must hold of a memory budget at once, however it is divided."""
+        ...
+
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
         """One result per trial, in any order; an exception fails those not yet yielded."""
         ...
@@ -112,6 +116,9 @@ class Choices(BaseModel):
 
     def companions(self, inputs: Inputs) -> Iterable[Evaluation]:
         return ()
+
+    def least_bytes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
+        return 0
 
 
 def imagenet_labelled(subject: Subject, inputs: Inputs, name: str) -> StimulusSet:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 from zoo_eval.evaluations import Choices, Result, Subject, Workbench, layer_trials
+from zoo_eval.footprint import gram_bytes
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics.gram import effective_dim
 from zoo_eval.representations import NonFinite
@@ -23,6 +24,9 @@ class Layers(Choices):
     def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
         stimuli = inputs.stimulus_set(self.stimuli)
         return layer_trials(self, "centred", subject, stimuli, self.layers, seed)
+
+    def least_bytes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
+        return gram_bytes(len(trials), len(inputs.stimulus_set(self.stimuli)))
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         return len(inputs.stimulus_set(self.stimuli))

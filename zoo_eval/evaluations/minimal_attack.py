@@ -1,6 +1,6 @@
-"""The smallest l2 perturbation that changes each image's prediction, in [0, 1] pixels."""
+"""The smallest perturbation that changes each image's decision, in [0, 1] pixels."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,42 +13,51 @@ from zoo_eval.evaluations import Choices, Result, Subject, Workbench, imagenet_l
 from zoo_eval.inputs import Inputs
 from zoo_eval.models import OpenModel
 from zoo_eval.numerics.attacks import registry
+from zoo_eval.numerics.attacks.decisions import Argmax, Decision, TopK, animate
+from zoo_eval.numerics.attacks.ensemble import Ensemble
+from zoo_eval.numerics.attacks.foolbox_adapter import PREFIX
+from zoo_eval.numerics.attacks.logits import Counted, Logits, at_rows
+from zoo_eval.numerics.attacks.norms import Norm
 from zoo_eval.numerics.attacks.registry import Attack
 from zoo_eval.numerics.attacks.tighten import PASSES_PER_IMAGE, Minimal, tighten
 from zoo_eval.stimuli import Pixels
 from zoo_eval.trial import Trial
 
-Logits = Callable[[Tensor], Tensor]
-
 
 class MinimalAttack(Choices):
     """Minimal attacks on the images that the model classifies correctly.
 
-    `canvas` is "own" (what the model sees: its own resize and crop come first) or the side in
-    pixels of a common square canvas, with the model's resize inside the attack.
+    `attacks` are names of the registry, or `foolbox:NAME` for any of Foolbox's. `canvas` is "own"
+    (what the model sees: its own resize and crop come first) or the side in pixels of a common
+    square canvas, with the model's resize inside the attack. `decision` is what must change: the
+    class, whether it is animate, or whether the label is among the first `top_k`.
     """
 
     kind: Literal["minimal_attack"] = "minimal_attack"
     stimuli: str
     attacks: Annotated[tuple[str, ...], Field(min_length=1)] = ("ddn", "deepfool")
-    norm: Literal["l2"] = "l2"
+    norm: Norm = "l2"
+    decision: Literal["argmax", "animate", "top_k"] = "argmax"
+    top_k: Annotated[int, Field(ge=1)] = 5
     canvas: Literal["own"] | Annotated[int, Field(ge=32)] = "own"
-    options: dict[str, dict[str, int | float]] = Field(default_factory=dict)
+    options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     save_perturbations: bool = False
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs_model: ClassVar[bool] = True
     shares_work: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _known(self) -> "MinimalAttack":
         for name in (*self.attacks, *self.options):
-            if name not in registry.ATTACKS:
+            if name not in registry.ATTACKS and not name.startswith(PREFIX):
                 raise ValueError(f"unknown attack {name!r}; {nearest(name, registry.ATTACKS)}")
-        for name, options in self.options.items():
+        if unused := [name for name in self.options if name not in self.attacks]:
+            raise ValueError(f"options of {unused[0]}, which is not among `attacks`")
+        for name in self.attacks:
             try:
-                registry.build(name, options)
-            except TypeError as error:
+                self._attack(name)
+            except (TypeError, ValueError) as error:
                 raise ValueError(f"options of {name}: {error}") from error
         return self
 
@@ -63,7 +72,7 @@ class MinimalAttack(Choices):
                 parameters={
                     "norm": self.norm,
                     "canvas": self.canvas,
-                    "decision": "argmax",
+                    "decision": self._decided,
                     "options": dict(vars(self._attack(name))),
                     "save_perturbations": self.save_perturbations,
                 },
@@ -76,11 +85,20 @@ class MinimalAttack(Choices):
         ]
 
     def _attack(self, name: str) -> Attack:
-        return registry.build(name, self.options.get(name, {}))
+        return registry.build(name, self.options.get(name, {}), self.norm)
+
+    @property
+    def _decided(self) -> str:
+        return f"top_{self.top_k}" if self.decision == "top_k" else self.decision
+
+    def _decision(self) -> Decision:
+        if self.decision == "animate":
+            return animate()
+        return TopK(self.top_k) if self.decision == "top_k" else Argmax()
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         per_image = sum(
-            self._attack(str(trial.attack)).passes_per_image() + PASSES_PER_IMAGE
+            self._attack(str(trial.attack)).passes_per_image() + PASSES_PER_IMAGE + 3
             for trial in trials
         )
         return len(inputs.stimulus_set(self.stimuli)) * per_image
@@ -105,9 +123,10 @@ class MinimalAttack(Choices):
     ) -> list[dict[str, Any]]:
         view, logits = self._canvas(model, [image for image, _ in batch])
         labels = torch.tensor([label for _, label in batch], device=model.device)
+        decided, options = self._decision().applied(logits, labels)
         with torch.no_grad():
             clean = logits(view).argmax(1)
-        correct = (clean == labels).nonzero()[:, 0]
+            correct = (decided(view).argmax(1) == options).nonzero()[:, 0]
         rows = [
             {
                 "canvas_px": view.shape[-1],
@@ -115,7 +134,7 @@ class MinimalAttack(Choices):
                 "status": "already_wrong",
                 "label": int(label),
                 "clean_prediction": int(prediction),
-                "n_forwards": 1,
+                "n_forwards": 2,
                 "n_backwards": 0,
             }
             for label, prediction in zip(labels, clean, strict=True)
@@ -123,13 +142,20 @@ class MinimalAttack(Choices):
         together = len(correct) if attack.batched else 1
         for start in range(0, len(correct), max(1, together)):
             chunk = correct[start : start + together]
-            passes = _Passes(logits)
-            chosen, classes = view[chunk], labels[chunk]
-            minimal = tighten(passes, chosen, attack.perturb(passes, chosen, classes), classes)
+            passes = Counted.of(at_rows(decided, chunk), len(chunk))
+            chosen, own = view[chunk], options[chunk]
+            candidates, winners = _perturbed(attack, passes, chosen, own)
+            minimal = tighten(passes, chosen, candidates, own, self.norm)
+            with torch.no_grad():
+                predicted = logits(chosen + minimal.perturbation.float()).argmax(1)
             for place, index in enumerate(chunk.tolist()):
-                rows[index] |= _outcome(minimal, chosen, place)
-                rows[index]["n_forwards"] += passes.n_forwards
-                rows[index]["n_backwards"] += passes.n_backwards
+                found = _outcome(minimal, chosen, place, self.norm)
+                if found["status"] == "found":
+                    found["adversarial_prediction"] = int(predicted[place])
+                    found["winner"] = winners[place]
+                rows[index] |= found
+                rows[index]["n_forwards"] += int(passes.n_forwards[place]) + 1
+                rows[index]["n_backwards"] += int(passes.n_backwards[place])
         return rows
 
     def _canvas(self, model: OpenModel, images: Sequence[Pixels]) -> tuple[Tensor, Logits]:
@@ -163,38 +189,28 @@ class MinimalAttack(Choices):
         return {**tables, "perturbations": perturbations} if perturbations else tables
 
 
-class _Passes:
-    """Logits that count the passes of a chunk of images, each as many as the whole chunk."""
-
-    def __init__(self, logits: Logits) -> None:
-        self.logits = logits
-        self.n_forwards = 0
-        self.n_backwards = 0
-
-    def __call__(self, images: Tensor) -> Tensor:
-        self.n_forwards += 1
-        logits = self.logits(images)
-        if logits.requires_grad:
-            logits.register_hook(self._count_backward)  # type: ignore[no-untyped-call]  # torch
-        return logits
-
-    def _count_backward(self, _gradient: Tensor) -> None:
-        self.n_backwards += 1
+def _perturbed(
+    attack: Attack, logits: Logits, images: Tensor, labels: Tensor
+) -> tuple[Tensor, list[str | None]]:
+    """Candidates, and for an ensemble the attack that found each."""
+    if not isinstance(attack, Ensemble):
+        return attack.perturb(logits, images, labels), [None] * len(images)
+    best = attack.best(logits, images, labels)
+    return best.candidates, [best.names[i] if i >= 0 else None for i in best.winner.tolist()]
 
 
-def _outcome(minimal: Minimal, images: Tensor, place: int) -> dict[str, Any]:
+def _outcome(minimal: Minimal, images: Tensor, place: int, norm: Norm) -> dict[str, Any]:
     if not minimal.found[place]:
         return {"status": "bound_hit"}
     stored = minimal.perturbation[place].cpu()
     exact = stored.double()
-    l2 = float(exact.norm())
+    l2, linf = float(exact.norm()), float(exact.abs().max())
     return {
         "status": "found",
-        "distance": l2,
+        "distance": l2 if norm == "l2" else linf,
         "l2": l2,
-        "linf": float(exact.abs().max()),
+        "linf": linf,
         "rms": l2 / exact.numel() ** 0.5,
         "relative_l2": l2 / float(images[place].double().norm()),
-        "adversarial_prediction": int(minimal.prediction[place]),
         "perturbation": stored,
     }

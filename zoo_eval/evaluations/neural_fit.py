@@ -12,6 +12,7 @@ from zoo_eval.evaluations.layers import Layers
 from zoo_eval.evaluations.regression import Regression
 from zoo_eval.evaluations.similarity import CkaKind, Measure, Reference
 from zoo_eval.evaluations.similarity import check as check_similarity
+from zoo_eval.footprint import gram_bytes
 from zoo_eval.inputs import AnyRecording, Inputs
 from zoo_eval.numerics.rsa import Comparison, Dissimilarity
 from zoo_eval.representations import LayerGram, NonFinite
@@ -102,7 +103,13 @@ class NeuralFit(Choices):
             for readout in self.readouts
         ]
 
+    def least_bytes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
+        return gram_bytes(len({trial.layer for trial in trials}), self._n_shown(inputs))
+
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
+        return self._n_shown(inputs)
+
+    def _n_shown(self, inputs: Inputs) -> int:
         names = [inputs.recording(self.recording).stimuli, *filter(None, [self.pca_stimuli])]
         return sum(len(inputs.stimulus_set(name)) for name in names)
 

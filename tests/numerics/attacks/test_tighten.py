@@ -7,8 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tests.numerics.attacks.linear import ROUNDING, Linear, classifier, distances, interior
+from zoo_eval.numerics.attacks.conformance import ROUNDING
+from zoo_eval.numerics.attacks.problems import Linear, classifier, interior
 from zoo_eval.numerics.attacks.tighten import BISECTIONS, storable, tighten
+
+
+def distances(minimal):
+    """l2 of the stored perturbations, float64 (image,)."""
+    return minimal.perturbation.double().flatten(1).norm(dim=1)
+
 
 SHAPE = (2, 3, 4, 4)
 pixels = arrays(
@@ -43,7 +50,7 @@ def test_storable_perturbations_are_the_clipped_ones_to_float16(images, delta):
 def test_success_and_distance_are_those_of_the_float32_image_plus_what_is_stored():
     images = interior(32)
     model = classifier(5, images)
-    labels = model.labels(images)
+    labels = model(images).argmax(1)
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     minimal = tighten(model, images, (images + 0.3 * noise).clamp(0, 1), labels)
     recomputed = (images + minimal.perturbation.float()).flatten(1)
@@ -57,7 +64,7 @@ def test_success_and_distance_are_those_of_the_float32_image_plus_what_is_stored
 def test_candidates_that_fail_are_not_found():
     images = interior(8)
     model = classifier(2, images)
-    labels = model.labels(images)
+    labels = model(images).argmax(1)
     weak = images + (torch.rand(images.shape) - 0.5) * 1e-7
     minimal = tighten(model, images, weak, labels)
     assert not minimal.found.any()
@@ -85,7 +92,7 @@ def test_a_success_that_float16_cannot_hold_is_not_found():
 def test_a_mixed_batch_is_judged_image_by_image():
     images = interior(2)
     model = classifier(2, images)
-    labels = model.labels(images)
+    labels = model(images).argmax(1)
     normal = (model.weights[labels] - model.weights[1 - labels]).reshape(images.shape)
     candidates = (images - 0.2 * normal).clamp(0, 1)
     candidates[1] = images[1]
@@ -97,7 +104,7 @@ def test_bisection_stops_at_the_boundary(overshoot):
     # Along the exact normal the boundary is the minimum, wherever beyond it the candidate lies.
     images = interior(16)
     model = classifier(2, images)
-    labels, minimum = model.labels(images), model.minimum(images)
+    labels, minimum = model(images).argmax(1), model.minimum(images, model(images).argmax(1), "l2")
     normal = model.weights[labels] - model.weights[1 - labels]
     step = (minimum * overshoot).float()[:, None] * normal / normal.norm(dim=1, keepdim=True)
     minimal = tighten(model, images, images - step.reshape(images.shape), labels)
@@ -112,20 +119,36 @@ def test_bisection_stops_at_the_boundary(overshoot):
 def test_whatever_succeeded_is_still_found_after_rounding(seed, size):
     images = interior(4, seed=seed)
     model = classifier(3, images, seed=seed)
-    labels = model.labels(images)
+    labels = model(images).argmax(1)
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))
     candidates = (images + size * noise).clamp(0, 1)
-    succeeded = model.labels(candidates) != labels
+    succeeded = model(candidates).argmax(1) != labels
     assert torch.equal(tighten(model, images, candidates, labels).found, succeeded)
 
 
 def test_tightening_never_lengthens_a_candidate_beyond_its_nudges():
     images = interior(32)
     model = Linear(torch.randn(4, 192, generator=torch.Generator().manual_seed(0)), torch.zeros(4))
-    labels = model.labels(images)
+    labels = model(images).argmax(1)
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(1))
     candidates = (images + 0.3 * noise).clamp(0, 1)
     length = (candidates - images).double().flatten(1).norm(dim=1)
     minimal = tighten(model, images, candidates, labels)
     assert (distances(minimal) <= length * 1.02).all()
     assert (distances(minimal)[minimal.found] < length[minimal.found]).all()
+
+
+def test_in_linf_the_largest_values_are_cut_and_the_others_kept():
+    images = interior(8)
+    model = classifier(2, images)
+    labels = model(images).argmax(1)
+    minimum = model.minimum(images, labels, "linf")
+    sign = (model.weights[labels] - model.weights[1 - labels]).sign().reshape(images.shape)
+    # Some values overshoot far, the others reach just beyond the minimum: cutting finds it exactly.
+    uneven = torch.rand(images.shape, generator=torch.Generator().manual_seed(0)) * 0.2
+    step = minimum.float()[:, None, None, None] * 1.01 + uneven
+    minimal = tighten(model, images, (images - step * sign).clamp(0, 1), labels, "linf")
+    assert minimal.found.all()
+    found = minimal.perturbation.double().abs().flatten(1).amax(1)
+    # The last bisection's interval, of the longest candidate.
+    torch.testing.assert_close(found, minimum, rtol=3e-3, atol=0.25 * 2.0**-BISECTIONS)

@@ -1,45 +1,53 @@
-"""Minimal attacks by name: frozen values that turn images into nearby misclassified ones.
+"""Minimal attacks by name.
 
-An attack is offered here only while it passes the closed-form suite in tests/numerics/attacks.
+An attack is offered here only while it passes the conformance suite (conformance.py), which
+tests/numerics/attacks runs on every one. `foolbox:NAME` is any attack of Foolbox, not vouched for.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, get_args
 
-from torch import Tensor
-
+from zoo_eval.numerics.attacks.apgd_bisect import APGDBisect
+from zoo_eval.numerics.attacks.attack import Attack
 from zoo_eval.numerics.attacks.ddn import DDN
 from zoo_eval.numerics.attacks.deepfool import DeepFool
+from zoo_eval.numerics.attacks.ensemble import Ensemble
+from zoo_eval.numerics.attacks.fmn import FMN
+from zoo_eval.numerics.attacks.foolbox_adapter import PREFIX, FoolboxAttack
+from zoo_eval.numerics.attacks.logits import Logits
+from zoo_eval.numerics.attacks.norms import Norm
+from zoo_eval.numerics.attacks.perpendicular import Perpendicular
+from zoo_eval.numerics.attacks.pgd_bisect import PGDBisect
 
-Logits = Callable[[Tensor], Tensor]
+__all__ = ["ATTACKS", "Attack", "Logits", "build", "norms_of"]
 
-
-class Attack(Protocol):
-    """Searches the smallest l2 perturbation that changes the prediction.
-
-    `batched` says whether an image in a larger batch costs no more passes than alone.
-    """
-
-    batched: ClassVar[bool]
-
-    def perturb(self, logits: Logits, images: Tensor, labels: Tensor) -> Tensor:
-        """Images (image, channel, row, column) in [0, 1] -> candidates of the same shape."""
-        ...
-
-    def passes_per_image(self) -> int:
-        """Forward and backward passes per image that the attack may make at most."""
-        ...
-
-
-ATTACKS: Mapping[str, Callable[..., Attack]] = {"ddn": DDN, "deepfool": DeepFool}
+ATTACKS: Mapping[str, Callable[..., Attack]] = {
+    "ddn": DDN,
+    "fmn": FMN,
+    "deepfool": DeepFool,
+    "pgd_bisect": PGDBisect,
+    "apgd_bisect": APGDBisect,
+    "perpendicular": Perpendicular,
+    "ensemble": Ensemble,
+}
+L2_ONLY = frozenset({"ddn"})
 
 
-def build(name: str, options: Mapping[str, Any]) -> Attack:
+def norms_of(name: str) -> tuple[Norm, ...]:
+    """The norms in which a registered attack searches."""
+    return ("l2",) if name in L2_ONLY else get_args(Norm)
+
+
+def build(name: str, options: Mapping[str, Any], norm: Norm = "l2") -> Attack:
     """The named attack with its options.
 
     Raises:
         KeyError: no such attack in the registry.
         TypeError: no such option.
-        ValueError: an option out of range.
+        ValueError: an option out of range, no attack of that name in Foolbox, or another norm.
     """
-    return ATTACKS[name](**options)
+    if name.startswith(PREFIX):
+        return FoolboxAttack(name.removeprefix(PREFIX), dict(options), norm)
+    if norm not in norms_of(name):
+        raise ValueError(f"{name} has no {norm} form; it searches in {', '.join(norms_of(name))}")
+    return ATTACKS[name](**options) if norm == "l2" else ATTACKS[name](**options, norm=norm)

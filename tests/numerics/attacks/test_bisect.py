@@ -1,0 +1,89 @@
+"""Bisection image by image: images that leave the batch change no distance and save passes."""
+
+import pytest
+import torch
+
+from tests.numerics.attacks.planted import network
+from zoo_eval.numerics.attacks.bisect import Brackets, smallest_radius
+from zoo_eval.numerics.attacks.logits import Counted, beaten
+from zoo_eval.numerics.attacks.norms import length
+from zoo_eval.numerics.attacks.pgd_bisect import PGDBisect
+from zoo_eval.numerics.attacks.problems import interior
+
+TARGETS = torch.tensor([0.003, 0.05, 0.4, 3.0])
+
+
+def at_distances(asked):
+    """A fixed-budget attack that succeeds exactly from `TARGETS` on, noting who was asked."""
+
+    def attack(logits, images, labels, radii):
+        place = (images[:, 0, 0, 0] * 100).round().long()
+        asked.append(place.tolist())
+        step = torch.zeros_like(images)
+        step[:, 0, 1, 1] = radii
+        return images + step, radii >= TARGETS[place]
+
+    return attack
+
+
+def numbered():
+    images = torch.full((4, 3, 8, 8), 0.5)
+    images[:, 0, 0, 0] = torch.arange(4) / 100
+    return images
+
+
+def flat(images):
+    return torch.tensor([1.0, 0.0]).repeat(len(images), 1)
+
+
+def test_each_image_has_its_own_bracket():
+    images, labels = numbered(), torch.zeros(4, dtype=torch.int64)
+    found = smallest_radius(
+        at_distances([]), flat, images, labels, norm="l2", brackets=Brackets(tolerance=0.02)
+    )
+    ratio = length(found - images, "l2") / TARGETS
+    assert (ratio >= 1 - 1e-6).all()
+    assert (ratio <= 1.02 + 1e-6).all()
+
+
+def test_solved_and_hopeless_images_are_asked_no_more():
+    asked = []
+    images, labels = numbered(), torch.zeros(4, dtype=torch.int64)
+    beyond = images.clone()
+    attack = at_distances(asked)
+
+    def hopeless_first(logits, some, own, radii):
+        points, success = attack(logits, some, own, radii)
+        return points, success & (some[:, 0, 0, 0] != 0)
+
+    smallest_radius(hopeless_first, flat, beyond, labels, norm="linf", brackets=Brackets())
+    # Image 0 fails at linf 0.02, 0.08, 0.32 and 1, the most that the box allows; then it is out.
+    assert sum(0 in some for some in asked) <= 5
+    assert len(asked[-1]) < 4
+    assert len(asked) < Brackets().rounds
+
+
+def test_an_image_that_is_wrong_already_is_not_asked():
+    asked = []
+    images = numbered()
+    labels = torch.tensor([1, 0, 0, 0])
+    found = smallest_radius(
+        at_distances(asked), flat, images, labels, norm="l2", brackets=Brackets()
+    )
+    assert torch.equal(found[0], images[0])
+    assert all(0 not in some for some in asked)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_leaving_the_batch_saves_passes_and_changes_no_distance(norm):
+    images, logits = interior(12), network(3)
+    labels = logits(images).argmax(1)
+    distances, gradients = [], []
+    for leave in (True, False):
+        counted = Counted.of(logits, len(images))
+        found = PGDBisect(norm=norm, leave=leave).perturb(counted, images, labels)
+        assert beaten(logits, found, labels).all()
+        distances.append(length(found - images, norm))
+        gradients.append(int(counted.n_backwards.sum()))
+    torch.testing.assert_close(*distances, rtol=1e-4, atol=1e-6)
+    assert gradients[1] > 1.2 * gradients[0]

@@ -1,0 +1,82 @@
+"""The smallest radius at which a fixed-budget attack succeeds, each image with its own bracket.
+
+The attack is asked again at radii between one that failed and one that succeeded. An image whose
+bracket is narrow enough leaves the batch, and so does one that fails at the largest radius that the
+box allows.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoo_eval.numerics.attacks.logits import Logits, at_rows, beaten
+from zoo_eval.numerics.attacks.norms import Norm, farthest, length, per_image
+
+# Images, labels and radii (image,) -> the attack's points, and where they are misclassified (image,).
+FixedBudget = Callable[[Logits, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Brackets:
+    """The first radius, the factor to the next while a bracket is open, and when it is narrow.
+
+    `first` is the l2 radius as a share of the longest perturbation in the box, or that of linf.
+    With `leave` False every image stays until the last is done, at its last radius, which gives the
+    same result for more passes: a comparison.
+    """
+
+    first: float = 0.02
+    factor: float = 4.0
+    tolerance: float = 0.02
+    rounds: int = 24
+    leave: bool = True
+
+
+def smallest_radius(
+    attack: FixedBudget,
+    logits: Logits,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    norm: Norm,
+    brackets: Brackets,
+) -> Tensor:
+    """The nearest misclassified images met (image, channel, row, column).
+
+    An image misclassified as it is comes back unchanged, and so does a hopeless one.
+    """
+    largest = farthest(images, norm)
+    low, high = torch.zeros_like(largest), torch.full_like(largest, torch.inf)
+    # Every image has the radii of one grid, so that images at the same place share a call.
+    radius = torch.full_like(largest, brackets.first * images[0].numel() ** (0.5 * (norm == "l2")))
+    radius = torch.minimum(radius, largest)
+    best, shortest = images.clone(), torch.full_like(largest, torch.inf)
+    wrong = beaten(logits, images, labels)
+    searching = ~wrong
+    for _ in range(brackets.rounds):
+        rows = (searching if brackets.leave else ~wrong).nonzero()[:, 0]
+        if not searching.any():
+            break
+        part, some = at_rows(logits, rows), images[rows]
+        points, success = attack(part, some, labels[rows], radius[rows])
+        distance = length(points - some, norm)
+        nearer = success & (distance < shortest[rows]) & searching[rows]
+        best[rows] = torch.where(per_image(nearer), points, best[rows])
+        shortest[rows] = torch.where(nearer, distance, shortest[rows])
+        going = searching[rows]
+        high[rows] = torch.where(success & going, radius[rows], high[rows])
+        low[rows] = torch.where(~success & going, radius[rows], low[rows])
+        hopeless = low >= largest
+        narrow = high <= low * (1 + brackets.tolerance)
+        searching = searching & ~hopeless & ~narrow
+        radius = torch.where(searching, _next(low, high, largest, brackets.factor), radius)
+    return best
+
+
+def _next(low: Tensor, high: Tensor, largest: Tensor, factor: float) -> Tensor:
+    """Outward by the factor without a success, inward without a failure, else the geometric mean."""
+    outward = torch.minimum(low * factor, largest)
+    inward = torch.where(low > 0, (low * high).sqrt(), high / factor)
+    return torch.where(high.isinf(), outward, inward)

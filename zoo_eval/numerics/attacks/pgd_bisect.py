@@ -1,0 +1,79 @@
+"""PGD (Madry et al. 2018, arXiv 1706.06083) at the smallest radius that succeeds, l2 and linf."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from zoo_eval.numerics.attacks.bisect import Brackets, smallest_radius
+from zoo_eval.numerics.attacks.logits import Logits, at_rows, beaten, gradients
+from zoo_eval.numerics.attacks.norms import (
+    Norm,
+    in_box,
+    noise,
+    per_image,
+    project,
+    steepest,
+    usable,
+)
+
+
+@dataclass(frozen=True)
+class PGDBisect:
+    """Projected gradient descent on the margin, bisected over the radius image by image.
+
+    Each run has `steps` steps of `stride` radii / steps, from the image itself. With `leave` False
+    solved and hopeless images stay in the batch until the last is done: the same distances for more
+    passes, to compare with.
+    """
+
+    batched: ClassVar[bool] = True
+    bound: ClassVar[float] = 1.15
+    blind_bound: ClassVar[float] = 8
+
+    steps: int = 20
+    stride: float = 2.5
+    tolerance: float = 0.02
+    rounds: int = 24
+    leave: bool = True
+    seed: int = 0
+    norm: Norm = "l2"
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.rounds) < 1 or min(self.stride, self.tolerance) <= 0:
+            raise ValueError("pgd_bisect needs steps, rounds >= 1 and stride, tolerance > 0")
+
+    def perturb(self, logits: Logits, images: Tensor, labels: Tensor) -> Tensor:
+        brackets = Brackets(tolerance=self.tolerance, rounds=self.rounds, leave=self.leave)
+        return smallest_radius(
+            self.within, logits, images, labels, norm=self.norm, brackets=brackets
+        )
+
+    def within(
+        self, logits: Logits, images: Tensor, labels: Tensor, radii: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Points within the radii, and where they are misclassified; those leave the batch."""
+        points = images.clone()
+        rows = everyone = torch.arange(len(images), device=images.device)
+        for step in range(self.steps):
+            asked = rows if self.leave else everyone
+            margin, gradient = gradients(at_rows(logits, asked), points[asked], labels[asked])
+            going = (margin >= 0).nonzero()[:, 0]
+            rows, some, gradient = asked[going], images[asked[going]], gradient[going]
+            if not len(rows):
+                break
+            radius = radii[rows]
+            stride = per_image(self.stride * radius / self.steps)
+            delta = points[rows] - some - stride * steepest(gradient, self.norm)
+            # Without a gradient, somewhere else on the surface of the ball.
+            lost = per_image(radius) * noise(some, self.seed + step, self.norm)
+            delta = torch.where(per_image(usable(gradient)), delta, lost)
+            points[rows] = some + in_box(some, project(delta, radius, self.norm))
+        success = torch.ones(len(images), dtype=torch.bool, device=images.device)
+        if len(rows):
+            success[rows] = beaten(at_rows(logits, rows), points[rows], labels[rows])
+        return points, success
+
+    def passes_per_image(self) -> int:
+        return 1 + self.rounds * (2 * self.steps + 1)
