@@ -40,6 +40,9 @@ format: setup
 bench: setup
 	$(BIN)/python -m benchmarks.neural_fit --quick
 	$(BIN)/python -m benchmarks.attacks --quick
+	$(BIN)/python -m benchmarks.rsa --quick
+	$(BIN)/python -m benchmarks.capture --quick
+	$(BIN)/python -m benchmarks.alignment --quick
 	$(BIN)/python -m benchmarks.runner --quick
 	$(BIN)/python -m benchmarks.zoo --quick
 	$(BIN)/python -m benchmarks.anatomies --quick

@@ -41,7 +41,7 @@ class HeldFeatures:
         self.sketch = sketch
         width = part.n_features if sketch is None else sketch.n_dims
         self._held = torch.empty(n_held, width, device=offset.device)
-        self._no_offset = torch.zeros(width if sketch else 0, device=offset.device)
+        self._no_offset = torch.zeros(0 if sketch is None else width, device=offset.device)
 
     def products(self, activation: Tensor, first: int, *, with_moments: bool) -> Products:
         """Products of a batch's activations (row, ...) whose first row is the `first` to pass by."""

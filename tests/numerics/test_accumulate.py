@@ -11,6 +11,7 @@ from zoo_eval.numerics.accumulate import (
     moments,
     restore_offset_,
 )
+from zoo_eval.numerics.pls import fit_paths
 
 
 def products(x, y):
@@ -76,3 +77,32 @@ def test_an_offset_taken_out_and_restored_keeps_what_a_mean_would_drown(mean):
         without = centring @ products(x, x) @ centring
         # The witness can tell: float32 products of the same features lose the spread.
         assert (without - centred).abs().max() > 1e-3 * centred.diagonal().max()
+
+
+@pytest.mark.parametrize("mean", [0.0, 100.0])
+def test_pls_from_them_agrees_in_r_to_a_millionth(mean):
+    n, n_features, n_components = 120, 20_000, 25
+    generator = torch.Generator().manual_seed(2)
+    # A spectrum that falls as those of layers do, so that the last components are small.
+    latent = torch.randn(n, 60, generator=generator) * torch.arange(1, 61) ** -0.5
+    x = latent @ torch.randn(60, n_features, generator=generator) + 0.1 * features(n, n_features)
+    x = x + mean * torch.rand(n_features, generator=generator)
+    responses = torch.randn(n, 8, generator=generator, dtype=torch.float64) + latent[:, :8]
+    training = torch.arange(n) >= 30
+    offset = x[::40].mean(0)
+    gram = cross_products(x, offset, x - offset).tril()
+    restore_offset_(gram, moments(x, offset).along_offset, float(offset.double().square().sum()))
+    test = torch.arange(30)
+
+    def r(kernel):
+        path = fit_paths(kernel, responses, training[None], n_components)
+        pair = torch.stack([path.predictions(0, test, n_components), responses[:30]])
+        pair = pair - pair.mean(1, keepdim=True)
+        return (pair[0] * pair[1]).sum(0) / pair.norm(dim=1).prod(0)
+
+    exact = r(x.double() @ x.double().T)
+    assert (exact > 0.1).any()
+    assert float((r(gram) - exact).abs().max()) < 1e-6
+    if mean:
+        # The witness can tell: without an offset, float32 products do not get there.
+        assert float((r(products(x, x)) - exact).abs().max()) > 1e-4

@@ -34,7 +34,8 @@ class CountSketch:
 
         A row's sketch does not depend on the other rows, to the last bit.
         """
-        sketched = features.new_zeros(len(features), self.n_dims)
+        shape = len(features), self.n_dims
+        sketched = torch.zeros(shape, dtype=torch.float32, device=features.device)
         n_features = features.shape[1]
         for block, shift in enumerate(self.shifts):
             start = block * self.n_dims
