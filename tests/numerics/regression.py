@@ -7,6 +7,7 @@ import torch
 from scipy.stats import pearsonr
 
 from zoo_eval.numerics.gram import centred_blocks
+from zoo_eval.numerics.splits import grouped_folds
 
 
 class Problem(NamedTuple):
@@ -55,3 +56,11 @@ def problem(
     return Problem(
         features + mean * rng.standard_normal(p), responses + mean, train=train, test=test
     )
+
+
+def ten_folds(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Training and test rows of ten folds, bool (fold, row)."""
+    test = torch.zeros(10, n, dtype=torch.bool)
+    for number, fold in enumerate(grouped_folds([str(i) for i in range(n)], n_folds=10, seed=0)):
+        test[number, torch.from_numpy(fold.test)] = True
+    return ~test, test

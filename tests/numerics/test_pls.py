@@ -9,10 +9,9 @@ from ikpls import numpy as ikpls
 from numpy.testing import assert_allclose
 from sklearn.cross_decomposition import PLSRegression
 
-from tests.numerics.regression import Problem, problem
+from tests.numerics.regression import Problem, problem, ten_folds
 from zoo_eval.numerics import pls
 from zoo_eval.numerics.path_scores import path_scores
-from zoo_eval.numerics.splits import grouped_folds
 
 
 def fitted(given: Problem, n_components: int, gram=None) -> pls.PlsPath:
@@ -39,14 +38,6 @@ def predicted_by_least_squares(given: Problem) -> np.ndarray:
     mean = features.mean(0)
     weights = np.linalg.lstsq(features - mean, responses - responses.mean(0), rcond=None)[0]
     return (given.features[given.test] - mean) @ weights + responses.mean(0)
-
-
-def ten_folds(n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Training and test rows, bool (fold, row)."""
-    test = torch.zeros(10, n, dtype=torch.bool)
-    for number, fold in enumerate(grouped_folds([str(i) for i in range(n)], n_folds=10, seed=0)):
-        test[number, torch.from_numpy(fold.test)] = True
-    return ~test, test
 
 
 @pytest.mark.parametrize("mean", [0, 100])
@@ -106,23 +97,6 @@ def test_folds_in_parts_equal_folds_at_once(monkeypatch):
         assert_allclose(one, other, atol=1e-9)
 
 
-@pytest.mark.parametrize("mean", [0, 1000])
-def test_scores_from_moments_equal_scores_of_the_predictions(mean):
-    given = problem(n=120, p=300, targets=9, mean=mean)
-    training, test = ten_folds(120)
-    responses = torch.from_numpy(given.responses)
-    path = pls.fit_paths(given.gram(), responses, training, 12)
-    scores = path_scores(path, responses, test)
-    for fold in range(10):
-        rows = test[fold].nonzero()[:, 0]
-        for k in (1, 7, 12):
-            predicted = path.predictions(fold, rows, k).numpy()
-            one = given._replace(test=rows.numpy())
-            assert_allclose(scores.r[fold, k - 1], one.r(predicted), atol=1e-9)
-            expected = ((predicted - given.responses[rows]) ** 2).mean(0)
-            assert_allclose(scores.squared_error[fold, k - 1], expected, rtol=1e-8)
-
-
 def test_a_steep_spectrum_is_followed_to_the_end():
     given = problem(n=80, p=300, targets=40, decay=1.5)
     path = predicted_path(given, 30)
@@ -150,6 +124,33 @@ def test_responses_explained_exactly_are_predicted_exactly():
         assert_allclose(path[n_components - 1], given.responses[given.test], atol=1e-8)
 
 
+def test_past_responses_explained_exactly_the_path_stays_though_features_are_left():
+    # Orthonormal features of mean zero over the training rows, one of which is the target.
+    given = problem(n=60, p=10, targets=1)
+    features = given.features.copy()
+    rows = features[given.train]
+    features[given.train] = np.linalg.qr(rows - rows.mean(0))[0]
+    given = given._replace(features=features, responses=features[:, :1] + 3)
+    path = fitted(given, 5)
+    assert path.scores[0, 0].any()
+    assert not path.scores[0, 1:].any()
+    assert_allclose(predicted_path(given, 5)[-1], given.responses[given.test], atol=1e-10)
+
+
+def test_a_large_target_that_is_soon_explained_costs_the_others_no_digits():
+    # The others' share of E^T K E begins at 10^-12, where rounding is all but as large.
+    given = problem(n=80, p=300, targets=30)
+    responses = given.responses.copy()
+    responses[:, 0] = 1e6 * given.features[:, 0]
+    features = given.features.copy()
+    features[:, 0] *= 100
+    given = given._replace(features=features, responses=responses)
+    path = predicted_path(given, 20)
+    for n_components in (2, 5, 10, 20):
+        expected = given.r(predicted_by_sklearn(given, n_components))
+        assert_allclose(given.r(path[n_components - 1]), expected, atol=1e-6)
+
+
 def test_duplicate_stimuli_make_a_singular_gram_matrix_and_no_trouble():
     given = problem(n=60, p=200, targets=5)
     given = given._replace(features=np.repeat(given.features[:30], 2, axis=0))
@@ -174,17 +175,6 @@ def test_test_rows_that_outweigh_the_training_rows_leave_no_rounding_behind():
 def test_constant_responses_are_predicted_by_their_constant(constant):
     given = problem(n=30, p=8, targets=2)._replace(responses=np.full((30, 2), constant))
     assert_allclose(predicted_path(given, 3), constant, atol=1e-12)
-
-
-def test_a_target_constant_in_training_alone_has_no_r():
-    given = problem(n=60, p=100, targets=3)
-    responses = given.responses.copy()
-    responses[given.train, 1] = 0.1
-    given = given._replace(responses=responses)
-    test = torch.zeros(1, 60, dtype=torch.bool)
-    test[0, given.test] = True
-    r = path_scores(fitted(given, 4), torch.from_numpy(responses), test).r[0]
-    assert r.isnan().tolist() == [[False, True, False]] * 4
 
 
 def test_constant_features_predict_the_mean():

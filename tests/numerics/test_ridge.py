@@ -1,10 +1,13 @@
-"""Ridge from a Gram matrix equals scikit-learn's Ridge on the features themselves."""
+"""Ridge from a Gram matrix equals scikit-learn's Ridge and himalaya's KernelRidgeCV."""
 
+import himalaya.backend
 import numpy as np
 import pytest
 import torch
+from himalaya.kernel_ridge import KernelRidgeCV
 from numpy.testing import assert_allclose
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold
 
 from tests.numerics.regression import problem
 from zoo_eval.numerics import ridge
@@ -36,3 +39,82 @@ def test_the_mean_eigenvalue_is_the_mean_of_the_eigenvalues():
     inner, _ = problem(n=40, p=20, targets=1).blocks()
     expected = np.linalg.eigvalsh(inner.numpy()).mean()
     assert ridge.mean_eigenvalue(inner) == pytest.approx(expected, rel=1e-12)
+
+
+def tuned_problem(n=120, p=200, targets=12, **changes):
+    """Centred blocks, training responses, alphas, and held-out rows of four inner folds."""
+    given = problem(n=n, p=p, targets=targets, **changes)
+    inner, cross = given.blocks()
+    alphas = torch.logspace(-4, 4, 20, dtype=torch.float64) * ridge.mean_eigenvalue(inner)
+    held_out = [torch.from_numpy(rows) for _, rows in KFold(4).split(given.train)]
+    return given, (inner, cross, torch.from_numpy(given.responses[given.train]), alphas, held_out)
+
+
+@pytest.mark.parametrize(("n", "p", "targets"), [(120, 200, 12), (200, 30, 12), (80, 300, 1)])
+def test_the_choice_and_the_predictions_equal_himalaya(n, p, targets):
+    given, arguments = tuned_problem(n=n, p=p, targets=targets, mean=2, noise=2)
+    tuned = ridge.tune(*arguments)
+    gram, alphas = given.gram().numpy(), arguments[3].numpy()
+    himalaya.backend.set_backend("numpy")
+    model = KernelRidgeCV(alphas, kernel="precomputed", fit_intercept=True, cv=KFold(4), warn=False)
+    model.fit(gram[np.ix_(given.train, given.train)], given.responses[given.train])
+    assert_allclose(alphas[tuned.choice], model.best_alphas_, rtol=1e-12)
+    assert targets == 1 or len(set(tuned.choice.tolist())) > 1
+    expected = model.predict(gram[np.ix_(given.test, given.train)])
+    assert_allclose(given.r(tuned.predictions), given.r(expected), atol=1e-8)
+
+
+@pytest.mark.parametrize(("n", "p"), [(120, 200), (200, 30)])
+def test_the_choice_and_the_selection_r_equal_a_loop_over_sklearn(n, p):
+    given, arguments = tuned_problem(n=n, p=p, mean=2, noise=2)
+    tuned = ridge.tune(*arguments)
+    features, responses = given.training()
+    errors, r = [], []
+    for train, test in KFold(4).split(features):
+        fits = [
+            Ridge(alpha, solver="svd")
+            .fit(features[train], responses[train])
+            .predict(features[test])
+            for alpha in arguments[3].tolist()
+        ]
+        errors.append([((fit - responses[test]) ** 2).mean(0) for fit in fits])
+        inside = given._replace(test=given.train[test])
+        r.append([inside.r(fit) for fit in fits])
+    choice = np.mean(errors, axis=0).argmin(0)
+    assert list(tuned.choice) == list(choice)
+    expected = np.mean(r, axis=0)[choice, np.arange(len(choice))]
+    assert_allclose(tuned.selection_r, expected, atol=1e-7)
+
+
+def test_penalties_in_parts_equal_penalties_at_once(monkeypatch):
+    _, arguments = tuned_problem()
+    at_once = ridge.tune(*arguments)
+    monkeypatch.setattr(ridge, "BLOCK_BYTES", 1)
+    in_parts = ridge.tune(*arguments)
+    assert torch.equal(in_parts.choice, at_once.choice)
+    assert_allclose(in_parts.selection_r, at_once.selection_r, atol=1e-12)
+
+
+def test_equal_penalties_go_to_the_largest():
+    # Features that are constant predict the mean whatever the penalty.
+    inner, cross = torch.zeros(40, 40).double(), torch.zeros(10, 40).double()
+    responses = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)).double()
+    held_out = list(torch.arange(40).split(10))
+    tuned = ridge.tune(inner, cross, responses, torch.tensor([0.1, 1, 10]).double(), held_out)
+    assert tuned.choice.tolist() == [2, 2, 2]
+    assert_allclose(tuned.predictions, responses.mean(0).expand(10, 3), atol=1e-12)
+
+
+def test_a_penalty_below_rounding_is_not_chosen_and_harms_no_other():
+    _, (inner, cross, responses, alphas, held_out) = tuned_problem(n=100, p=20)
+    tiny = torch.cat([alphas[:1] * 1e-18, alphas])
+    one, other = (ridge.tune(inner, cross, responses, a, held_out) for a in (alphas, tiny))
+    assert torch.equal(other.choice, one.choice + 1)
+    assert_allclose(other.predictions, one.predictions, atol=1e-12)
+
+
+@pytest.mark.parametrize("alphas", [[], [0.0, 1.0], [-1.0]])
+def test_penalties_that_are_not_positive_are_an_error(alphas):
+    _, (inner, cross, responses, _, held_out) = tuned_problem(n=40, p=20, targets=2)
+    with pytest.raises(ValueError, match="ridge penalties must be positive"):
+        ridge.tune(inner, cross, responses, torch.tensor(alphas).double(), held_out)

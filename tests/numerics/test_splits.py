@@ -1,11 +1,12 @@
-"""Folds keep groups together, test each row once, and depend on nothing but groups and seed."""
+"""Folds keep groups together and test each row once; stratified shuffles are scikit-learn's."""
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedShuffleSplit
 
-from zoo_eval.numerics.splits import grouped_folds
+from zoo_eval.numerics.splits import grouped_folds, grouped_folds_within, stratified_shuffles
 
 groupings = st.lists(st.integers(0, 30).map(str), min_size=2, max_size=80)
 fold_counts = st.integers(2, 8)
@@ -75,3 +76,38 @@ def test_another_seed_gives_other_folds():
 def test_fewer_groups_than_folds_are_an_error():
     with pytest.raises(ValueError, match="5 folds need at least 5 groups, got 2"):
         grouped_folds(["a", "b", "a"], n_folds=5, seed=0)
+
+
+@given(groupings, fold_counts, seeds)
+def test_folds_within_a_fold_split_its_training_rows_and_no_others(groups, n_folds, seed):
+    outer = folds_of(groups, n_folds, seed)[0]
+    assume(len({groups[row] for row in outer.train}) >= 2)
+    inside = grouped_folds_within(outer, groups, n_folds=2, seed=seed)
+    for inner in inside:
+        assert sorted([*inner.train, *inner.test]) == list(outer.train)
+        assert not {groups[row] for row in inner.train} & {groups[row] for row in inner.test}
+    assert sorted(np.concatenate([inner.test for inner in inside])) == list(outer.train)
+
+
+@pytest.mark.parametrize(("n", "n_strata"), [(3200, 8), (101, 7), (40, 3)])
+def test_stratified_shuffles_have_the_rows_of_sklearn(n, n_strata):
+    # Brain-Score passes the share to train on and no share to test on.
+    strata = [f"object {row % n_strata}" for row in range(n)]
+    splitter = StratifiedShuffleSplit(n_splits=10, train_size=0.9, random_state=1)
+    expected = list(splitter.split(np.zeros(n), strata))
+    found = stratified_shuffles(strata, n_splits=10, train_share=0.9, seed=1)
+    for fold, (train, test) in zip(found, expected, strict=True):
+        assert list(fold.train) == sorted(train)
+        assert list(fold.test) == sorted(test)
+
+
+def test_each_stratum_gives_its_share():
+    strata = ["large"] * 300 + ["small"] * 20
+    for fold in stratified_shuffles(strata, n_splits=5, train_share=0.9, seed=1):
+        assert len(fold.test) == 32
+        assert sum(row >= 300 for row in fold.test) == 2
+
+
+def test_a_stratum_of_one_row_is_an_error():
+    with pytest.raises(ValueError, match="least populated class"):
+        stratified_shuffles(["a"] * 20 + ["b"], n_splits=3, train_share=0.9, seed=1)

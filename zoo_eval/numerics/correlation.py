@@ -17,12 +17,13 @@ def pearson(predicted: Tensor, observed: Tensor) -> Tensor:
     x = predicted - predicted.mean(-2, keepdim=True)
     y = observed - observed.mean(-2, keepdim=True)
     norms = x.norm(dim=-2) * y.norm(dim=-2)
-    constant = _constant(predicted) | _constant(observed)
-    r: Tensor = (x * y).sum(-2) / norms.masked_fill(constant, torch.nan)
+    flat = constant(predicted) | constant(observed)
+    r: Tensor = (x * y).sum(-2) / norms.masked_fill(flat, torch.nan)
     return r.clamp(-1, 1)
 
 
-def _constant(values: Tensor) -> Tensor:
+def constant(values: Tensor) -> Tensor:
+    """Which columns (..., target) of (..., row, target) hold one value only."""
     return values.amax(-2) == values.amin(-2)
 
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from zoo_eval.numerics.threads import enough_for, threads
+
 # Below this size LAPACK's full decomposition is as fast as anything.
 SMALL = 24
 FIRST_CHECK, CHECK_EVERY, STEPS, RESTARTS = 16, 8, 64, 3
@@ -33,10 +35,11 @@ def leading(matrices: Tensor, start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return _in_full(matrices)
     stir = torch.sin(torch.arange(1.0, start.shape[-1] + 1, dtype=start.dtype, device=start.device))
     vectors = _unit(_unit(start) + STIR * _unit(stir))
-    for _ in range(RESTARTS):
-        values, vectors, second, settled = _lanczos(matrices, vectors)
-        if settled.all():
-            return values, vectors, second
+    with threads(enough_for(matrices.numel())):
+        for _ in range(RESTARTS):
+            values, vectors, second, settled = _lanczos(matrices, vectors)
+            if settled.all():
+                return values, vectors, second
     rest = ~settled
     values, vectors, second = values.clone(), vectors.clone(), second.clone()
     values[rest], vectors[rest], second[rest] = _in_full(matrices[rest])

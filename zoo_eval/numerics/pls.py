@@ -9,15 +9,16 @@ training rows a vector u is zero, and K u holds the scores of training and test 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from zoo_eval.numerics.correlation import constant
 from zoo_eval.numerics.leading import leading
+from zoo_eval.numerics.threads import enough_for, threads
 
-# Relative to the Gram matrix: far above float64 rounding even when the mean was 10^3 times the
+# Relative to the Gram matrix's trace: far above float64 rounding even when the mean was 10^3 times the
 # spread before centring (10^-11), far below a real layer's fiftieth component (10^-4).
 ROUNDING = 1e-9
 # Responses explained to this share are explained exactly.
@@ -79,7 +80,9 @@ def fit_paths(gram: Tensor, responses: Tensor, training: Tensor, n_components: i
     # Shifts that change no result, only how many digits are left after centring by fold.
     centre = responses.mean(0)
     responses = responses - centre
-    gram = gram - gram.mean(0) - gram.mean(1)[:, None] + gram.mean()
+    row_means = gram.mean(0)
+    gram = gram - row_means
+    gram -= row_means[:, None] - row_means.mean()
     targets = responses
     if responses.shape[1] > len(responses):
         # Rotating the targets rotates c and nothing else: n of them carry everything.
@@ -102,6 +105,7 @@ class _Folds:
     gram: Tensor
     responses: Tensor
     weights: Tensor
+    n_threads: int = field(default_factory=torch.get_num_threads)
 
     @property
     def n_train(self) -> Tensor:
@@ -120,7 +124,9 @@ class _Folds:
 
     def times_gram(self, vectors: Tensor) -> Tensor:
         """The centred K times vectors that sum to zero over the training rows (fold, row)."""
-        return self.centred(vectors @ self.gram)
+        with threads(self.n_threads):
+            product = vectors @ self.gram
+        return self.centred(product)
 
     def trace(self) -> Tensor:
         """Of each fold's centred Gram matrix (fold,)."""
@@ -171,7 +177,9 @@ def _scores(folds: _Folds, n_components: int) -> Tensor:
     for component in range(n_components):
         if not deflation.going.any():
             break
-        deflation.add(component, deflation.direction(component))
+        c = deflation.direction(component)
+        with threads(enough_for(deflation.scores.numel())):
+            deflation.add(component, c)
     return deflation.scores
 
 

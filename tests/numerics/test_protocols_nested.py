@@ -1,4 +1,4 @@
-"""Nested cross-validation equals an explicit loop over scikit-learn's models, and leaks nothing."""
+"""The nested protocol equals an explicit loop over scikit-learn's models, and leaks nothing."""
 
 import numpy as np
 import pytest
@@ -6,22 +6,22 @@ import torch
 from numpy.testing import assert_allclose
 from scipy.stats import pearsonr
 from sklearn.cross_decomposition import PLSRegression
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Ridge as SklearnRidge
 
 from tests.numerics.regression import problem
 from zoo_eval.numerics.gram import centred_blocks
-from zoo_eval.numerics.nested import nested_scores, pls_path, ridge_path
 from zoo_eval.numerics.pls import TooManyComponents
+from zoo_eval.numerics.protocols import Pls, Ridge, nested
 from zoo_eval.numerics.splits import grouped_folds
 
-RELATIVE_ALPHAS = [10.0**power for power in range(-4, 4)]
+RELATIVE_ALPHAS = tuple(10.0**power for power in range(-4, 4))
 N_FOLDS, N_INNER, SEED = 3, 4, 5
 
 
-def scores(features, responses, groups, path_for, **changes):
+def scores(features, responses, groups, readout, **changes):
     choices = {"n_folds": N_FOLDS, "n_inner_folds": N_INNER, "seed": SEED, **changes}
     gram = torch.from_numpy(features @ features.T)
-    return nested_scores(gram, torch.from_numpy(responses), groups, path_for, **choices)
+    return nested(gram, torch.from_numpy(responses), groups, readout, **choices)
 
 
 def r_per_target(predicted, observed):
@@ -46,14 +46,14 @@ def grouped():
 
 def test_ridge_equals_a_loop_over_sklearn(grouped):
     features, responses, groups = grouped
-    found = scores(features, responses, groups, ridge_path(RELATIVE_ALPHAS))
+    found = scores(features, responses, groups, Ridge(RELATIVE_ALPHAS))
     chosen = set()
     for score, (outer, inside) in zip(found, folds_of(groups), strict=True):
         training = features[outer.train] - features[outer.train].mean(0)
         unit = np.linalg.norm(training) ** 2 / len(training)
 
         def predict(alpha, train, test, unit=unit):
-            model = Ridge(alpha * unit, solver="svd").fit(features[train], responses[train])
+            model = SklearnRidge(alpha * unit, solver="svd").fit(features[train], responses[train])
             return model.predict(features[test])
 
         errors = np.array(
@@ -76,7 +76,7 @@ def test_ridge_equals_a_loop_over_sklearn(grouped):
 
 def test_pls_equals_a_loop_over_sklearn(grouped):
     features, responses, groups = grouped
-    found = scores(features, responses, groups, pls_path(6))
+    found = scores(features, responses, groups, Pls(6))
 
     def r(train, test):
         model = PLSRegression(6, scale=False, tol=1e-20, max_iter=10**5)
@@ -90,15 +90,15 @@ def test_pls_equals_a_loop_over_sklearn(grouped):
         assert_allclose(score.selection_r, within, atol=1e-6)
 
 
-@pytest.mark.parametrize("path_for", [ridge_path(RELATIVE_ALPHAS), pls_path(5)])
-def test_unrelated_responses_score_zero(path_for):
+@pytest.mark.parametrize("readout", [Ridge(RELATIVE_ALPHAS), Pls(5)])
+def test_unrelated_responses_score_zero(readout):
     # Planted: responses independent of the features. Any leak of a test row would show.
     rng = np.random.default_rng(1)
     features, responses = rng.standard_normal((120, 300)), rng.standard_normal((120, 60))
     groups = [str(row // 2) for row in range(120)]
-    r = torch.cat([s.r for s in scores(features, responses, groups, path_for)]).numpy()
+    r = torch.cat([s.r for s in scores(features, responses, groups, readout)]).numpy()
     selection = torch.cat(
-        [s.selection_r for s in scores(features, responses, groups, path_for)]
+        [s.selection_r for s in scores(features, responses, groups, readout)]
     ).numpy()
     for values in (r, selection):
         standard_error = values.std(ddof=1) / np.sqrt(len(values))
@@ -112,7 +112,7 @@ def test_responses_shared_within_a_group_do_not_leak():
     features = np.repeat(rng.standard_normal((60, 200)), 3, axis=0)
     responses = np.repeat(rng.standard_normal((60, 40)), 3, axis=0)
     groups = [str(row // 3) for row in range(180)]
-    small_alpha = ridge_path([1e-3])
+    small_alpha = Ridge((1e-3,))
 
     def mean_r(groups):
         return float(
@@ -123,8 +123,8 @@ def test_responses_shared_within_a_group_do_not_leak():
     assert mean_r([str(row) for row in range(180)]) > 0.9  # the witness: rows dealt one by one
 
 
-@pytest.mark.parametrize("path_for", [ridge_path(RELATIVE_ALPHAS), pls_path(8)])
-def test_a_planted_subspace_is_recovered_up_to_its_exact_ceiling(path_for):
+@pytest.mark.parametrize("readout", [Ridge(RELATIVE_ALPHAS), Pls(8)])
+def test_a_planted_subspace_is_recovered_up_to_its_exact_ceiling(readout):
     # Planted: responses = readout of 6 leading dimensions + noise of variance 1/3, so that the
     # correlation of the best possible prediction with the responses is sqrt(1 / (1 + 1/3)).
     rng = np.random.default_rng(3)
@@ -133,7 +133,7 @@ def test_a_planted_subspace_is_recovered_up_to_its_exact_ceiling(path_for):
     signal /= signal.std(0)
     responses = signal + rng.standard_normal((300, 20)) * np.sqrt(1 / 3)
     groups = [str(row // 3) for row in range(300)]
-    r = torch.cat([s.r for s in scores(features, responses, groups, path_for)]).numpy()
+    r = torch.cat([s.r for s in scores(features, responses, groups, readout)]).numpy()
     ceiling = np.sqrt(1 / (1 + 1 / 3))
     assert ceiling - 0.03 < r.mean() < ceiling + 0.01
 
@@ -143,8 +143,8 @@ def test_test_responses_do_not_influence_what_is_chosen(grouped):
     outer = grouped_folds(groups, n_folds=N_FOLDS, seed=SEED)[0]
     changed = responses.copy()
     changed[outer.test] = np.random.default_rng(0).standard_normal(changed[outer.test].shape)
-    path_for = ridge_path(RELATIVE_ALPHAS)
-    before, after = (scores(features, y, groups, path_for)[0] for y in (responses, changed))
+    readout = Ridge(RELATIVE_ALPHAS)
+    before, after = (scores(features, y, groups, readout)[0] for y in (responses, changed))
     assert torch.equal(before.selection_r, after.selection_r)
     assert not torch.allclose(before.r, after.r)
 
@@ -152,8 +152,8 @@ def test_test_responses_do_not_influence_what_is_chosen(grouped):
 def test_a_constant_target_is_undefined_and_leaves_the_others_alone(grouped):
     features, responses, groups = grouped
     constant = np.c_[responses, np.full(len(responses), 2.0)]
-    with_it = scores(features, constant, groups, ridge_path(RELATIVE_ALPHAS))
-    without = scores(features, responses, groups, ridge_path(RELATIVE_ALPHAS))
+    with_it = scores(features, constant, groups, Ridge(RELATIVE_ALPHAS))
+    without = scores(features, responses, groups, Ridge(RELATIVE_ALPHAS))
     for one, other in zip(with_it, without, strict=True):
         assert one.r[-1].isnan()
         assert_allclose(one.r[:-1], other.r, atol=1e-9)
@@ -161,8 +161,8 @@ def test_a_constant_target_is_undefined_and_leaves_the_others_alone(grouped):
 
 def test_the_ridge_grid_scales_with_the_features(grouped):
     features, responses, groups = grouped
-    one = scores(features, responses, groups, ridge_path(RELATIVE_ALPHAS))
-    other = scores(features * 1000, responses, groups, ridge_path(RELATIVE_ALPHAS))
+    one = scores(features, responses, groups, Ridge(RELATIVE_ALPHAS))
+    other = scores(features * 1000, responses, groups, Ridge(RELATIVE_ALPHAS))
     for a, b in zip(one, other, strict=True):
         assert_allclose(a.r, b.r, atol=1e-8)
 
@@ -170,13 +170,13 @@ def test_the_ridge_grid_scales_with_the_features(grouped):
 def test_too_many_components_for_an_inner_training_set_are_an_error(grouped):
     features, responses, groups = grouped
     with pytest.raises(TooManyComponents):
-        scores(features, responses, groups, pls_path(40))
+        scores(features, responses, groups, Pls(40))
 
 
 def test_fewer_groups_than_folds_are_an_error(grouped):
     features, responses, _ = grouped
     with pytest.raises(ValueError, match="3 folds need at least 3 groups, got 2"):
-        scores(features, responses, ["a", "b"] * 36, pls_path(2))
+        scores(features, responses, ["a", "b"] * 36, Pls(2))
 
 
 def test_folds_share_nothing_but_the_gram_matrix(grouped):
