@@ -76,6 +76,17 @@ options = {{ ddn = {{ steps = 10 }}, deepfool = {{ steps = 5, candidates = 3 }} 
 """
 
 
+@pytest.fixture
+def one_thread():
+    """PyTorch on one thread: what it allocates and how it rounds do not depend on the machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def own_labels(tmp_path_factory) -> Path:
     """A CSV that calls each photo what the untrained model calls it, so that there is an attack."""

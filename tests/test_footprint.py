@@ -112,7 +112,7 @@ def allocated_bytes(work):
 @pytest.mark.parametrize(
     ("share", "sketch"), [(1, None), (0.5, None), (0.25, None), (1, 8192), (0.5, 8192)]
 )
-def test_the_peak_is_as_predicted(share, sketch):
+def test_the_peak_is_as_predicted(share, sketch, one_thread):
     stimuli, layers = noise(120, px=32), ["0", "1"]
     model = opened(wide(), input_px=32)
     model.batch_size = 4

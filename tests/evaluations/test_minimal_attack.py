@@ -151,7 +151,7 @@ def test_leaving_the_first_five_takes_more_than_losing_the_first(net, shown):
         ({"attacks": ["ddn"], "norm": "linf"}, "ddn has no linf form"),
         ({"attacks": ["foolbox:Nothing"]}, "has no attack Nothing"),
         ({"attacks": ["ddn"], "options": {"ddn": {"stepz": 1}}}, "options of ddn: .*stepz"),
-        ({"attacks": ["ddn"], "options": {"fmn": {"steps": 1}}}, "not among `attacks`"),
+        ({"attacks": ["ddn"], "options": {"fmn": {"steps": 0}}}, "options of fmn: fmn needs"),
     ],
 )
 def test_wrong_choices_are_refused_with_the_next_step(choices, said):

@@ -52,9 +52,8 @@ class MinimalAttack(Choices):
         for name in (*self.attacks, *self.options):
             if name not in registry.ATTACKS and not name.startswith(PREFIX):
                 raise ValueError(f"unknown attack {name!r}; {nearest(name, registry.ATTACKS)}")
-        if unused := [name for name in self.options if name not in self.attacks]:
-            raise ValueError(f"options of {unused[0]}, which is not among `attacks`")
-        for name in self.attacks:
+        # Options stay where they are while `attacks` is narrowed for a while.
+        for name in (*self.attacks, *self.options):
             try:
                 self._attack(name)
             except (TypeError, ValueError) as error:
