@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -116,6 +116,9 @@ def test_bisection_stops_at_the_boundary(overshoot):
 
 
 @given(st.integers(0, 10**6), st.floats(1e-4, 0.3))
+@example(
+    seed=11435, size=0.06239447310319279
+)  # a tie: rounding may tip a failure over the boundary
 def test_whatever_succeeded_is_still_found_after_rounding(seed, size):
     images = interior(4, seed=seed)
     model = classifier(3, images, seed=seed)
@@ -123,7 +126,7 @@ def test_whatever_succeeded_is_still_found_after_rounding(seed, size):
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))
     candidates = (images + size * noise).clamp(0, 1)
     succeeded = model(candidates).argmax(1) != labels
-    assert torch.equal(tighten(model, images, candidates, labels).found, succeeded)
+    assert (tighten(model, images, candidates, labels).found | ~succeeded).all()
 
 
 def test_tightening_never_lengthens_a_candidate_beyond_its_nudges():
