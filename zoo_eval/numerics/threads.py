@@ -7,7 +7,7 @@ import torch
 
 # Numbers up to which one thread is best: thousands of short products would spend their time waiting
 # for each other, twenty times it where another program wants the cores as well.
-ONE_THREAD = 2**22
+ONE_THREAD = 2**18
 
 
 @contextmanager
