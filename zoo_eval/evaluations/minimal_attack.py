@@ -97,7 +97,7 @@ class MinimalAttack(Choices):
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         per_image = sum(
-            self._attack(str(trial.attack)).passes_per_image() + PASSES_PER_IMAGE + 3
+            self._attack(str(trial.attack)).passes_per_image() + PASSES_PER_IMAGE + 2
             for trial in trials
         )
         return len(inputs.stimulus_set(self.stimuli)) * per_image
@@ -124,8 +124,9 @@ class MinimalAttack(Choices):
         labels = torch.tensor([label for _, label in batch], device=model.device)
         decided, options = self._decision().applied(logits, labels)
         with torch.no_grad():
-            clean = logits(view).argmax(1)
-            correct = (decided(view).argmax(1) == options).nonzero()[:, 0]
+            seen = logits(view)
+            answers, _ = self._decision().applied(lambda _images: seen, labels)
+            clean, correct = seen.argmax(1), (answers(view).argmax(1) == options).nonzero()[:, 0]
         rows = [
             {
                 "canvas_px": view.shape[-1],
@@ -133,7 +134,7 @@ class MinimalAttack(Choices):
                 "status": "already_wrong",
                 "label": int(label),
                 "clean_prediction": int(prediction),
-                "n_forwards": 2,
+                "n_forwards": 1,
                 "n_backwards": 0,
             }
             for label, prediction in zip(labels, clean, strict=True)
