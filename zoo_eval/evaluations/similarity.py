@@ -95,8 +95,11 @@ class Reference:
 
     def _whole(self, layer: LayerGram, n_resamples: int) -> Similarity:
         side = self._side("all", np.arange(len(self.groups)))
-        score, subjects = side.compared(layer)
-        low, high = side.interval(layer, n_resamples=n_resamples, seed=self.seed)
+        if self.measure.readout != "rsa":
+            return Similarity(None, *side.compared(layer))
+        own = side.layer_rdm(layer)
+        score, subjects = side.compared_rdm(own)
+        low, high = side.interval(own, n_resamples=n_resamples, seed=self.seed)
         return Similarity(None, score, subjects, None, low, high)
 
     def _side(self, name: int | str, rows: Rows) -> "_Side":
@@ -150,24 +153,29 @@ class _Side:
                 "plain": cka.cka,
             }
             return kinds[self.measure.cka](gram, self.gram), None
-        own, comparison = self._layer_rdm(layer), self.measure.comparison
+        return self.compared_rdm(self.layer_rdm(layer))
+
+    def compared_rdm(self, own: rsa.Rdm) -> tuple[float, tuple[float, ...] | None]:
+        """The same for a layer's RDM at these stimuli."""
+        comparison = self.measure.comparison
         score = rsa.compare(own, self.rdm, comparison)
         if isinstance(self.recording, Recording):
             return score, None
         return score, tuple(rsa.compare(own, one, comparison) for one in self.subjects)
 
-    def _layer_rdm(self, layer: LayerGram) -> rsa.Rdm:
+    def layer_rdm(self, layer: LayerGram) -> rsa.Rdm:
+        """The layer's dissimilarities at these stimuli."""
         rows = torch.from_numpy(self.rows)
         gram, sums = layer.gram.cpu()[rows][:, rows], layer.row_sums.cpu()[rows]
         kind = self.measure.dissimilarity
         return rsa.Rdm(rsa.dissimilarities(gram, sums, layer.n_features, kind))
 
     def interval(
-        self, layer: LayerGram, *, n_resamples: int, seed: int
+        self, own: rsa.Rdm, *, n_resamples: int, seed: int
     ) -> tuple[float | None, float | None]:
-        if self.measure.readout != "rsa" or self.measure.comparison not in ("pearson", "spearman"):
+        """A bootstrap over stimuli of a layer's RDM; None for a comparison that is not linear."""
+        if self.measure.comparison not in ("pearson", "spearman"):
             return None, None
-        own = self._layer_rdm(layer)
         if not (own.varies and self.rdm.varies):
             return None, None
         counts = bootstrap.resample_counts(len(self.rows), n_resamples=n_resamples, seed=seed)
