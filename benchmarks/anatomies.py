@@ -22,7 +22,7 @@ import timm
 import torchvision
 
 from zoo_eval import anatomy, measuring
-from zoo_eval.anatomy import SHIPPED, Anatomy, Key, shipped
+from zoo_eval.anatomy import SHIPPED, Anatomy, Key, Size, shipped
 from zoo_eval.errors import Refusal
 from zoo_eval.sources import open_clip as open_clip_source
 from zoo_eval.sources import registry
@@ -60,21 +60,21 @@ def wanted() -> tuple[dict[str, dict[Key, str]], dict[str, str]]:
         try:
             variant = source.variant(architecture)
             assert variant is not None, architecture
-            input_px = source.transform(architecture, None).input_px
+            size = source.transform(architecture, None).size
         except Refusal as error:
             refused[architecture] = str(error)
             continue
-        key = (variant.architecture, input_px, variant.n_classes)
+        key = (variant.architecture, size, variant.n_classes)
         found.setdefault(variant.library, {}).setdefault(key, architecture)
     return found, refused
 
 
-def measured_in_child(architecture: str, input_px: int) -> Measured:
+def measured_in_child(architecture: str, size: Size) -> Measured:
     """Builds and runs one network on the meta device."""
     source = source_of(architecture)
     outcome: Anatomy | str
     try:
-        outcome = measuring.measure(source.outline(architecture), input_px)
+        outcome = measuring.measure(source.outline(architecture), size)
     except Refusal as error:
         outcome = str(error)
     # Each is needed once: kept, their modules' Python objects would fill the memory.
@@ -99,8 +99,8 @@ def measured(
     with ProcessPoolExecutor(
         n_processes, mp_context=get_context("spawn"), max_tasks_per_child=PER_PROCESS
     ) as pool:
-        names, sides = [name for *_, name in jobs], [key[1] for _, key, _ in jobs]
-        results = pool.map(measured_in_child, names, sides)
+        names, sizes = [name for *_, name in jobs], [key[1] for _, key, _ in jobs]
+        results = pool.map(measured_in_child, names, sizes)
         for n, ((library, key, name), result) in enumerate(zip(jobs, results, strict=True), 1):
             peak_kib = max(peak_kib, result.peak_kib)
             if isinstance(result.outcome, Anatomy):
@@ -118,7 +118,8 @@ def compare(profile: Path) -> tuple[int, int]:
     within = 0
     for row in rows:
         architecture = open_clip_source.PREFIX + row["model"]
-        flops = measuring.of(open_clip_source, architecture, int(row["image_size"])).flops
+        side = int(row["image_size"])
+        flops = measuring.of(open_clip_source, architecture, (side, side)).flops
         ratio = flops / (float(row["image_gflops"]) * 1e9)
         within += abs(ratio - 1) <= 0.05
         if abs(ratio - 1) > 0.05:

@@ -135,8 +135,8 @@ def smallest(members: Sequence[str]) -> str:
 def _n_params(architecture: str) -> int:
     source = source_of(architecture)
     try:
-        input_px = source.transform(architecture, None).input_px
-        return measuring.of(source, architecture, input_px).n_params
+        size = source.transform(architecture, None).size
+        return measuring.of(source, architecture, size).n_params
     except Refusal:
         return sum(p.numel() for p in source.outline(architecture).parameters())
     finally:

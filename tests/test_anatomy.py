@@ -34,9 +34,9 @@ def test_a_head_is_called_by_what_its_logits_stand_for(n_classes, zero_shot, hea
 
 def test_a_file_says_what_was_written_whatever_the_order(tmp_path):
     rows = {
-        ("timm/b", 224, 1000): one(zero_shot=True),
-        ("timm/a", 384, 0): one(n_classes=0, blocks=()),
-        ("timm/a", 64, 10): one(n_classes=10),
+        ("timm/b", (224, 224), 1000): one(zero_shot=True),
+        ("timm/a", (384, 192), 0): one(n_classes=0, blocks=()),
+        ("timm/a", (64, 64), 10): one(n_classes=10),
     }
     anatomy.write(tmp_path / "one.csv", rows)
     anatomy.write(tmp_path / "other.csv", dict(reversed(rows.items())))
@@ -59,13 +59,13 @@ def test_what_is_shipped_makes_sense(path):
         n_lines = sum(1 for _ in csv.reader(file)) - 1
     found = anatomy.shipped(path.stem)
     assert len(found) == n_lines  # no key twice
-    for (architecture, input_px, n_classes), shape in found.items():
+    for (architecture, size, n_classes), shape in found.items():
         assert shape.n_params > 0, architecture
         assert shape.flops > 0, architecture
         # At the very least the pixels are kept, or what a first layer makes of them.
         assert shape.activation_bytes > 0, architecture
         assert shape.n_classes == n_classes
-        assert 16 <= input_px <= 2048
+        assert all(16 <= side <= 2048 for side in size)
         places = [place for _, place in shape.blocks]
         assert places == sorted(places)
         assert all(0 <= place < shape.n_modules for place in places)

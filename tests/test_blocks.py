@@ -13,7 +13,7 @@ from zoo_eval.sources import open_clip
 
 
 def found(net, px):
-    return blocks(net.eval(), measuring.captured(net, px))
+    return blocks(net.eval(), measuring.captured(net, (px, px)))
 
 
 def numbered(path, n):

@@ -40,11 +40,16 @@ def test_a_row_says_what_timm_says():
     net = timm_library.create_model("resnet18.a1_in1k")
     config = timm_library.get_pretrained_cfg("resnet18.a1_in1k")
     assert row["n_params"] == sum(p.numel() for p in net.parameters())
-    assert row["input_px"] == config.input_size[1]
+    assert (row["input_px"], row["input_width_px"]) == (config.input_size[1], None)
     assert row["licence"] == config.license
     assert (row["source"], row["family"], row["head"]) == ("timm", "resnet", "imagenet1k")
     assert (row["pretraining"], row["weights"]) == ("a1_in1k", "pretrained")
     assert (row["year"], row["objective"]) == (None, None)
+
+
+def test_an_input_that_is_no_square_has_its_width():
+    (row,) = table("timm/vit_base_patch16_sapiens2.fb")
+    assert (row["input_px"], row["input_width_px"]) == (1024, 768)
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ class Convolutions(nn.Module):
 
 
 def test_flops_parameters_and_kept_bytes_are_what_can_be_counted_by_hand():
-    found = measuring.measure(Convolutions(), 16)
+    found = measuring.measure(Convolutions(), (16, 16))
     first, second, last = 16 * 16 * 8 * 27, 8 * 8 * 4 * 8, 4 * 10
     assert found.flops == 2 * (first + second + last)
     assert found.n_params == (27 + 1) * 8 + (8 + 1) * 4 + (4 + 1) * 10
@@ -46,7 +46,7 @@ def test_flops_parameters_and_kept_bytes_are_what_can_be_counted_by_hand():
 def test_kept_bytes_are_inputs_of_convolutions_and_of_gelu():
     net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.GELU(), nn.Flatten(), nn.LazyLinear(7))
     net(torch.zeros(1, 3, 8, 8))
-    assert measuring.measure(net, 8).activation_bytes == FLOAT * (3 * 8 * 8 + 4 * 8 * 8)
+    assert measuring.measure(net, (8, 8)).activation_bytes == FLOAT * (3 * 8 * 8 + 4 * 8 * 8)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_kept_bytes_are_inputs_of_convolutions_and_of_gelu():
     ],
 )
 def test_flops_are_twice_the_published_multiply_adds(name, gmacs):
-    flops = measuring.of(timm_source, f"timm/{name}", 224).flops
+    flops = measuring.of(timm_source, f"timm/{name}", (224, 224)).flops
     assert flops / 2e9 == pytest.approx(gmacs, rel=0.05)
 
 
@@ -68,7 +68,7 @@ def test_heads_are_told_apart():
     def head(architecture):
         source = source_of(architecture)
         px = source.transform(architecture, None).input_px
-        return measuring.of(source, architecture, px).head
+        return measuring.of(source, architecture, (px, px)).head
 
     assert head("timm/resnet18.a1_in1k") == "imagenet1k"
     assert head("timm/vit_base_patch16_224.augreg_in21k") == "other:21843"
@@ -91,8 +91,8 @@ def test_what_is_shipped_is_what_is_measured(architecture):
     source = source_of(architecture)
     px = source.transform(architecture, None).input_px
     variant = source.variant(architecture)
-    shipped = anatomy.shipped(variant.library)[variant.architecture, px, variant.n_classes]
-    assert shipped == measuring.measure(source.outline(architecture), px)
+    shipped = anatomy.shipped(variant.library)[variant.architecture, (px, px), variant.n_classes]
+    assert shipped == measuring.measure(source.outline(architecture), (px, px))
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -130,18 +130,18 @@ class Counting:
 def test_what_is_not_shipped_is_measured_once_and_kept(monkeypatch, tmp_path):
     monkeypatch.setenv("ZOO_EVAL_CACHE", str(tmp_path))
     source = Counting()
-    first = measuring.of(source, "planted/net", 16)
-    assert measuring.of(source, "planted/net", 16) == first
+    first = measuring.of(source, "planted/net", (16, 16))
+    assert measuring.of(source, "planted/net", (16, 16)) == first
     assert source.n_built == 1
-    assert measuring.of(source, "planted/net", 32) != first
+    assert measuring.of(source, "planted/net", (32, 32)) != first
     assert source.n_built == 2
     (kept, _) = sorted(tmp_path.rglob("*.json"))
     assert json.loads(kept.read_text())["n_classes"] == 10
 
 
 def test_a_file_of_anatomies_reads_as_it_was_written(tmp_path):
-    found = measuring.measure(timm_library.create_model("test_vit"), 160)
-    rows = {("planted/net", 160, 1000): found}
+    found = measuring.measure(timm_library.create_model("test_vit"), (160, 160))
+    rows = {("planted/net", (160, 160), 1000): found}
     anatomy.write(tmp_path / "a.csv", rows)
     assert dict(anatomy.read(tmp_path / "a.csv")) == rows
     assert found.blocks == (("blocks.0", found.blocks[0][1]), *found.blocks[1:])
@@ -162,7 +162,7 @@ class Dictionary(nn.Module):
 )
 def test_a_network_that_is_no_classifier_is_refused(net, said):
     with pytest.raises(Refusal, match=said):
-        measuring.measure(net, 8)
+        measuring.measure(net, (8, 8))
 
 
 class Windows(nn.Module):
@@ -180,7 +180,7 @@ class Windows(nn.Module):
 
 
 def test_only_modules_that_return_a_row_per_image_can_be_captured():
-    assert measuring.captured(Windows(), 8) == {"outer": (2, 192)}
+    assert measuring.captured(Windows(), (8, 8)) == {"outer": (2, 192)}
 
 
 def test_the_shipped_folder_is_in_the_package():

@@ -33,7 +33,7 @@ SIZES = [(300, 400), (400, 300), (256, 256), (100, 130), (611, 611), (97, 1000)]
     "name",
     ["tf_efficientnet_lite0.in1k", "resnet50.a1_in1k", "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
      "convnext_base.fb_in22k_ft_in1k_384", "test_efficientnet.r160_in1k",
-     "deepseek_vit_412m.deepseek_v4_1_flash"],
+     "deepseek_vit_412m.deepseek_v4_1_flash", "vit_base_patch16_sapiens2.fb"],
 )  # fmt: skip
 def test_it_equals_timms_own(name, height, width):
     config = timm_library.get_pretrained_cfg(name)
@@ -52,9 +52,19 @@ def test_it_equals_timms_own(name, height, width):
     assert ((found - expected) * level).abs().max() <= 1.125
 
 
-def test_input_that_is_not_square_is_refused():
-    with pytest.raises(Refusal, match="takes 1024 x 768 px; only square input is supported"):
-        timm.transform("timm/vit_base_patch16_sapiens2.fb", None)
+def test_input_that_is_no_square_is_squashed_to_unless_another_size_is_wanted():
+    name = "timm/vit_base_patch16_sapiens2.fb"
+    transform = timm.transform(name, None)
+    assert transform.size == (1024, 768)
+    assert transform.at(224).size == timm.transform(name, 224).size == (224, 224)
+
+
+def test_a_crop_that_is_no_square_is_refused():
+    config = replace(timm_library.get_pretrained_cfg("resnet18.a1_in1k"), input_size=(3, 64, 32))
+    with pytest.raises(Refusal, match="crops to 64 x 32 px; images can only be squashed"):
+        timm.view("timm/planted", config, None)
+    with pytest.raises(ValueError, match="squashed to, not cropped"):
+        replace(PLAIN, input_width_px=32)
 
 
 def test_gradients_reach_the_pixels_inside_a_border():

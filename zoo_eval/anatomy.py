@@ -13,8 +13,21 @@ from typing import Any
 
 SHIPPED = Path(__file__).parent / "data" / "anatomies"
 N_IMAGENET = 1000
-# Bare architecture, input_px, n_classes.
-Key = tuple[str, int, int]
+# Rows and columns of an image, in pixels.
+Size = tuple[int, int]
+# Bare architecture, input size, n_classes.
+Key = tuple[str, Size, int]
+
+
+def pixels_text(size: Size) -> str:
+    """A size as it is written: the side of a square, or rows x columns."""
+    rows, columns = size
+    return str(rows) if rows == columns else f"{rows}x{columns}"
+
+
+def _size(text: str) -> Size:
+    rows, _, columns = text.partition("x")
+    return int(rows), int(columns or rows)
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,7 @@ def read(path: Path) -> Iterable[tuple[Key, Anatomy]]:
     """The anatomies in a file of `data/anatomies/`."""
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
-            key = (row["architecture"], int(row["input_px"]), int(row["n_classes"]))
+            key = (row["architecture"], _size(row["input_px"]), int(row["n_classes"]))
             pairs = (entry.rpartition("=") for entry in row["blocks"].split())
             yield (
                 key,
@@ -81,10 +94,10 @@ def write(path: Path, rows: Mapping[Key, Anatomy]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["architecture", "input_px", "n_classes", *facts])
-        for key, found in sorted(rows.items()):
+        for (architecture, size, n_classes), found in sorted(rows.items()):
             named = " ".join(f"{name}={place}" for name, place in found.blocks)
             zero_shot = "yes" if found.zero_shot else "no"
             writer.writerow(
-                [*key, found.n_params, zero_shot, found.flops, found.activation_bytes,
-                 found.n_modules, named]
+                [architecture, pixels_text(size), n_classes, found.n_params, zero_shot, found.flops,
+                 found.activation_bytes, found.n_modules, named]
             )  # fmt: skip

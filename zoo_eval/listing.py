@@ -19,7 +19,8 @@ CARD = (
 SCHEMA = pa.schema(
     [("model", pa.string())]
     + [(c, {"published_top1": pa.float64(), "year": pa.int64()}.get(c, pa.string())) for c in CARD]
-    + [("head", pa.string()), ("input_px", pa.int64()), ("n_params", pa.int64())]
+    + [("head", pa.string()), ("input_px", pa.int64()), ("input_width_px", pa.int64())]
+    + [("n_params", pa.int64())]
     + [("flops", pa.int64()), ("activation_bytes", pa.int64())]
 )
 
@@ -63,7 +64,8 @@ def _row(one: Listed) -> dict[str, Any]:
     found = one.anatomy
     row = {"model": one.card.name, **{c: getattr(one.card, c) for c in CARD}}
     if one.key is not None:
-        row["input_px"] = one.key[1]
+        _, (row["input_px"], columns), _ = one.key
+        row["input_width_px"] = columns if columns != row["input_px"] else None
     if found is not None:
         row |= {
             "head": found.head,

@@ -13,7 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo_eval.activations import one_per_image
-from zoo_eval.anatomy import Anatomy, shipped
+from zoo_eval.anatomy import Anatomy, Size, pixels_text, shipped
 from zoo_eval.blocks import blocks
 from zoo_eval.digests import digest
 from zoo_eval.errors import Refusal, one_line
@@ -34,14 +34,14 @@ def module_names(net: nn.Module) -> tuple[str, ...]:
     return tuple(name for name, _ in net.named_modules() if name)
 
 
-def measure(net: nn.Module, input_px: int) -> Anatomy:
+def measure(net: nn.Module, size: Size) -> Anatomy:
     """The anatomy of a network in evaluation mode, which runs once, on one image.
 
     Raises:
         Refusal: it does not run on that input size, or returns no logits (image, class).
     """
     modules = module_names(net)
-    logits, flops, activation_bytes = _traced(net.requires_grad_(False), input_px)
+    logits, flops, activation_bytes = _traced(net.requires_grad_(False), size)
     known = getattr(net, "num_classes", None)
     return Anatomy(
         n_params=sum(p.numel() for p in net.parameters()),
@@ -50,17 +50,15 @@ def measure(net: nn.Module, input_px: int) -> Anatomy:
         flops=flops,
         activation_bytes=activation_bytes,
         n_modules=len(modules),
-        blocks=tuple(
-            (name, position(name, modules)) for name in blocks(net, captured(net, input_px))
-        ),
+        blocks=tuple((name, position(name, modules)) for name in blocks(net, captured(net, size))),
     )
 
 
-def _traced(net: nn.Module, input_px: int) -> tuple[Tensor, int, int]:
+def _traced(net: nn.Module, size: Size) -> tuple[Tensor, int, int]:
     """Logits (1, class), FLOPs, and bytes kept for the backward pass, of one image."""
     tensors = [*net.parameters(), *net.buffers()]
     device = tensors[0].device if tensors else torch.device("cpu")
-    pixels = torch.zeros(1, 3, input_px, input_px, device=device, requires_grad=True)
+    pixels = torch.zeros(1, 3, *size, device=device, requires_grad=True)
     kept: list[Tensor] = []
 
     def keep(tensor: Tensor) -> Tensor:
@@ -72,7 +70,7 @@ def _traced(net: nn.Module, input_px: int) -> tuple[Tensor, int, int]:
         with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda t: t):
             logits = net(pixels)
     except Exception as error:
-        raise Refusal(f"it does not run on {input_px} px ({one_line(error)})") from error
+        raise Refusal(f"it does not run on {pixels_text(size)} px ({one_line(error)})") from error
     # A network without a head may return what it likes: nobody takes it for classes.
     headless = getattr(net, "num_classes", None) == 0
     if not isinstance(logits, Tensor) or (logits.ndim != 2 and not headless):
@@ -84,7 +82,7 @@ def _traced(net: nn.Module, input_px: int) -> tuple[Tensor, int, int]:
     return logits, counter.get_total_flops(), n_bytes
 
 
-def captured(net: nn.Module, input_px: int) -> dict[str, tuple[int, ...]]:
+def captured(net: nn.Module, size: Size) -> dict[str, tuple[int, ...]]:
     """Shapes of what modules return for two images, by name: those that return a row per image.
 
     Raises:
@@ -105,16 +103,16 @@ def captured(net: nn.Module, input_px: int) -> dict[str, tuple[int, ...]]:
     device = next(net.parameters(), torch.empty(0)).device
     try:
         with torch.no_grad():
-            net(torch.zeros(N_PROBED, 3, input_px, input_px, device=device))
+            net(torch.zeros(N_PROBED, 3, *size, device=device))
     except Exception as error:
-        raise Refusal(f"it does not run on {input_px} px ({one_line(error)})") from error
+        raise Refusal(f"it does not run on {pixels_text(size)} px ({one_line(error)})") from error
     finally:
         for handle in handles:
             handle.remove()
     return {name: shapes[name] for name in module_names(net) if name in shapes}
 
 
-def of(source: Source, architecture: str, input_px: int) -> Anatomy:
+def of(source: Source, architecture: str, size: Size) -> Anatomy:
     """The anatomy of an architecture at one input size: shipped, kept in the cache, or measured.
 
     Raises:
@@ -122,14 +120,14 @@ def of(source: Source, architecture: str, input_px: int) -> Anatomy:
     """
     variant = source.variant(architecture)
     if variant is None:
-        return _measured(source, architecture, input_px)
-    key = (variant.architecture, input_px, variant.n_classes)
+        return _measured(source, architecture, size)
+    key = (variant.architecture, size, variant.n_classes)
     if (known := shipped(variant.library).get(key)) is not None:
         return known
     kept = cache_folder("anatomies") / variant.library / f"{digest(list(key))}.json"
     if kept.is_file():
         return Anatomy.from_json(json.loads(kept.read_text()))
-    found = _measured(source, architecture, input_px)
+    found = _measured(source, architecture, size)
     kept.parent.mkdir(parents=True, exist_ok=True)
     aside = kept.with_suffix(f".{uuid4().hex}")
     aside.write_text(json.dumps(asdict(found)))
@@ -137,8 +135,8 @@ def of(source: Source, architecture: str, input_px: int) -> Anatomy:
     return found
 
 
-def _measured(source: Source, architecture: str, input_px: int) -> Anatomy:
+def _measured(source: Source, architecture: str, size: Size) -> Anatomy:
     try:
-        return measure(source.outline(architecture), input_px)
+        return measure(source.outline(architecture), size)
     except Refusal as error:
         raise Refusal(f"{architecture} cannot be used: {error}; leave it out") from error

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_eval import grading, measuring, tokens
-from zoo_eval.anatomy import Anatomy
+from zoo_eval.anatomy import Anatomy, Size
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import DIGEST_CHARACTERS, digest, file_digest, seed_from
 from zoo_eval.errors import Refusal, nearest
@@ -47,7 +47,7 @@ class Blueprint:
     @property
     def captured(self) -> Mapping[str, tuple[int, ...]]:
         """Shapes (image, ...) of what modules return for two images, where it is one tensor."""
-        return _captured(self.architecture, self.transform.input_px)
+        return _captured(self.architecture, self.transform.size)
 
     @property
     def outline(self) -> nn.Module:
@@ -109,8 +109,8 @@ class Blueprint:
 
 
 @cache
-def _captured(architecture: str, input_px: int) -> Mapping[str, tuple[int, ...]]:
-    return measuring.captured(source_of(architecture).outline(architecture), input_px)
+def _captured(architecture: str, size: Size) -> Mapping[str, tuple[int, ...]]:
+    return measuring.captured(source_of(architecture).outline(architecture), size)
 
 
 @cache
@@ -131,7 +131,7 @@ def blueprint(card: ModelCard, known_digest: str | None = None) -> Blueprint:
         architecture=card.architecture,
         weights_digest=known_digest or weights_digest(card),
         transform=transform,
-        anatomy=measuring.of(source, card.architecture, transform.input_px),
+        anatomy=measuring.of(source, card.architecture, transform.size),
     )
 
 

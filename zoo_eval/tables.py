@@ -18,6 +18,7 @@ REAL = pa.float64()
 TIME = pa.timestamp("us", tz="UTC")
 NAMES = pa.list_(pa.string())
 REALS = pa.list_(pa.float32())
+BYTES = pa.binary()
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ MODELS = _facts(
     Column("n_params", COUNT, "parameters"),
     Column("flops", COUNT, "of one image's forward pass, two per multiply-add", "", True),
     Column("head", TEXT, "imagenet1k, zero_shot, other:N or none", nullable=True),
-    Column("input_px", COUNT, "side of the square input", "pixel"),
+    Column("input_px", COUNT, "side of the square input, or rows of another", "pixel"),
+    Column("input_width_px", COUNT, "columns, where the input is no square", "pixel", True),
     Column("published_top1", REAL, "published ImageNet top-1; null when unknown", "share", True),
     Column("published_view", TEXT, "where that was at another size or crop: which", nullable=True),
     Column("gate", TEXT, "pass, fail, undecided or exempt"),
@@ -127,6 +129,8 @@ TRIALS = Table(
         Column("stimuli_digest", TEXT, "digest of its ids, labels, groups and pixels", "", True),
         Column("recording", TEXT, "the recording's name; null where none is used", "", True),
         Column("recording_digest", TEXT, "digest of its responses", nullable=True),
+        Column("importance", TEXT, "the human maps' name; null where none are used", "", True),
+        Column("importance_digest", TEXT, "digest of maps, images, preparation", "", True),
         Column("weights_digest", TEXT, "null for a ceiling or a refused request", nullable=True),
         Column("transform", TEXT, "the model's resize and normalisation as JSON", "", True),
         Column("numerics", TEXT, "dtype, TF32 and AMP as JSON"),
@@ -282,6 +286,8 @@ PERTURBATIONS = _facts(
     Column("attack", TEXT, "ddn, fmn, ensemble, foolbox:NAME, ..."),
     Column("shape", pa.list_(pa.int64()), "channel, row, column"),
     Column("perturbation", pa.list_(pa.float16()), "adversarial minus stimulus, in [0, 1] pixels"),
+    Column("photo", BYTES, "PNG of what was attacked, 8 bits: for pictures, not numbers", "", True),
+    Column("human_map", BYTES, "PNG of the human map there, 8 bits; null without", "", True),
 )
 
 ALIGNMENT = _facts(
@@ -289,10 +295,15 @@ ALIGNMENT = _facts(
     "model x stimulus x method",
     Column("stimulus_id", TEXT, "the stimulus"),
     Column("method", TEXT, "attack or gradient name"),
-    Column("channel_reduction", TEXT, "abs_mean, abs_max or l2"),
+    Column("channel_reduction", TEXT, "abs_mean, abs_max, l2, or abs_of_max to reproduce a release"),
+    Column("importance", TEXT, "the human maps' name", nullable=True),
     Column("spearman", REAL, "with the human map; null where undefined", nullable=True),
-    Column("null_spearman", REAL, "with other images' maps", nullable=True),
-    Column("human_ceiling", REAL, "agreement among people", nullable=True),
+    Column("reason", TEXT, "why spearman is undefined; null where it is not", nullable=True),
+    Column("null_spearman", REAL, "mean over the other images' maps", nullable=True),
+    Column("null_low", REAL, "2.5 % quantile over the other images' maps", nullable=True),
+    Column("null_high", REAL, "97.5 % quantile over the other images' maps", nullable=True),
+    Column("n_null", COUNT, "other images' maps that are defined", "image", True),
+    Column("human_ceiling", REAL, "agreement among people (Spearman)", nullable=True),
 )
 
 TRENDS = Table(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zoo_eval.anatomy import Size
 from zoo_eval.stimuli import Pixels
 
 
@@ -16,7 +17,9 @@ class Transform:
     """Shorter side to `resize_px`, centre crop to `input_px`, then (x - mean) / std per channel.
 
     With `squash` both sides become `resize_px`, whatever the image's proportions. With a `fill`
-    colour the longer side does, and a border of that colour is added before the crop.
+    colour the longer side does, and a border of that colour is added before the crop. With
+    `input_width_px` the input is no square: it has `input_px` rows and this many columns, to
+    which the image is squashed.
     """
 
     input_px: int
@@ -26,6 +29,18 @@ class Transform:
     std: tuple[float, float, float]
     squash: bool = False
     fill: tuple[float, float, float] | None = None
+    input_width_px: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.input_width_px is not None and not (
+            self.squash and self.resize_px == self.input_px
+        ):
+            raise ValueError("an input that is not square is squashed to, not cropped from")
+
+    @property
+    def size(self) -> Size:
+        """Rows and columns of what the model sees."""
+        return self.input_px, self.input_width_px or self.input_px
 
     @property
     def key(self) -> dict[str, Any]:
@@ -41,10 +56,11 @@ class Transform:
             interpolation="bicubic",
             squash=False,
             fill=None,
+            input_width_px=None,
         )
 
     def view(self, pixels: Tensor) -> Tensor:
-        """What the model sees: pixels (image, RGB, row, column) in [0, 1] -> the same at input_px."""
+        """What the model sees: pixels (image, RGB, row, column) in [0, 1] -> the same at `size`."""
         size = self._resized(*pixels.shape[-2:])
         if size != tuple(pixels.shape[-2:]):
             pixels = functional.interpolate(
@@ -52,10 +68,9 @@ class Transform:
             ).clamp(0, 1)
         if self.fill is not None:
             pixels = self._bordered(pixels, self.fill)
-        height, width = pixels.shape[-2:]
-        top = round((height - self.input_px) / 2)
-        left = round((width - self.input_px) / 2)
-        return pixels[..., top : top + self.input_px, left : left + self.input_px]
+        (height, width), (rows, columns) = pixels.shape[-2:], self.size
+        top, left = round((height - rows) / 2), round((width - columns) / 2)
+        return pixels[..., top : top + rows, left : left + columns]
 
     def _bordered(self, pixels: Tensor, fill: tuple[float, float, float]) -> Tensor:
         height, width = pixels.shape[-2:]
@@ -68,6 +83,8 @@ class Transform:
         return placed
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
+        if self.input_width_px is not None:
+            return self.size
         if self.squash:
             return self.resize_px, self.resize_px
         if self.fill is not None:
@@ -78,7 +95,7 @@ class Transform:
         return self.resize_px * height // shorter, self.resize_px * width // shorter
 
     def view_images(self, images: Sequence[Pixels], device: torch.device) -> Tensor:
-        """Decoded images of any size -> (image, RGB, row, column) float32 in [0, 1] at input_px."""
+        """Decoded images of any size -> (image, RGB, row, column) float32 in [0, 1] at `size`."""
         return torch.cat(
             [
                 self.view(torch.tensor(i, device=device).permute(2, 0, 1)[None].float() / 255)

@@ -112,21 +112,33 @@ def test_another_version_of_a_library_is_listed_anew(monkeypatch, tmp_path):
 def test_a_listed_cards_key_is_that_of_its_shape():
     listed = {one.card.name: one for one in listed_cards(["torchvision/*", "open_clip/*"])}
     one = listed["torchvision/vit_b_16.IMAGENET1K_SWAG_E2E_V1"]
-    assert one.key == ("torchvision/vit_b_16", 384, 1000)
+    assert one.key == ("torchvision/vit_b_16", (384, 384), 1000)
     assert one.anatomy is not None
     assert one.anatomy.n_params == torchvision_library.models.ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1.meta["num_params"]  # fmt: skip
     quick = listed["open_clip/ViT-B-32:openai"]
-    assert quick.key == ("open_clip/ViT-B-32:quick_gelu", 224, 1000)
+    assert quick.key == ("open_clip/ViT-B-32:quick_gelu", (224, 224), 1000)
     assert quick.anatomy is not None
 
 
-def test_a_card_that_cannot_be_used_has_no_key():
-    refused = [one for one in listed_cards(["open_clip/*", "timm/*"]) if one.key is None]
-    assert refused
-    for one in refused:
-        with pytest.raises(Refusal, match="only square input"):
-            source_of(one.card.architecture).transform(one.card.architecture, None)
-        assert one.anatomy is None
+def test_every_card_of_the_libraries_has_the_key_of_what_it_sees():
+    listed = listed_cards(["open_clip/*", "timm/*", "torchvision/*"])
+    assert not [one.card.name for one in listed if one.key is None]
+    sides = {one.card.name: one.key[1] for one in listed}
+    assert sides["timm/vit_base_patch16_sapiens2.fb"] == (1024, 768)
+
+
+def test_a_card_that_cannot_be_used_has_no_key(monkeypatch, tmp_path):
+    def refusing(architecture, input_px):
+        if architecture == "torchvision/alexnet.IMAGENET1K_V1":
+            raise Refusal("planted")
+        return own(architecture, input_px)
+
+    own = torchvision.transform
+    monkeypatch.setattr(torchvision, "transform", refusing)
+    monkeypatch.setenv("ZOO_EVAL_CACHE", str(tmp_path))
+    (refused,) = [one for one in listed_cards(["torchvision/*"]) if one.key is None]
+    assert refused.card.name == "torchvision/alexnet.IMAGENET1K_V1"
+    assert refused.anatomy is None
 
 
 def test_published_parameters_are_those_of_the_shipped_anatomies():

@@ -116,6 +116,7 @@ class Gate(Choices):
             "flops": blueprint.anatomy.flops,
             "head": blueprint.anatomy.head,
             "input_px": blueprint.transform.input_px,
+            "input_width_px": blueprint.transform.input_width_px,
             "gate": verdict.gate,
             "gate_reason": verdict.reason,
             "gate_max_abs_logit_diff": verdict.max_abs_logit_diff,

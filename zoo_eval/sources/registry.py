@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from zoo_eval.anatomy import Anatomy, Key, shipped
@@ -142,7 +142,7 @@ def _library(name: str) -> list[Listed]:
         aside.write_text(json.dumps(rows))
         os.replace(aside, kept)
     return [
-        Listed(ModelCard(**dict(zip(CARD_FACTS, facts))), library, tuple(key) if key else None)
+        Listed(ModelCard(**dict(zip(CARD_FACTS, facts))), library, _key(key) if key else None)
         for facts, library, key in json.loads(kept.read_text())
     ]
 
@@ -151,11 +151,16 @@ def _described(source: Source, card: ModelCard) -> tuple[list[object], str, Key 
     facts = [getattr(card, fact) for fact in CARD_FACTS]
     try:
         variant = source.variant(card.architecture)
-        input_px = source.transform(card.architecture, None).input_px
+        size = source.transform(card.architecture, None).size
     except Refusal:
         return facts, "", None
     assert variant is not None, card.architecture
-    return facts, variant.library, (variant.architecture, input_px, variant.n_classes)
+    return facts, variant.library, (variant.architecture, size, variant.n_classes)
+
+
+def _key(written: list[Any]) -> Key:
+    architecture, (rows, columns), n_classes = written
+    return architecture, (rows, columns), n_classes
 
 
 def _source(name: str) -> Source:

@@ -99,10 +99,10 @@ def initial(architecture: str) -> nn.Module:
 
 
 def transform(architecture: str, input_px: int | None) -> Transform:
-    """Timm's evaluation transform for the architecture, at its own or another input size.
+    """Timm's evaluation transform for the architecture, at its own or another square input size.
 
     Raises:
-        Refusal: the architecture takes only its own input size, or images that are not square.
+        Refusal: the architecture takes only its own input size, or crops to one that is no square.
     """
     return view(architecture, _config(architecture), input_px)
 
@@ -111,12 +111,14 @@ def view(architecture: str, config: PretrainedCfg, input_px: int | None) -> Tran
     """The evaluation transform that a configuration of timm's stands for.
 
     Raises:
-        Refusal: only its own input size, or images that are not square.
+        Refusal: only its own input size, or a crop that is no square.
     """
-    _, height, own_px = config.input_size
-    if height != own_px:
+    _, own_px, width = config.input_size
+    squashed = config.crop_mode == "squash"
+    if width != own_px and not (squashed and config.crop_pct == 1):
         raise Refusal(
-            f"{architecture} takes {height} x {own_px} px; only square input is supported"
+            f"{architecture} crops to {own_px} x {width} px; images can only be squashed to what "
+            "is no square"
         )
     if input_px not in (None, own_px) and config.fixed_input_size:
         raise Refusal(f"{architecture} takes {own_px} px input only; remove `input_px`")
@@ -127,8 +129,9 @@ def view(architecture: str, config: PretrainedCfg, input_px: int | None) -> Tran
         interpolation="bilinear" if config.interpolation == "bilinear" else "bicubic",
         mean=_three(config.mean),
         std=_three(config.std),
-        squash=config.crop_mode == "squash",
+        squash=squashed,
         fill=_eight_bit(config.mean) if config.crop_mode == "border" else None,
+        input_width_px=width if input_px is None and width != own_px else None,
     )
 
 
