@@ -95,20 +95,21 @@ def measured(
     found: dict[str, dict[Key, Anatomy]] = {library: {} for library in todo}
     jobs = [(library, key, name) for library, keys in todo.items() for key, name in keys.items()]
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # PyTorch keeps a megabyte of every network's shapes: processes end before that adds up.
-    with ProcessPoolExecutor(
-        n_processes, mp_context=get_context("spawn"), max_tasks_per_child=PER_PROCESS
-    ) as pool:
-        names, sizes = [name for *_, name in jobs], [key[1] for _, key, _ in jobs]
-        results = pool.map(measured_in_child, names, sizes)
-        for n, ((library, key, name), result) in enumerate(zip(jobs, results, strict=True), 1):
+    # PyTorch keeps a megabyte of every network's shapes: processes end before that adds up. A
+    # pool of its own for each part, because one that replaces its processes can wait forever
+    # (python/cpython#115634).
+    for start in range(0, len(jobs), PER_PROCESS * n_processes):
+        part = jobs[start : start + PER_PROCESS * n_processes]
+        with ProcessPoolExecutor(n_processes, mp_context=get_context("spawn")) as pool:
+            names, sizes = [name for *_, name in part], [key[1] for _, key, _ in part]
+            results = list(pool.map(measured_in_child, names, sizes))
+        for (library, key, name), result in zip(part, results, strict=True):
             peak_kib = max(peak_kib, result.peak_kib)
             if isinstance(result.outcome, Anatomy):
                 found[library][key] = result.outcome
             else:
                 refused[name] = result.outcome
-            if n % 100 == 0:
-                print(f"{n} of {len(jobs)} measured, {len(refused)} refused", flush=True)
+        print(f"{start + len(part)} of {len(jobs)} measured, {len(refused)} refused", flush=True)
     return found, peak_kib
 
 
