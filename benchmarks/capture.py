@@ -1,16 +1,23 @@
 """Gram matrices of every block, beside the bare forward pass over the same images, in one run.
 
 python -m benchmarks.capture [--quick]
+
+Ratios are medians of five, each of a captured pass and the bare passes next to it in time. The exact
+capture is made five times, a bare pass before, between and after. The sketched one is made once: it
+pauses before each fifth of the stimuli for a bare pass over that fifth, and a fifth of what is left
+to do after the last stimulus (products, and Gram matrices made whole) is added to each.
 """
 
 import ctypes
 import gc
+import statistics
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, SupportsIndex, TypeVar, cast
 
 import psutil
 import torch
@@ -23,12 +30,15 @@ from zoo_eval.footprint import Footprint
 from zoo_eval.models import OpenModel, open_model
 from zoo_eval.numerics.pls import fit_paths
 from zoo_eval.representations import LayerGram, NonFinite, Representations
-from zoo_eval.stimuli import StimulusSet
+from zoo_eval.stimuli import Pixels, StimulusSet
 
 PLENTY = 2**50
+# For the sketch, whose Gram matrices alone take more.
+SMALL = 2**29
 BLOCKS = "layer?.?"
 SKETCH = 16_384
 SEED = 0
+N_TIMES = 5
 SAMPLED_S = 0.002
 N_LATENT = 40
 N_TARGETS = 64
@@ -47,20 +57,53 @@ class Size:
 
 
 FULL = Size("timm/resnet50", 400, 3200)
-QUICK = Size("timm/resnet18", 128, 256)
+QUICK = Size("timm/resnet18", 64, 160)
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Seconds of a call, of all its threads' work, and how far memory rose above its start."""
+class Moment:
+    """Seconds that have passed, and those of work in all threads."""
 
     seconds: float
     cpu_seconds: float
-    growth_bytes: int
+
+    @classmethod
+    def now(cls) -> "Moment":
+        return cls(time.perf_counter(), time.process_time())
+
+    def __sub__(self, other: "Moment") -> "Moment":
+        return Moment(self.seconds - other.seconds, self.cpu_seconds - other.cpu_seconds)
+
+    def __add__(self, other: "Moment") -> "Moment":
+        return Moment(self.seconds + other.seconds, self.cpu_seconds + other.cpu_seconds)
+
+    def share(self, n: int) -> "Moment":
+        return Moment(self.seconds / n, self.cpu_seconds / n)
 
 
-def measured(work: Callable[[], T]) -> tuple[T, Cost]:
-    """What a call returns, and its cost; memory is the process's resident set, sampled."""
+@dataclass(frozen=True)
+class Ratios:
+    """Captured passes over bare ones, and the medians of their ratios."""
+
+    captured: Sequence[Moment]
+    bare: Sequence[Moment]
+
+    @property
+    def wall(self) -> float:
+        pairs = zip(self.captured, self.bare, strict=True)
+        return statistics.median(one.seconds / other.seconds for one, other in pairs)
+
+    @property
+    def cpu(self) -> float:
+        pairs = zip(self.captured, self.bare, strict=True)
+        return statistics.median(one.cpu_seconds / other.cpu_seconds for one, other in pairs)
+
+
+def measured(work: Callable[[], T]) -> tuple[T, Moment, int]:
+    """What a call returns, what it took, and how far memory rose above its start, in bytes.
+
+    Memory is the process's resident set, sampled.
+    """
     process, done = psutil.Process(), threading.Event()
     _give_back()
     before = most = process.memory_info().rss
@@ -72,14 +115,14 @@ def measured(work: Callable[[], T]) -> tuple[T, Cost]:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    start, worked = time.perf_counter(), time.process_time()
+    start = Moment.now()
     try:
         result = work()
     finally:
-        elapsed, worked = time.perf_counter() - start, time.process_time() - worked
+        took = Moment.now() - start
         done.set()
         watcher.join()
-    return result, Cost(elapsed, worked, most - before)
+    return result, took, most - before
 
 
 def _give_back() -> None:
@@ -97,9 +140,10 @@ def photos(n: int) -> StimulusSet:
     return stimuli.crops("crops", [found], n=n, size_px=224, seed=SEED)
 
 
-def first(shown: StimulusSet, n: int) -> StimulusSet:
-    """The first stimuli of a set."""
-    return StimulusSet(shown.name, shown.ids[:n], shown.images[:n], groups=shown.groups[:n])
+def part(shown: StimulusSet, start: int, stop: int) -> StimulusSet:
+    """Some stimuli of a set."""
+    rows = slice(start, stop)
+    return StimulusSet(shown.name, shown.ids[rows], shown.images[rows], shown.groups[rows])
 
 
 @torch.no_grad()
@@ -109,18 +153,111 @@ def forward(model: OpenModel, shown: StimulusSet) -> None:
         pass
 
 
+@dataclass(frozen=True)
+class Capture:
+    """Every block's Gram matrix, what it took, how far memory rose, and what was predicted."""
+
+    grams: Mapping[str, LayerGram | NonFinite]
+    took: Moment
+    growth_bytes: int
+    plan: Footprint
+
+
 def captured(
     model: OpenModel, shown: StimulusSet, budget: int, *, sketch: int | None = None
-) -> tuple[Mapping[str, LayerGram], Cost, Footprint]:
-    """Every block's Gram matrix, its cost, and what was predicted."""
+) -> Capture:
+    """One capture, within the budget."""
     layers = model.blueprint.layers(BLOCKS)
     representations = Representations(model, budget)
     shapes = representations.shapes(shown, layers)
     plan = representations.footprint(shapes, len(shown), sketch=sketch)
-    grams, cost = measured(lambda: representations.grams(shown, layers, sketch=sketch, seed=SEED))
-    found = {layer: gram for layer, gram in grams.items() if not isinstance(gram, NonFinite)}
-    assert len(found) == len(layers)
-    return found, cost, plan
+    grams, took, growth = measured(
+        lambda: representations.grams(shown, layers, sketch=sketch, seed=SEED)
+    )
+    return Capture(grams, took, growth, plan)
+
+
+def gram_of(capture: Capture, layer: str) -> LayerGram:
+    """One layer's, read from the disk."""
+    found = capture.grams[layer]
+    assert not isinstance(found, NonFinite)
+    return found
+
+
+def alternating(model: OpenModel, shown: StimulusSet) -> tuple[Ratios, Capture, int]:
+    """The exact capture between bare passes, the last one, and how far memory rose in those."""
+    bare, rises, takes = [], [], []
+    for _ in range(N_TIMES):
+        _, took, rise = measured(lambda: forward(model, shown))
+        bare.append(took)
+        rises.append(rise)
+        capture = captured(model, shown, PLENTY)
+        takes.append(capture.took)
+    _, took, _ = measured(lambda: forward(model, shown))
+    bare.append(took)
+    around = [(before + after).share(2) for before, after in pairwise(bare)]
+    return Ratios(takes, around), capture, max(rises)
+
+
+class Pausing(tuple[Pixels, ...]):
+    """Images that call `before` with their row before the first of a part is handed out."""
+
+    part: int
+    before: Callable[[int], None]
+
+    def __getitem__(self, place: SupportsIndex | slice) -> Any:
+        if not isinstance(place, slice) and (row := int(place)) and row % self.part == 0:
+            self.before(row)
+        return super().__getitem__(place)
+
+
+@dataclass
+class Parts:
+    """When each part of a capture began and, before it, how long the bare pass took."""
+
+    model: OpenModel
+    shown: StimulusSet
+    length: int
+    bare: list[Moment] = field(default_factory=list)
+    began: list[Moment] = field(default_factory=list)
+    ended: list[Moment] = field(default_factory=list)
+
+    def __call__(self, row: int) -> None:
+        """Ends the part before this row, and begins the next one after a bare pass over it."""
+        # Means of a few stimuli are taken before the first part: they belong to it.
+        if row and row != self.length * len(self.began):
+            return
+        if row:
+            self.ended.append(Moment.now())
+        start = Moment.now()
+        forward(self.model, part(self.shown, row, row + self.length))
+        self.bare.append(Moment.now() - start)
+        self.began.append(Moment.now())
+
+
+def paused(model: OpenModel, shown: StimulusSet) -> tuple[Ratios, Capture]:
+    """The sketched capture in five parts, each after a bare pass over the same stimuli."""
+    images = Pausing(shown.images)
+    images.part = len(shown) // N_TIMES
+    images.before = parts = Parts(model, shown, images.part)
+    shown = StimulusSet(shown.name, shown.ids, cast(tuple[Pixels, ...], images), shown.groups)
+    last = Moment.now()
+
+    def note(*_: object) -> None:
+        nonlocal last
+        last = Moment.now()
+
+    parts(0)
+    handle = model.net.register_forward_hook(note)
+    try:
+        capture = captured(model, shown, SMALL, sketch=SKETCH)
+    finally:
+        handle.remove()
+    end = Moment.now()
+    parts.ended.append(last)
+    share = (end - last).share(N_TIMES)
+    takes = [stop - start + share for start, stop in zip(parts.began, parts.ended, strict=True)]
+    return Ratios(takes, parts.bare), capture
 
 
 def planted(gram: Tensor) -> Tensor:
@@ -151,76 +288,81 @@ def median_r(gram: Tensor, responses: Tensor) -> float:
     return sum(medians) / N_FOLDS
 
 
-def pls_differences(
-    exact: Mapping[str, LayerGram], sketched: Mapping[str, LayerGram]
-) -> dict[str, float]:
+def pls_differences(exact: Capture, sketched: Capture) -> dict[str, float]:
     """By sketched layer, by how much PLS from its sketch differs in median r from the exact one."""
     differences = {}
-    for layer, gram in sketched.items():
-        if gram.sketch is not None:
-            responses = planted(exact[layer].gram)
-            differences[layer] = abs(
-                median_r(gram.gram, responses) - median_r(exact[layer].gram, responses)
-            )
+    for layer in sketched.grams:
+        if (gram := gram_of(sketched, layer)).sketch is not None:
+            known = gram_of(exact, layer).gram
+            responses = planted(known)
+            differences[layer] = abs(median_r(gram.gram, responses) - median_r(known, responses))
     return differences
 
 
+def relative_difference(exact: Capture, other: Capture) -> float:
+    """The largest of all entries of all layers, relative to the layer's largest."""
+    differences = []
+    for layer in exact.grams:
+        known = gram_of(exact, layer).gram
+        difference = (gram_of(other, layer).gram - known).abs().max()
+        differences.append(float(difference / known.abs().max()))
+    return max(differences)
+
+
 def main() -> None:
-    """Prints ratios to the bare forward pass (per image), passes, and memory beside its prediction."""
+    """Prints ratios to the bare forward pass, passes, and memory beside its prediction."""
     size = QUICK if quick(__doc__ or "") else FULL
     card = ModelCard(size.architecture, "local", size.architecture, weights="untrained")
     model = open_model(card, torch.device("cpu"))
     many = photos(size.n_sketched)
-    few = first(many, size.n_stimuli)
-    forward(model, first(many, 2 * model.batch_size))
+    few = part(many, 0, size.n_stimuli)
+    forward(model, part(many, 0, 2 * model.batch_size))
 
-    _, bare_before = measured(lambda: forward(model, few))
-    exact, whole, whole_plan = captured(model, few, PLENTY)
-    budget = whole_plan.peak_bytes // 4
-    quartered, quarter, quarter_plan = captured(model, few, budget)
-    difference = max(
-        float((quartered[layer].gram - gram.gram).abs().max() / gram.gram.abs().max())
-        for layer, gram in exact.items()
-    )
-    del quartered
-    same, _, _ = captured(model, few, PLENTY, sketch=SKETCH)
-    pls = pls_differences(exact, same)
-    del exact, same
-    _, bare_after = measured(lambda: forward(model, few))
-    _, sketch, sketch_plan = captured(model, many, PLENTY, sketch=SKETCH)
+    exact, whole, bare_growth = alternating(model, few)
+    budget = whole.plan.peak_bytes // 4
+    quarter = captured(model, few, budget)
+    difference = relative_difference(whole, quarter)
+    pls = pls_differences(whole, captured(model, few, PLENTY, sketch=SKETCH))
+    sketch, sketched = paused(model, many)
 
-    bare = Cost(
-        (bare_before.seconds + bare_after.seconds) / 2,
-        (bare_before.cpu_seconds + bare_after.cpu_seconds) / 2,
-        max(bare_before.growth_bytes, bare_after.growth_bytes),
-    )
-    rows: list[list[object]] = [["bare forward", len(few), f"{bare.seconds:.1f}", *[""] * 5]]
+    bare_seconds = statistics.median(one.seconds for one in exact.bare) / len(few)
+    rows: list[list[object]] = []
     result: dict[str, Any] = {}
-    for name, n, cost, plan in (
-        ("exact", len(few), whole, whole_plan),
-        ("quarter", len(few), quarter, quarter_plan),
-        ("sketch", len(many), sketch, sketch_plan),
+    for name, capture, ratios, budget_bytes in (
+        ("exact", whole, exact, PLENTY),
+        ("quarter", quarter, None, budget),
+        ("sketch", sketched, sketch, SMALL),
     ):
-        found = {
-            "ratio": cost.seconds / bare.seconds * len(few) / n,
-            "cpu_ratio": cost.cpu_seconds / bare.cpu_seconds * len(few) / n,
-            "passes": plan.n_passes,
-            "predicted_bytes": plan.peak_bytes,
-            "peak_bytes": cost.growth_bytes - bare.growth_bytes,
+        found: dict[str, float] = {
+            "stimuli": capture.plan.request.n_stimuli,
+            "passes": capture.plan.n_passes,
+            "budget_bytes": budget_bytes,
+            "predicted_bytes": capture.plan.peak_bytes,
+            "peak_bytes": capture.growth_bytes - bare_growth,
+            "disk_bytes": capture.plan.disk_bytes,
         }
-        ratios = (f"{found[key]:.2f}" for key in ("ratio", "cpu_ratio", "passes"))
-        sizes = (f"{found[key] / 1e6:.0f}" for key in ("predicted_bytes", "peak_bytes"))
-        rows.append([name, n, f"{cost.seconds:.1f}", *ratios, *sizes])
+        said = ["", ""]
+        if ratios is not None:
+            found |= {"ratio": ratios.wall, "cpu_ratio": ratios.cpu}
+            said = [f"{ratios.wall:.2f}", f"{ratios.cpu:.2f}"]
+        sizes = ("budget_bytes", "predicted_bytes", "peak_bytes", "disk_bytes")
+        in_mb = ("" if found[key] == PLENTY else f"{found[key] / 1e6:.0f}" for key in sizes)
+        rows.append([name, found["stimuli"], f"{found['passes']:.2f}", *said, *in_mb])
         result |= {f"{name}_{key}": value for key, value in found.items()}
     result |= {
-        "quarter_budget_bytes": budget,
+        "quarter_most_passes": -(-feature_bytes(quarter.plan) // budget),
         "quarter_max_relative_difference": difference,
         "sketch_pls_max_difference": max(pls.values(), default=0.0),
-        "bare_seconds_per_image": bare.seconds / len(few),
+        "bare_seconds_per_image": bare_seconds,
     }
-    header = ["what", "stimuli", "seconds", "ratio", "CPU ratio", "passes",
-              "predicted MB", "actual MB"]  # fmt: skip
+    header = ["what", "stimuli", "passes", "ratio", "CPU ratio",
+              "budget MB", "predicted MB", "actual MB", "disk MB"]  # fmt: skip
     report(header, rows, result)
+
+
+def feature_bytes(plan: Footprint) -> int:
+    """What all features of all stimuli would take."""
+    return 4 * plan.request.n_stimuli * sum(plan.request.n_features.values())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ once from the Gram matrix, which all readouts of a layer share.
 """
 
 import math
-from collections.abc import Sequence
+import statistics
+import time
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import product
 from typing import Any, get_args
@@ -17,12 +19,12 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from benchmarks.measurement import quick, report, seconds
+from benchmarks.measurement import quick, report
 from zoo_eval.numerics.rsa import (
     Comparison,
     Dissimilarity,
     Rdm,
-    compare,
+    compare_with_each,
     dissimilarities,
     feature_dissimilarities,
     mean_rdm,
@@ -33,6 +35,7 @@ rsatoolbox: Any = import_module("rsatoolbox")
 
 N_FEATURES = 2000
 N_SUBJECTS = 4
+TURN_S = 0.02
 RIVAL_DISSIMILARITIES: dict[Dissimilarity, str] = {
     "squared_euclidean": "euclidean",
     "correlation": "correlation",
@@ -84,7 +87,7 @@ class Problem:
         return values
 
     def _compared(self, layer: Rdm, comparison: Comparison) -> np.ndarray:
-        return np.array([compare(layer, one, comparison) for one in self.recording])
+        return np.array(compare_with_each(layer, self.recording, comparison))
 
 
 def main() -> None:
@@ -93,16 +96,15 @@ def main() -> None:
     rows, given, counted, difference = [], {}, {}, 0.0
     for n_stimuli in (92, 500, 1000) if small else (92, 500, 1000, 3000):
         # The rival takes minutes for 3,000 stimuli.
-        n_runs = 1 if n_stimuli > 1000 else 3 if small else 5
+        n_runs = 1 if n_stimuli > 1000 else 5
         cells = []
         for dissimilarity, comparison in product(RIVAL_DISSIMILARITIES, get_args(Comparison)):
             problem = Problem(n_stimuli, dissimilarity)
             apart = problem.from_gram(comparison) - problem.rival(comparison)
             difference = max(difference, float(np.abs(apart).max()))
-            times = [
-                seconds(lambda: work(comparison), n_runs=n_runs)  # noqa: B023
-                for work in (problem.from_gram, problem.from_features, problem.rival)
-            ]
+            times = _interleaved(
+                [problem.from_gram, problem.from_features, problem.rival], comparison, n_runs
+            )
             cells.append(times)
             rows.append(_row(n_stimuli, f"{dissimilarity}, {comparison}", times))
         given[n_stimuli] = [rival / ours for ours, _, rival in cells]
@@ -121,6 +123,25 @@ def main() -> None:
             "rsa_max_abs_diff": difference,
         },
     )  # fmt: skip
+
+
+def _interleaved(
+    works: Sequence[Callable[[Comparison], object]], comparison: Comparison, n_runs: int
+) -> list[float]:
+    """Median seconds of each, in turns after one call; short ones several times in a turn."""
+    times: list[list[float]] = [[] for _ in works]
+    calls = []
+    for work in works:
+        start = time.perf_counter()
+        work(comparison)
+        calls.append(max(1, round(TURN_S / (time.perf_counter() - start))))
+    for _ in range(n_runs):
+        for work, n_calls, found in zip(works, calls, times, strict=True):
+            start = time.perf_counter()
+            for _ in range(n_calls):
+                work(comparison)
+            found.append((time.perf_counter() - start) / n_calls)
+    return [statistics.median(found) for found in times]
 
 
 def _mixed(latent: np.ndarray, n_features: int, rng: np.random.Generator) -> np.ndarray:

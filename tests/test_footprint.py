@@ -1,6 +1,7 @@
 """What Gram matrices take is known before the run, held, and refused where it is too much."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from tests.planted_nets import noise, opened
 from zoo_eval.errors import Refusal
-from zoo_eval.footprint import Request, Slice, passes, peak_bytes, result_bytes
+from zoo_eval.footprint import Request, Slice, gram_bytes, passes, peak_bytes
+from zoo_eval.numerics.gram import effective_dim
 from zoo_eval.representations import Representations
 
 PLENTY = 2**40
@@ -59,35 +61,63 @@ def test_a_share_of_the_memory_takes_no_more_passes_than_its_inverse(share):
     assert 0.9 * budget < plan.peak_bytes <= budget
 
 
-def test_gram_matrices_beyond_the_budget_are_refused_with_the_figure():
-    request = Request({"a": 10, "b": 10}, 1000, 32)
-    results = 2 * (1000 * 1000 + 2 * 1000) * 8
-    assert result_bytes(request) == results
+@pytest.mark.parametrize("sketch", [None, 4])
+def test_a_gram_matrix_beyond_the_budget_is_refused_with_the_figure(sketch):
+    request = Request({"a": 10, "b": 10}, 1000, 32, sketch)
+    # One of 1000 x 1000 float64 at a time, and of each layer two vectors.
+    least = 8 * (1000 * 1000 + 2 * 2 * 1000)
+    assert gram_bytes(1000) == 8_000_000
+    assert passes(request, least).peak_bytes == least
     with pytest.raises(
-        Refusal, match=r"2 Gram matrices of 1000 stimuli take 15\.3 MiB.*15\.0 MiB; raise"
+        Refusal,
+        match=r"of 2 layers at 1000 stimuli, 32 at a time, take at least 7\.7 MiB, more than "
+        r"memory_budget of 7\.0 MiB; raise it, or",
     ):
-        passes(request, 15 * 2**20)
+        passes(request, 7 * 2**20)
+
+
+def test_more_layers_take_more_disk_and_next_to_no_more_memory():
+    few, many = (Request({f"{i}": 900 for i in range(n)}, 2000, 32) for n in (1, 50))
+    least = passes(few, 40 * 2**20)
+    assert passes(many, 40 * 2**20).peak_bytes <= 40 * 2**20
+    assert least.disk_bytes == 2000 * 2000 * 8
+    assert passes(many, 2**30).disk_bytes == 50 * 2000 * 2000 * 8
+    sketched = Request({"a": 100_000, "b": 10}, 2000, 32, sketch=512)
+    assert passes(sketched, 2**30).disk_bytes == 2 * 2000 * 2000 * 8 + 2000 * (512 + 10) * 4
 
 
 def test_a_budget_below_one_feature_is_refused_with_the_figure():
-    request = Request({"a": 3}, 10, 4)
+    request = Request({"a": 3}, 4, 4)
     least = peak_bytes(request, 1, 1)
     plan = passes(request, least)
     assert plan.groups == tuple((Slice("a", i, i + 1),) for i in range(3))
     assert plan.n_held == 1
-    with pytest.raises(Refusal, match=rf"at least {least / 1024:.1f} KiB, more than memory_budget"):
+    with pytest.raises(Refusal, match=rf"at least {least} B, more than memory_budget"):
         passes(request, least - 1)
 
 
-def test_sketches_are_held_for_fewer_stimuli_at_a_time_but_never_cut():
-    request = Request({"a": 1000, "b": 10}, 20, 4, sketch=64)
+def test_sketches_take_one_pass_with_any_budget():
+    # As many features as a ResNet-50's blocks have: 70 GB at 3,200 stimuli.
+    request = Request({f"{i}": 344_960 for i in range(16)}, 3200, 32, sketch=16_384)
     whole = passes(request, PLENTY)
-    plan = passes(request, whole.peak_bytes - 1)
-    assert (whole.n_passes, plan.n_held, len(plan.groups)) == (1, 19, 1)
-    least = peak_bytes(request, 1, 1010)
-    assert passes(request, least).n_held == 1
+    assert (whole.n_passes, whole.n_held, len(whole.groups)) == (1, 3200, 1)
+    least = peak_bytes(request, 1, 16 * 344_960)
+    assert least < 2**27
+    for budget in (whole.peak_bytes - 1, (whole.peak_bytes + least) // 2, least):
+        plan = passes(request, budget)
+        assert (plan.n_passes, len(plan.groups)) == (1, 1)
+        assert plan.peak_bytes <= budget
     with pytest.raises(Refusal, match="take at least"):
         passes(request, least - 1)
+
+
+def test_fewer_sketches_are_held_with_less_memory():
+    request = Request({"a": 100_000, "b": 10}, 400, 4, sketch=8192)
+    whole = passes(request, PLENTY).peak_bytes
+    held = [passes(request, whole - spared).n_held for spared in (0, 1, whole // 2)]
+    assert held[0] == 400
+    assert held[1] == 399
+    assert 1 <= held[2] < 200
 
 
 def wide():
@@ -110,7 +140,7 @@ def allocated_bytes(work):
 
 
 @pytest.mark.parametrize(
-    ("share", "sketch"), [(1, None), (0.5, None), (0.25, None), (1, 8192), (0.5, 8192)]
+    ("share", "sketch"), [(1, None), (0.5, None), (0.25, None), (1, 8192), (0.6, 8192)]
 )
 def test_the_peak_is_as_predicted(share, sketch, one_thread):
     stimuli, layers = noise(120, px=32), ["0", "1"]
@@ -124,7 +154,30 @@ def test_the_peak_is_as_predicted(share, sketch, one_thread):
     plan = representations.footprint(shapes, 120, sketch=sketch)
     bare = allocated_bytes(lambda: model.predict(stimuli.images))
     model.n_passes = 0
-    most = allocated_bytes(lambda: representations.grams(stimuli, layers, sketch=sketch)) - bare
+    work = partial(representations.grams, stimuli, layers, sketch=sketch)
+    most = allocated_bytes(work) - bare
     assert 0.8 * plan.peak_bytes <= most <= plan.peak_bytes <= budget
     # One image for the shapes, and four for the offset.
     assert model.n_passes == 1 + 4 + plan.n_images
+
+
+def test_gram_matrices_beyond_the_budget_together_are_handed_out_one_at_a_time(one_thread):
+    n, layers = 700, [str(i) for i in range(8)]
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), *[nn.Linear(192, 192) for _ in range(7)])
+    stimuli, model = noise(n), opened(net)
+    budget = gram_bytes(n) * 5 // 4
+    representations = Representations(model, budget)
+
+    def effective_dims():
+        return [
+            effective_dim(gram.gram) for gram in representations.grams(stimuli, layers).values()
+        ]
+
+    def one():
+        return effective_dim(torch.eye(n, dtype=torch.float64))
+
+    bare = allocated_bytes(lambda: model.predict(stimuli.images))
+    assert allocated_bytes(lambda: representations.grams(stimuli, layers)) - bare <= budget
+    alone = allocated_bytes(one)
+    assert allocated_bytes(effective_dims) <= alone + 0.01 * gram_bytes(n)

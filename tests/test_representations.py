@@ -1,8 +1,14 @@
 """Gram matrices equal F F^T of the explicit features, whatever the memory budget."""
 
+import gc
+import os
+import tempfile
+
+import psutil
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from sklearn.linear_model import LinearRegression
 from torch import nn
 
 from tests.planted_nets import noise, opened, pixels
@@ -11,6 +17,8 @@ from zoo_eval.errors import Refusal
 from zoo_eval.footprint import Request, passes, peak_bytes
 from zoo_eval.models import blueprint, open_model
 from zoo_eval.numerics.accumulate import FEW
+from zoo_eval.numerics.pls import fit_paths
+from zoo_eval.numerics.sketch import count_sketch
 from zoo_eval.representations import NonFinite, Representations, n_features
 
 PLENTY = 2**30
@@ -82,6 +90,28 @@ def wide(mean=0.0):
     net[1].requires_grad_(False).bias += mean * torch.arange(1, 13)
     assert 20 * 1024 > 12 * 1024 > FEW
     return net
+
+
+@pytest.mark.parametrize(("n", "mean", "sketch"), [(60, 0, None), (60, 30, None), (150, 0, 9000)])
+def test_pls_ends_at_the_rank_of_a_layer_of_many_features(n, mean, sketch):
+    stimuli, rank = noise(n), 5
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, rank), nn.Linear(rank, 20_000))
+    net[2].requires_grad_(False).bias.mul_(mean)
+    representations = Representations(opened(net), PLENTY)
+    gram = representations.grams(stimuli, ["2"], sketch=sketch)["2"].gram
+    latent = explicit_of(representations.model, stimuli, ["1"])["1"]
+    generator = torch.Generator().manual_seed(1)
+    mixing = torch.randn(rank, 8, generator=generator, dtype=torch.float64)
+    responses = latent @ mixing + torch.randn(n, 8, generator=generator, dtype=torch.float64)
+    training = torch.arange(n) % 4 != 0
+    path = fit_paths(gram, responses, training[None], 25)
+    rows = (~training).nonzero()[:, 0]
+    # With all components of what there is, PLS is least squares.
+    known = LinearRegression().fit(latent[training], responses[training])
+    expected = known.predict(latent[rows])
+    assert_allclose(path.predictions(0, rows, 25), expected, rtol=1e-4, atol=1e-4)
+    assert int((path.scores[0].abs().sum(1) > 0).sum()) == rank
 
 
 def explicit_of(model, stimuli, layers):
@@ -191,41 +221,108 @@ def test_a_sketched_gram_matrix_is_right_on_average_and_says_so():
         assert torch.equal(grams["logits"].gram, exact["logits"].gram)
 
 
-def test_a_sketch_depends_on_neither_batches_nor_passes_nor_the_other_layers():
-    stimuli = noise(10, px=32)
+def test_a_sketched_gram_matrix_is_that_of_explicit_sketches():
+    stimuli, layers, n_dims = noise(11, px=32), ["0", "1"], 9000
+    model = opened(wide(100.0), input_px=32)
+    grams = Representations(model, PLENTY).grams(stimuli, layers, sketch=n_dims, seed=5)
+    for layer, features in explicit_of(model, stimuli, layers).items():
+        offset = features[[0, 2, 5, 8]].mean(0).float()
+        code = count_sketch(features.shape[1], n_dims, 5)(features.float(), offset).double()
+        offset = offset.double()
+        along = (features - offset) @ offset
+        expected = code @ code.T + along + along[:, None] + offset @ offset
+        # Features and their offsets are float32, and up to 10^4 times the spread.
+        scale = float(code.square().sum(1).max())
+        assert_allclose(grams[layer].gram, expected, rtol=1e-9, atol=1e-5 * scale)
+        assert torch.equal(grams[layer].gram, grams[layer].gram.T)
+
+
+@pytest.mark.parametrize("batch_size", [4, 3])
+def test_a_sketch_depends_on_neither_batches_nor_memory_nor_the_other_layers(batch_size):
+    stimuli, n_dims = noise(40, px=32), 9000
     model = opened(wide(), input_px=32)
-    whole = Representations(model, PLENTY).grams(stimuli, ["0", "1"], sketch=256, seed=3)
-    model.batch_size = 3
-    request = Request({"1": 12 * 1024}, 10, 3, sketch=256)
-    budget = passes(request, PLENTY).peak_bytes - 1
+    model.batch_size = 4
+    whole = Representations(model, PLENTY).grams(stimuli, ["0", "1"], sketch=n_dims, seed=3)
+    model.batch_size = batch_size
+    request = Request({"1": 12 * 1024}, 40, batch_size, sketch=n_dims)
+    budget = peak_bytes(request, 7, 12 * 1024)
+    plan = passes(request, budget)
+    assert plan.n_held == 7
     model.n_passes = 0
-    again = Representations(model, budget).grams(stimuli, ["1"], sketch=256, seed=3)
-    assert model.n_passes == 1 + 4 + passes(request, budget).n_images > 1 + 4 + 10
+    again = Representations(model, budget).grams(stimuli, ["1"], sketch=n_dims, seed=3)
+    assert model.n_passes == 1 + 4 + plan.n_images == 1 + 4 + 40
     scale = float(whole["1"].gram.diagonal().max())
     assert_allclose(again["1"].gram, whole["1"].gram, atol=1e-6 * scale)
+    assert_allclose(again["1"].row_sums, whole["1"].row_sums, rtol=1e-5, atol=1e-4)
 
 
 def test_exact_and_sketched_gram_matrices_of_a_layer_are_kept_apart():
     stimuli = noise(4, px=32)
-    representations = Representations(opened(wide(), input_px=32), PLENTY)
-    exact = representations.grams(stimuli, ["0"])["0"]
-    sketched = representations.grams(stimuli, ["0"], sketch=100)["0"]
-    assert representations.grams(stimuli, ["0"])["0"] is exact
-    assert representations.grams(stimuli, ["0"], sketch=100)["0"] is sketched
-    assert not torch.equal(exact.gram, sketched.gram)
+    model = opened(wide(), input_px=32)
+    representations = Representations(model, PLENTY)
+    exact = representations.grams(stimuli, ["0"])["0"].gram
+    sketched = representations.grams(stimuli, ["0"], sketch=100)["0"].gram
+    before = model.n_passes
+    assert torch.equal(representations.grams(stimuli, ["0"])["0"].gram, exact)
+    assert torch.equal(representations.grams(stimuli, ["0"], sketch=100)["0"].gram, sketched)
+    assert model.n_passes == before
+    assert not torch.equal(exact, sketched)
 
 
 def test_a_gram_matrix_is_computed_once_per_stimulus_set():
     model = opened(convolutions())
     representations = Representations(model, PLENTY)
-    first = representations.grams(noise(5), ["0"])
+    first = representations.grams(noise(5), ["0"])["0"].gram
     before = model.n_passes
     again = representations.grams(noise(5), ["0"])  # equal content, another object
-    assert again["0"] is first["0"]
+    assert torch.equal(again["0"].gram, first)
     assert model.n_passes == before
     representations.grams(noise(5), ["0", "2"])
     other = representations.grams(noise(5, seed=1), ["0"])
-    assert not torch.equal(other["0"].gram, first["0"].gram)
+    assert not torch.equal(other["0"].gram, first)
+    assert torch.equal(again["0"].gram, first)
+
+
+def test_what_is_handed_out_is_the_callers_own():
+    grams = Representations(opened(convolutions()), PLENTY).grams(noise(5), ["0", "2"])
+    assert list(grams) == ["0", "2"]
+    first = grams["0"].gram.clone()
+    grams["0"].gram.zero_()
+    assert torch.equal(grams["0"].gram, first)
+
+
+@pytest.mark.parametrize("sketch", [None, 500])
+def test_a_capture_that_fails_leaves_nothing_on_the_disk(sketch, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    net, seen = wide(), []
+
+    def fail(_module, inputs):
+        seen.append(len(list(tmp_path.iterdir())))
+        if len(seen) > 8:
+            raise ValueError("planted error")
+
+    net[3].register_forward_pre_hook(fail)
+    model = opened(net, input_px=32)
+    model.batch_size = 2
+    gc.collect()
+    before = psutil.Process().num_fds()
+    with pytest.raises(ValueError, match="planted error"):
+        Representations(model, PLENTY).grams(noise(20, px=32), ["0", "1"], sketch=sketch)
+    gc.collect()
+    assert psutil.Process().num_fds() == before
+    assert set(seen) == {0}  # the file has no name even while it is written
+
+
+@pytest.mark.parametrize("sketch", [None, 500])
+def test_too_little_disk_is_refused_before_the_run(sketch, monkeypatch):
+    blocks = os.statvfs_result((4096, 4096, 1000, 1, 1, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda path: blocks)
+    model = opened(wide(), input_px=32)
+    needed = 2 * 24 * 24 * 8 + (0 if sketch is None else 2 * 24 * 500 * 4)
+    message = rf"{needed / 1024:.1f} KiB of disk are needed.* has 4\.0 KiB free; set TMPDIR"
+    with pytest.raises(Refusal, match=message):
+        Representations(model, PLENTY).grams(noise(24, px=32), ["0", "1"], sketch=sketch)
+    assert model.n_passes == 1  # the shapes
 
 
 class Add(nn.Module):
@@ -302,10 +399,12 @@ def test_products_beyond_float32_are_told_from_activations_that_are_not_finite()
     assert grams["1"].gram.isfinite().all()
 
 
-def test_gram_matrices_beyond_the_budget_are_refused_before_the_run():
+def test_a_gram_matrix_beyond_the_budget_is_refused_before_the_run():
     model = opened(convolutions())
-    with pytest.raises(Refusal, match=r"5 Gram matrices of 9 stimuli take 3\.9 KiB"):
-        Representations(model, 3000).grams(noise(9), ["0", "1", "2", "3", "logits"])
+    with pytest.raises(
+        Refusal, match=r"Gram matrices of 5 layers at 30 stimuli, .* 7\.0 KiB; raise"
+    ):
+        Representations(model, 30 * 30 * 8 - 1).grams(noise(30), ["0", "1", "2", "3", "logits"])
     assert model.n_passes == 1  # the shapes
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo_eval.footprint import Slice
+from zoo_eval.footprint import READ_ROWS, Slice
 from zoo_eval.numerics.accumulate import (
     FLOAT64_COLUMNS,
     Moments,
@@ -14,6 +14,7 @@ from zoo_eval.numerics.accumulate import (
     restore_offset_,
 )
 from zoo_eval.numerics.sketch import CountSketch
+from zoo_eval.scratch import Matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,38 +34,52 @@ class HeldFeatures:
     Nothing is kept on a call but the held features, so that a batch may be repeated.
     """
 
-    def __init__(
-        self, part: Slice, offset: Tensor, n_held: int, sketch: CountSketch | None
-    ) -> None:
+    def __init__(self, part: Slice, offset: Tensor, n_held: int) -> None:
         self.part = part
         self.offset = offset
-        self.sketch = sketch
-        width = part.n_features if sketch is None else sketch.n_dims
-        self._held = torch.empty(n_held, width, device=offset.device)
-        self._no_offset = torch.zeros(0 if sketch is None else width, device=offset.device)
+        self._held = torch.empty(n_held, part.n_features, device=offset.device)
 
     def products(self, activation: Tensor, first: int, *, with_moments: bool) -> Products:
         """Products of a batch's activations (row, ...) whose first row is the `first` to pass by."""
         values = activation.flatten(1)[:, self.part.start : self.part.stop]
-        code, offset = values, self.offset
-        if self.sketch is not None:
-            code, offset = self.sketch(values, self.offset), self._no_offset
-        kept = self._held[first : first + len(activation)]
-        torch.sub(code[: len(kept)], offset, out=kept)
-        seen = self._held[: first + len(activation)]
+        kept = self._held[first : first + len(values)]
+        torch.sub(values[: len(kept)], self.offset, out=kept)
+        seen = self._held[: first + len(values)]
         return Products(
-            cross_products(code, offset, seen),
+            cross_products(values, self.offset, seen),
             moments(values, self.offset) if with_moments else None,
         )
 
 
-class Accumulation:
-    """A layer's Gram matrix and row sums, put together from products."""
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """What stands for a batch at one layer, float32 (row, dimension), and its features' moments."""
 
-    def __init__(self, n_stimuli: int) -> None:
-        self.gram = torch.zeros(n_stimuli, n_stimuli, dtype=torch.float64)
-        self.row_sums = torch.zeros(n_stimuli, dtype=torch.float64)
-        self._along_offset = torch.zeros(n_stimuli, dtype=torch.float64)
+    codes: Tensor
+    moments: Moments
+
+
+@dataclass(frozen=True, eq=False)
+class Coder:
+    """One layer's features minus an offset (feature,), sketched where there is a sketch."""
+
+    offset: Tensor
+    sketch: CountSketch | None
+
+    def __call__(self, activation: Tensor) -> Codes:
+        """Codes of a batch's activations (row, ...); a row's do not depend on the other rows."""
+        values = activation.flatten(1)
+        codes = values - self.offset if self.sketch is None else self.sketch(values, self.offset)
+        return Codes(codes, moments(values, self.offset))
+
+
+class Accumulation:
+    """A layer's Gram matrix, on disk, and row sums, put together from products."""
+
+    def __init__(self, gram: Matrix) -> None:
+        self.gram = gram
+        self.row_sums = torch.zeros(gram.n_rows, dtype=torch.float64)
+        self._along_offset = torch.zeros(gram.n_rows, dtype=torch.float64)
         self._squared_offset = 0.0
 
     def begin(self, offset: Tensor) -> None:
@@ -74,14 +89,41 @@ class Accumulation:
             self._squared_offset += float(some @ some)
             self.row_sums += float(some.sum())
 
-    def add(self, rows: slice, held_from: int, products: Products) -> None:
-        """Adds a batch's products with the stimuli from `held_from` on."""
-        with_held = products.with_held.cpu()
-        self.gram[rows, held_from : held_from + with_held.shape[1]] += with_held
-        if products.moments is not None:
-            self.row_sums[rows] += products.moments.sums.cpu()
-            self._along_offset[rows] += products.moments.along_offset.cpu()
+    def count(self, first: int, found: Moments) -> None:
+        """Adds the moments of a batch at some features; its first row is the `first`."""
+        rows = slice(first, first + len(found.sums))
+        self.row_sums[rows] += found.sums.cpu()
+        self._along_offset[rows] += found.along_offset.cpu()
 
-    def finish(self) -> None:
-        """Makes the Gram matrix whole: nothing is added afterwards."""
-        restore_offset_(self.gram, self._along_offset, self._squared_offset)
+    def add(self, first: int, held_from: int, products: Products) -> None:
+        """Adds a batch's products with the stimuli from `held_from` on; its first row is the `first`."""
+        with_held = products.with_held.cpu()
+        rows = self.gram.read(first, first + len(with_held))
+        rows[:, held_from : held_from + with_held.shape[1]] += with_held
+        self.gram.write(first, rows)
+        if products.moments is not None:
+            self.count(first, products.moments)
+
+    def multiply(self, codes: Matrix, n_held: int, device: torch.device) -> None:
+        """Adds all products of codes (stimulus, dimension), of which `n_held` are held at a time."""
+        part, n = Slice("", 0, codes.n_columns), codes.n_rows
+        no_offset = torch.zeros(part.n_features, device=device)
+        held = HeldFeatures(part, no_offset, n_held)
+        for start in range(0, n, n_held):
+            for first in range(start, n, READ_ROWS):
+                stop = min(first + READ_ROWS, n)
+                # Without a name, these rows are gone before the next are read.
+                self.add(
+                    first,
+                    start,
+                    held.products(
+                        codes.read(first, stop).to(device), first - start, with_moments=False
+                    ),
+                )
+
+    def finish(self) -> float:
+        """Makes the Gram matrix whole, after which nothing is added; the sum of its entries."""
+        whole = self.gram.read(0, self.gram.n_rows)
+        restore_offset_(whole, self._along_offset, self._squared_offset)
+        self.gram.write(0, whole)
+        return float(whole.sum())

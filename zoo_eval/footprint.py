@@ -1,20 +1,26 @@
-"""What the Gram matrices of some layers take, known before the run: memory and forward passes.
+"""What the Gram matrices of some layers take, known before the run: memory, disk, forward passes.
 
 Features of all stimuli rarely fit in memory at once. Those of the first stimuli are held, as many
 as the budget allows, while all stimuli pass by once and are multiplied with the held ones; then the
 next are held while the stimuli from there on pass by, and so on. With features k times the budget
 that takes about (k + 1) / 2 passes, where holding some features of all stimuli would take k.
+
+Sketches are small enough for the disk: all stimuli pass by once, and what passes by again, from the
+disk, are their sketches. Gram matrices are on disk all the while; one at a time is made whole.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zoo_eval.errors import Refusal
-from zoo_eval.numerics.accumulate import FLOAT64_COLUMNS, PRODUCT_COLUMNS
+from zoo_eval.numerics.accumulate import FEW, FLOAT64_COLUMNS, PRODUCT_COLUMNS
 from zoo_eval.sizes import size_text
 
 FLOAT32_BYTES = 4
 FLOAT64_BYTES = 8
+# Sketches read back at a time: enough for a fast product.
+READ_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -45,10 +51,12 @@ class Request:
     def is_sketched(self, layer: str) -> bool:
         return self.sketch is not None and self.n_features[layer] > self.sketch
 
-    def n_held_features(self, layer: str) -> int:
-        """Numbers that stand for one stimulus in memory."""
-        n = self.n_features[layer]
-        return n if self.sketch is None else min(n, self.sketch)
+    @property
+    def n_dimensions(self) -> Mapping[str, int]:
+        """Numbers that stand for one stimulus, by layer."""
+        if self.sketch is None:
+            return self.n_features
+        return {layer: min(n, self.sketch) for layer, n in self.n_features.items()}
 
 
 @dataclass(frozen=True)
@@ -56,9 +64,10 @@ class Footprint:
     """How Gram matrices are computed within a budget, and what that takes.
 
     Each of `groups`, some features of some layers, has its own passes, in which `n_held` stimuli
-    are held at a time. `peak_bytes` counts what is predicted to be allocated at once on top of the
-    network and its activations: Gram matrices, held features, offsets, signs of sketches, and
-    working copies of a batch.
+    are held at a time; for a sketch, the only group passes once, and so many stimuli's sketches are
+    held at a time afterwards. `peak_bytes` counts what is predicted to be allocated at once on top
+    of the network and its activations: held features, offsets, signs of sketches, working copies
+    of a batch, or one Gram matrix.
     """
 
     groups: tuple[tuple[Slice, ...], ...]
@@ -67,12 +76,23 @@ class Footprint:
     peak_bytes: int
 
     @property
+    def disk_bytes(self) -> int:
+        """Gram matrices, and sketches with what stands for the layers that need none."""
+        n = self.request.n_stimuli
+        grams = len(self.request.n_features) * gram_bytes(n)
+        if self.request.sketch is None:
+            return grams
+        return grams + n * sum(self.request.n_dimensions.values()) * FLOAT32_BYTES
+
+    @property
     def n_images(self) -> int:
         """Images that go through the network, a stimulus as often as it is shown.
 
         Not counted: one more for the shapes, and four for the offset of each group.
         """
-        return len(self.groups) * sum(self.request.n_stimuli - start for start in self.starts)
+        if self.request.sketch is not None:
+            return self.request.n_stimuli
+        return len(self.groups) * _n_shown(self.request.n_stimuli, self.n_held)
 
     @property
     def n_passes(self) -> float:
@@ -81,7 +101,7 @@ class Footprint:
 
     @property
     def starts(self) -> range:
-        """The first stimulus held in each pass."""
+        """The first stimulus held each time that stimuli, or their sketches, pass by."""
         return range(0, self.request.n_stimuli, self.n_held)
 
 
@@ -89,101 +109,123 @@ def passes(request: Request, budget_bytes: int) -> Footprint:
     """How to compute the Gram matrices with the fewest images that the budget allows.
 
     Raises:
-        Refusal: the Gram matrices alone exceed the budget, or leave no room for a single feature,
-            or for the sketches of a single stimulus; the message has the figure.
+        Refusal: not even the least fits: one Gram matrix, a batch's working copies, one feature or
+            sketch of one stimulus; the message has the figure.
     """
-    results = result_bytes(request)
-    if results > budget_bytes:
-        raise Refusal(
-            f"{len(request.n_features)} Gram matrices of {request.n_stimuli} stimuli take "
-            f"{size_text(results)}, more than memory_budget of {size_text(budget_bytes)}; "
-            "raise it or fit fewer layers at a time"
-        )
     whole = sum(request.n_features.values())
-    fitting = [
-        (n_held, width)
-        for n_held in range(request.n_stimuli, 0, -1)
-        if (width := _widest(request, n_held, budget_bytes)) > 0
-    ]
-    if not fitting:
-        least = peak_bytes(request, 1, 1 if request.sketch is None else whole)
+    best = _once(request, budget_bytes) if request.sketch else _fewest_images(request, budget_bytes)
+    if best is None:
+        least = peak_bytes(request, 1, whole if request.sketch else 1)
         raise Refusal(
-            f"{len(request.n_features)} layers at {request.n_stimuli} stimuli, {request.batch_size} "
-            f"at a time, take at least {size_text(least)}, more than memory_budget of "
-            f"{size_text(budget_bytes)}; raise it or fit fewer layers at a time"
+            f"Gram matrices of {len(request.n_features)} layers at {request.n_stimuli} stimuli, "
+            f"{request.batch_size} at a time, take at least {size_text(least)}, more than "
+            f"memory_budget of {size_text(budget_bytes)}; raise it, or name fewer stimuli or layers"
         )
-    # Of equal numbers of images, that with the most stimuli held and so the fewest groups.
-    n_held, width = min(fitting, key=lambda pair: _n_images(request, *pair))
-    return Footprint(
-        groups=_groups(request.n_features, width),
-        request=request,
-        n_held=n_held,
-        peak_bytes=peak_bytes(request, n_held, width),
+    n_held, width = best
+    groups = _groups(request.n_features, width)
+    return Footprint(groups, request, n_held, peak_bytes(request, n_held, width))
+
+
+def _once(request: Request, budget_bytes: int) -> tuple[int, int] | None:
+    """The most stimuli whose sketches fit, and all features: sketches are not cut."""
+    whole = sum(request.n_features.values())
+    n_held = bisect_right(
+        range(1, request.n_stimuli + 1), budget_bytes, key=lambda n: peak_bytes(request, n, whole)
     )
+    return (n_held, whole) if n_held else None
 
 
-def result_bytes(request: Request) -> int:
-    """What the Gram matrices take, with row sums and products with the offset."""
-    return gram_bytes(len(request.n_features), request.n_stimuli)
+def _fewest_images(request: Request, budget_bytes: int) -> tuple[int, int] | None:
+    """How many stimuli to hold, and how many features of them."""
+    whole, n = sum(request.n_features.values()), request.n_stimuli
+    best, fewest = None, 0
+    # Of equal numbers of images, that with the most stimuli held and so the fewest groups.
+    for n_held in range(n, 0, -1):
+        shown = _n_shown(n, n_held)
+        if best and shown >= fewest:
+            break
+        width = _widest(request, n_held, budget_bytes)
+        if width and (not best or -(-whole // width) * shown < fewest):
+            best, fewest = (n_held, width), -(-whole // width) * shown
+    return best
 
 
-def gram_bytes(n_layers: int, n_stimuli: int) -> int:
-    """The same for so many layers: known before anything is known of them."""
-    return n_layers * (n_stimuli * n_stimuli + 2 * n_stimuli) * FLOAT64_BYTES
+def _n_shown(n_stimuli: int, n_held: int) -> int:
+    """Images in all passes of one group: the stimuli from the first held one on, in each."""
+    n_passes = -(-n_stimuli // n_held)
+    return n_passes * n_stimuli - n_held * n_passes * (n_passes - 1) // 2
 
 
 def peak_bytes(request: Request, n_held: int, width: int) -> int:
-    """What is allocated at once where `width` features of `n_held` stimuli are held at a time."""
-    return (
-        _fixed_bytes(request, n_held)
-        + FLOAT32_BYTES * _held_features(request, width) * n_held
-        + FLOAT32_BYTES * width
-        + _copy_bytes(request)
-    )
+    """What is allocated at once where `width` features of `n_held` stimuli are held at a time.
 
-
-def _fixed_bytes(request: Request, n_held: int) -> int:
-    """Results, a batch's products until they are added to them, and copies of some columns."""
-    batch, layers = min(request.batch_size, request.n_stimuli), len(request.n_features)
-    products = batch * (n_held + 2) * (FLOAT64_BYTES * layers + FLOAT32_BYTES)
-    largest = max(request.n_features.values(), default=0)
-    columns = max(
-        (batch + n_held) * min(FLOAT64_COLUMNS, largest) * FLOAT64_BYTES,
-        batch * min(PRODUCT_COLUMNS, largest) * FLOAT32_BYTES,
-    )
-    return result_bytes(request) + products + columns
-
-
-def _held_features(request: Request, width: int) -> int:
-    return (
-        width if request.sketch is None else sum(map(request.n_held_features, request.n_features))
-    )
-
-
-def _copy_bytes(request: Request) -> int:
-    """A copy of a batch at one layer, a sketch of it, and the signs of sketches.
-
-    The copy is made where the network's own tensor is not contiguous.
+    For a sketch those are all features, and what is held is read back.
     """
-    batch = min(request.batch_size, request.n_stimuli)
-    sketched = [n for layer, n in request.n_features.items() if request.is_sketched(layer)]
-    dimensions = (request.sketch or 0) if sketched else 0
-    copies = max(request.n_features.values(), default=0) + 2 * dimensions
-    return FLOAT32_BYTES * (batch * copies + sum(sketched))
+    if request.sketch is None:
+        parts = [_held_bytes(request, n_held, width)]
+    else:
+        parts = [_sketching_bytes(request), _read_back_bytes(request, n_held)]
+    return _vector_bytes(request) + max(*parts, gram_bytes(request.n_stimuli))
+
+
+def gram_bytes(n_stimuli: int) -> int:
+    """One Gram matrix."""
+    return n_stimuli * n_stimuli * FLOAT64_BYTES
+
+
+def _vector_bytes(request: Request) -> int:
+    """Row sums and products with the offset, of all layers at once."""
+    return 2 * request.n_stimuli * FLOAT64_BYTES * len(request.n_features)
+
+
+def _held_bytes(request: Request, n_held: int, width: int) -> int:
+    """Held features and offset; of a batch: a copy of a layer, products, rows of a Gram matrix."""
+    batch, layers = min(request.batch_size, request.n_stimuli), len(request.n_features)
+    largest = max(request.n_features.values(), default=0)
+    return (
+        FLOAT32_BYTES * (width * (n_held + 1) + batch * largest)
+        + FLOAT64_BYTES * batch * (layers * (n_held + 2) + request.n_stimuli)
+        + _product_bytes(batch, n_held, largest)
+    )
+
+
+def _sketching_bytes(request: Request) -> int:
+    """Offsets and signs; of a batch: sketches, a copy of a layer and one of some of its features."""
+    batch, layers = min(request.batch_size, request.n_stimuli), len(request.n_features)
+    largest = max(request.n_features.values(), default=0)
+    dimensions = request.n_dimensions
+    signs = sum(n for layer, n in request.n_features.items() if request.is_sketched(layer))
+    copies = largest + max(dimensions.values(), default=0) + sum(dimensions.values())
+    return FLOAT32_BYTES * (
+        sum(request.n_features.values()) + signs + batch * copies
+    ) + FLOAT64_BYTES * batch * (2 * layers + min(FLOAT64_COLUMNS, largest))
+
+
+def _read_back_bytes(request: Request, n_held: int) -> int:
+    """One layer's sketches, held and passing by; products, and rows of the Gram matrix."""
+    rows = min(READ_ROWS, request.n_stimuli)
+    largest = max(request.n_dimensions.values(), default=0)
+    return (
+        FLOAT32_BYTES * largest * (n_held + rows + 1)
+        + FLOAT64_BYTES * rows * (n_held + request.n_stimuli)
+        + _product_bytes(rows, n_held, largest)
+    )
+
+
+def _product_bytes(n_rows: int, n_held: int, n_features: int) -> int:
+    """A product, and copies of the columns that it is of."""
+    n_columns = min(FLOAT64_COLUMNS, n_features)
+    few = (n_rows * n_held + (n_rows + n_held) * n_columns) * FLOAT64_BYTES
+    many = n_rows * (n_held + PRODUCT_COLUMNS) * FLOAT32_BYTES if n_features > FEW else 0
+    return max(few + n_rows * n_columns * FLOAT32_BYTES, many)
 
 
 def _widest(request: Request, n_held: int, budget_bytes: int) -> int:
-    """The most features of so many stimuli that fit; 0 if none does. Sketches are not cut."""
-    whole = sum(request.n_features.values())
-    if request.sketch is not None:
-        return whole if peak_bytes(request, n_held, whole) <= budget_bytes else 0
-    room = (budget_bytes - peak_bytes(request, n_held, 0)) // FLOAT32_BYTES
-    return max(0, min(whole, room // (n_held + 1)))
-
-
-def _n_images(request: Request, n_held: int, width: int) -> int:
-    n_groups = -(-sum(request.n_features.values()) // width)
-    return n_groups * sum(range(request.n_stimuli, 0, -n_held))
+    """The most features of so many stimuli that fit; 0 if none does."""
+    if peak_bytes(request, n_held, 1) > budget_bytes:
+        return 0
+    room = budget_bytes - _vector_bytes(request) - _held_bytes(request, n_held, 0)
+    return min(sum(request.n_features.values()), room // (FLOAT32_BYTES * (n_held + 1)))
 
 
 def _groups(n_features: Mapping[str, int], width: int) -> tuple[tuple[Slice, ...], ...]:

@@ -10,10 +10,10 @@ from zoo_eval.errors import Refusal
 from zoo_eval.evaluations import Choices, Evaluation, Subject
 from zoo_eval.evaluations.accuracy import Accuracy
 from zoo_eval.evaluations.gate import Gate
+from zoo_eval.footprint import passes
 from zoo_eval.inputs import Inputs
 from zoo_eval.models import blueprint, is_hosted, weights_digest
 from zoo_eval.roster import selected
-from zoo_eval.sizes import size_text
 from zoo_eval.store import Ledger
 from zoo_eval.sweep import Sweep
 from zoo_eval.trial import Trial
@@ -198,16 +198,17 @@ def _pending(
             todo.append(trial)
     together = [todo] if evaluation.shares_work else [[trial] for trial in todo]
     for some in filter(None, together):
-        least = evaluation.least_bytes(some, inputs)
-        if least > (budget := sweep.run.memory_budget_bytes):
-            reason = (
-                f"its Gram matrices take {size_text(least)}, more than memory_budget = "
-                f"{size_text(budget)}; raise it, or name fewer layers or stimuli"
-            )
-            result.refused += [Refused(trial, reason) for trial in some]
+        try:
+            plans = [
+                passes(request, sweep.run.memory_budget_bytes)
+                for request in evaluation.requests(some, subject, inputs)
+            ]
+        except Refusal as error:
+            result.refused += [Refused(trial, str(error)) for trial in some]
             continue
+        n_passes = evaluation.n_passes(some, inputs) + sum(one.n_images for one in plans)
         attempts = tuple(ledger.attempts.get(trial.id, 0) + 1 for trial in some)
-        yield Group(evaluation, tuple(some), attempts, evaluation.n_passes(some, inputs))
+        yield Group(evaluation, tuple(some), attempts, n_passes)
 
 
 def _request(card: ModelCard, evaluation: Evaluation, sweep: Sweep) -> Trial:

@@ -3,24 +3,27 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from math import isfinite
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from zoo_eval import tokens
-from zoo_eval.accumulation import Accumulation, HeldFeatures, Products
+from zoo_eval.accumulation import Accumulation, Coder, HeldFeatures, Products
 from zoo_eval.activations import one_per_image
 from zoo_eval.errors import Refusal
 from zoo_eval.footprint import Footprint, Request, Slice, passes
 from zoo_eval.models import LOGITS, Blueprint, OpenModel
 from zoo_eval.numerics.accumulate import FEW
 from zoo_eval.numerics.sketch import count_sketch
+from zoo_eval.scratch import Matrix, Scratch, check_room
 from zoo_eval.stimuli import Pixels, StimulusSet
 
 # Their mean activation is close to that of all stimuli: what products leave out, and add exactly.
 N_REFERENCES = 4
 Receiver = Callable[[str, Tensor], None]
+T = TypeVar("T")
 
 
 class NonFinite(ArithmeticError):
@@ -48,16 +51,50 @@ class LayerGram:
 
 def n_features(plan: Blueprint, layers: Sequence[str]) -> dict[str, int]:
     """Numbers of features by layer, known before the model is opened: what `passes` needs."""
-    prefix, _ = tokens.n_prefix(plan.outline)
     found = {}
     for layer in layers:
         module, kind = tokens.split(layer)
         if module == LOGITS:
             found[layer] = plan.anatomy.n_classes
         else:
+            prefix = tokens.n_prefix(plan.outline)[0] if kind else 0
             shown = torch.empty(plan.captured[module], device="meta")
             found[layer] = tokens.chosen(shown, kind, prefix)[0].numel()
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A `LayerGram` whose Gram matrix is on disk."""
+
+    gram: Matrix
+    row_sums: Tensor
+    shape: tuple[int, ...]
+    sketch: int | None
+
+    def read(self) -> LayerGram:
+        whole = self.gram.read(0, self.gram.n_rows)
+        return LayerGram(whole, self.row_sums, self.shape, self.sketch)
+
+
+class Grams(Mapping[str, LayerGram | NonFinite]):
+    """Gram matrices by layer: each is read from the disk when it is asked for, and not kept.
+
+    A layer with NaN or infinite activations has that error in its place.
+    """
+
+    def __init__(self, found: Mapping[str, "_Kept | NonFinite"]) -> None:
+        self._found = found
+
+    def __getitem__(self, layer: str) -> LayerGram | NonFinite:
+        found = self._found[layer]
+        return found if isinstance(found, NonFinite) else found.read()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 @dataclass(frozen=True)
@@ -73,14 +110,14 @@ class _Wanted:
 class Representations:
     """The layers of one open model, each Gram matrix computed once per stimulus set.
 
-    `budget_bytes` is what Gram matrices, held features and working copies may take together while
+    `budget_bytes` is what held features, working copies and a Gram matrix may take together while
     they are computed, on top of the network and its activations (see `footprint`).
     """
 
     def __init__(self, model: OpenModel, budget_bytes: int) -> None:
         self.model = model
         self.budget_bytes = budget_bytes
-        self._grams: dict[_Wanted, LayerGram | NonFinite] = {}
+        self._grams: dict[_Wanted, _Kept | NonFinite] = {}
 
     def grams(
         self,
@@ -89,8 +126,8 @@ class Representations:
         *,
         sketch: int | None = None,
         seed: int = 0,
-    ) -> dict[str, LayerGram | NonFinite]:
-        """Gram matrices by layer; a layer with NaN or infinite activations gives that error.
+    ) -> Grams:
+        """Gram matrices by layer.
 
         Args:
             stimuli: any number of images.
@@ -99,7 +136,8 @@ class Representations:
             seed: of the sketch, which is the same for every stimulus set and model with it.
 
         Raises:
-            Refusal: they do not fit in the budget, or a layer is not one tensor per image.
+            Refusal: they do not fit in the budget or on the disk, or a layer is not one tensor per
+                image.
         """
         wanted = {
             layer: _Wanted(stimuli.digest, layer, sketch, None if sketch is None else seed)
@@ -109,7 +147,7 @@ class Representations:
         if missing:
             for layer, gram in self._compute(stimuli, missing, sketch, seed).items():
                 self._grams[wanted[layer]] = gram
-        return {layer: self._grams[key] for layer, key in wanted.items()}
+        return Grams({layer: self._grams[key] for layer, key in wanted.items()})
 
     def features(self, stimuli: StimulusSet, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         """Each batch's features by layer, float32 (stimulus, feature) on the CPU, in order."""
@@ -145,41 +183,85 @@ class Representations:
 
     def _compute(
         self, stimuli: StimulusSet, layers: Sequence[str], sketch: int | None, seed: int
-    ) -> dict[str, LayerGram | NonFinite]:
-        shapes = self.shapes(stimuli, layers)
-        plan = self.footprint(shapes, len(stimuli), sketch=sketch)
-        request = plan.request
-        totals = {layer: Accumulation(len(stimuli)) for layer in layers}
-        for group in plan.groups:
-            held = {}
-            for part, offset in self._offsets(stimuli, group, request).items():
-                code = None
-                if sketch is not None and request.is_sketched(part.layer):
-                    code = count_sketch(part.n_features, sketch, seed, self.model.device)
-                held[part.layer] = HeldFeatures(part, offset, plan.n_held, code)
-                totals[part.layer].begin(offset)
-            for start in plan.starts:
-                self._accumulate(stimuli, start, held, totals)
-        # Before the Gram matrices are completed.
-        del held
+    ) -> dict[str, _Kept | NonFinite]:
+        shapes, n = self.shapes(stimuli, layers), len(stimuli)
+        plan = self.footprint(shapes, n, sketch=sketch)
+        check_room(plan.disk_bytes)
+        scratch = Scratch()
+        totals = {layer: Accumulation(scratch.matrix(n, n, torch.float64)) for layer in shapes}
+        if sketch is None:
+            self._multiply(stimuli, plan, totals)
+        else:
+            for layer, codes in self._coded(stimuli, plan, totals, sketch, seed).items():
+                totals[layer].multiply(codes, plan.n_held, self.model.device)
         return {
-            layer: self._result(
-                totals[layer], layer, shapes[layer], sketch if request.is_sketched(layer) else None
-            )
-            for layer in layers
+            layer: self._kept(total, layer, shapes[layer], plan.request)
+            for layer, total in totals.items()
         }
 
-    def _result(
-        self, total: Accumulation, layer: str, shape: tuple[int, ...], sketch: int | None
-    ) -> LayerGram | NonFinite:
+    def _kept(
+        self, total: Accumulation, layer: str, shape: tuple[int, ...], request: Request
+    ) -> _Kept | NonFinite:
         name = f"layer {layer} of {self.model.card.name}"
-        total.finish()
         # Sums, for `isfinite` of all entries would take another Gram matrix of memory.
+        whole_sum = total.finish()
         if not total.row_sums.sum().isfinite():
             return NonFinite(f"{name} has non-finite activations")
-        if not total.gram.sum().isfinite():
+        if not isfinite(whole_sum):
             return NonFinite(f"{name} has activations whose products exceed float32")
-        return LayerGram(total.gram, total.row_sums, shape, sketch)
+        sketch = request.sketch if request.is_sketched(layer) else None
+        return _Kept(total.gram, total.row_sums, shape, sketch)
+
+    def _multiply(
+        self, stimuli: StimulusSet, plan: Footprint, totals: Mapping[str, Accumulation]
+    ) -> None:
+        """Shows the stimuli in the planned passes, in each of which some are held."""
+        for group in plan.groups:
+            held = {}
+            for part, offset in self._offsets(stimuli, group, plan.request).items():
+                held[part.layer] = HeldFeatures(part, offset, plan.n_held)
+                totals[part.layer].begin(offset)
+            for start in plan.starts:
+                for row, found in self._products(stimuli, start, held):
+                    for layer, products in found.items():
+                        totals[layer].add(row, start, products)
+
+    def _products(
+        self, stimuli: StimulusSet, start: int, held: Mapping[str, HeldFeatures]
+    ) -> Iterator[tuple[int, dict[str, Products]]]:
+        """Products of all stimuli from `start` on with the first of them, which are held."""
+
+        def multiply(layer: str, activation: Tensor, row: int) -> Products:
+            return held[layer].products(activation, row - start, with_moments=start == 0)
+
+        return self._reduced(stimuli, start, list(held), multiply)
+
+    def _coded(
+        self,
+        stimuli: StimulusSet,
+        plan: Footprint,
+        totals: Mapping[str, Accumulation],
+        sketch: int,
+        seed: int,
+    ) -> dict[str, Matrix]:
+        """Shows the stimuli once; what stands for them, (stimulus, dimension) by layer, on disk."""
+        (group,), scratch, coders, codes = plan.groups, Scratch(), {}, {}
+        for part, offset in self._offsets(stimuli, group, plan.request).items():
+            layer, code = part.layer, None
+            if plan.request.is_sketched(layer):
+                code = count_sketch(part.n_features, sketch, seed, self.model.device)
+            coders[layer] = Coder(offset, code)
+            n_dimensions = plan.request.n_dimensions[layer]
+            codes[layer] = scratch.matrix(len(stimuli), n_dimensions, torch.float32)
+            totals[layer].begin(offset)
+        batches = self._reduced(
+            stimuli, 0, list(coders), lambda layer, activation, _row: coders[layer](activation)
+        )
+        for row, found in batches:
+            for layer, one in found.items():
+                codes[layer].write(row, one.codes)
+                totals[layer].count(row, one.moments)
+        return codes
 
     def _offsets(
         self, stimuli: StimulusSet, group: Sequence[Slice], request: Request
@@ -206,29 +288,29 @@ class Representations:
                 offsets[part] += seen[layer] / n
         return offsets
 
-    def _accumulate(
+    def _reduced(
         self,
         stimuli: StimulusSet,
         start: int,
-        held: Mapping[str, HeldFeatures],
-        totals: Mapping[str, Accumulation],
-    ) -> None:
-        """Multiplies all stimuli from `start` on with the first of them, which are held."""
+        layers: Sequence[str],
+        reduce: Callable[[str, Tensor, int], T],
+    ) -> Iterator[tuple[int, dict[str, T]]]:
+        """Shows the stimuli from `start` on: each batch's first row, and by layer what is left of it.
 
-        def work(rows: Sequence[int]) -> tuple[Sequence[int], dict[str, Products]]:
-            found: dict[str, Products] = {}
+        `reduce` gets a layer, a batch's activations, and its first row: again, should the batch
+        have been too large.
+        """
 
-            def multiply(layer: str, activation: Tensor) -> None:
-                found[layer] = held[layer].products(
-                    activation, rows[0] - start, with_moments=start == 0
-                )
+        def work(rows: Sequence[int]) -> tuple[int, dict[str, T]]:
+            found: dict[str, T] = {}
 
-            self._show([stimuli.images[row] for row in rows], list(held), multiply)
-            return rows, found
+            def receive(layer: str, activation: Tensor) -> None:
+                found[layer] = reduce(layer, activation, rows[0])
 
-        for rows, found in self.model.in_batches(range(start, len(stimuli)), work):
-            for layer, products in found.items():
-                totals[layer].add(slice(rows[0], rows[-1] + 1), start, products)
+            self._show([stimuli.images[row] for row in rows], layers, receive)
+            return rows[0], found
+
+        return self.model.in_batches(range(start, len(stimuli)), work)
 
     def _copied(self, images: Sequence[Pixels], layers: Sequence[str]) -> dict[str, Tensor]:
         copies: dict[str, Tensor] = {}

@@ -17,7 +17,7 @@ from torch import nn
 
 from tests.planted_nets import noise, opened, pixels
 from zoo_eval.errors import BadInput
-from zoo_eval.evaluations import Subject, Workbench
+from zoo_eval.evaluations import Subject, Workbench, similarity
 from zoo_eval.evaluations.ceilings import Ceilings
 from zoo_eval.evaluations.neural_fit import NeuralFit
 from zoo_eval.evaluations.regression import ALPHAS
@@ -210,6 +210,80 @@ def test_intervals_over_targets_and_stimuli_hold_the_score(net, recording):
     for row in rows(net, recording, fit(recording, readouts=["ridge"])):
         assert row["score_low"] <= row["score"] <= row["score_high"]
         assert row["stimuli_low"] < row["score"] < row["stimuli_high"]
+        assert row["undefined"] is None
+
+
+RESAMPLED = [
+    {"readouts": ["rsa"], "comparison": "pearson"},
+    {"readouts": ["rsa"], "comparison": "cosine"},
+    {"readouts": ["rsa"], "comparison": "kendall_tau_a"},
+    {"readouts": ["cka"]},
+]
+
+
+@pytest.mark.parametrize("choices", RESAMPLED)
+def test_similarities_over_all_stimuli_have_an_interval_over_stimuli(net, recording, choices):
+    whole, *folded = rows(net, recording, fit(recording, **choices))
+    assert whole["stimuli_low"] < whole["score"] < whole["stimuli_high"]
+    assert whole["undefined"] is None
+    assert all(row["stimuli_low"] is None for row in folded)
+    assert all(row["score_low"] is None for row in (whole, *folded) if "score_low" in row)
+
+
+@pytest.mark.parametrize("readout", ["cka", "procrustes"])
+def test_where_copies_add_to_the_bias_the_interval_lies_high(net, recording, readout):
+    whole = rows(net, recording, fit(recording, readouts=[readout], cka="plain"))[0]
+    assert whole["score"] < whole["stimuli_high"] <= 1
+    assert whole["stimuli_low"] < whole["stimuli_high"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "choices"),
+    [
+        ("MOST_KENDALL_STIMULI", {"readouts": ["rsa"], "comparison": "kendall_tau_a"}),
+        ("MOST_PROCRUSTES_RANK", {"readouts": ["procrustes"]}),
+    ],
+)
+def test_an_interval_that_would_take_too_long_is_null(net, recording, monkeypatch, limit, choices):
+    monkeypatch.setattr(similarity, limit, Q - 1)
+    whole = rows(net, recording, fit(recording, **choices))[0]
+    assert whole["score"] is not None
+    assert (whole["stimuli_low"], whole["stimuli_high"]) == (None, None)
+
+
+def test_an_undefined_similarity_says_why(net, features, recording, subjects):
+    flat = Recording("flat", SHOWN.name, np.full((N, 1, Q), 2.0), recording.target_ids)
+    for readout, choices, reason in [
+        ("cka", {}, "constant responses"),
+        ("procrustes", {}, "constant responses"),
+        ("rsa", {}, "a dissimilarity of the recording is undefined"),
+        (
+            "rsa",
+            {"dissimilarity": "squared_euclidean"},
+            "constant dissimilarities of the recording",
+        ),
+    ]:
+        for row in rows(net, flat, fit(flat, readouts=[readout], **choices)):
+            assert row["score"] is None
+            assert row["undefined"] == [reason]
+            assert row["stimuli_low"] is None
+    rdms = subjects.rdms.copy()
+    rdms[1] = 1 - np.eye(N)
+    one_flat = replace(subjects, rdms=rdms)
+    for row in rows(net, one_flat, fit(one_flat, readouts=["rsa"])):
+        assert row["score"] is not None
+        assert row["undefined"] == ["", "constant dissimilarities of the recording", ""]
+        assert np.isnan(row["r"]).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("readout", ["rsa", "cka", "procrustes"])
+def test_a_constant_layer_says_so(recording, readout):
+    constant = nn.Sequential(nn.Flatten(), nn.Linear(192, P))
+    nn.init.zeros_(constant[1].weight)
+    of_layer = "constant dissimilarities of the layer" if readout == "rsa" else "constant features"
+    for row in rows(constant, recording, fit(recording, readouts=[readout])):
+        assert row["score"] is None
+        assert row["undefined"] == [of_layer]
 
 
 def test_a_constant_target_is_left_out_and_counted(net, recording):
@@ -220,6 +294,7 @@ def test_a_constant_target_is_left_out_and_counted(net, recording):
         assert row["n_constant_targets"] == 1
         assert np.isnan(row["r"]).tolist() == [False, True, False, False, False]
         assert row["score"] == pytest.approx(np.nanmedian(row["r"]))
+        assert row["undefined"] == ["", "constant responses", "", "", ""]
 
 
 def test_shuffled_responses_score_nothing(net, recording):

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from rsatoolbox.rdm import compare
 from scipy.stats import kendalltau
 
-from zoo_eval.numerics.kendall import SMALLEST_SHARE, n_inversions, tau_a
+from zoo_eval.numerics.kendall import SHARE, n_inversions, taus_a
 from zoo_eval.numerics.ranking import ranking
 
 
 def ours(x, y):
-    return tau_a(*(ranking(torch.from_numpy(np.asarray(side, dtype=float))) for side in (x, y)))
+    first, second = (ranking(torch.from_numpy(np.asarray(side, dtype=float))) for side in (x, y))
+    return taus_a(first, [second])[0]
 
 
 def pair_by_pair(x, y):
@@ -41,10 +42,23 @@ def test_it_equals_rsatoolbox(n_values, decimals):
     assert ours(x, y) == pytest.approx(expected, abs=1e-14)
 
 
+@pytest.mark.parametrize("n_values", [130, 3000, 2**20 // 3])
+def test_several_at_once_are_each_alone(n_values):
+    rng = np.random.default_rng(0)
+    sides = [np.round(rng.standard_normal(n_values), decimals) for decimals in (2, 1, 15, 3, 15)]
+    x, *others = (ranking(torch.from_numpy(side)) for side in sides)
+    found = taus_a(x, others)
+    assert found == [taus_a(x, [other])[0] for other in others]
+    assert found == pytest.approx(
+        [compare(sides[0][None], y[None], "tau-a")[0, 0] for y in sides[1:]], abs=1e-14
+    )
+    assert len(set(found)) == 4
+
+
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 def test_threads_share_long_sequences(n_threads):
     rng = np.random.default_rng(0)
-    x = rng.standard_normal(3 * SMALLEST_SHARE + 11)
+    x = rng.standard_normal(3 * SHARE + 11)
     y = x + rng.standard_normal(len(x))
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
@@ -55,9 +69,9 @@ def test_threads_share_long_sequences(n_threads):
     assert found == pytest.approx(kendalltau(x, y).statistic, abs=1e-12)
 
 
-@pytest.mark.parametrize("n_values", [1, 2, 64, 100, 1000])
-def test_a_descending_sequence_is_all_inversions_and_stays_as_it_was(n_values):
-    sequence = np.arange(n_values)[::-1].copy()
-    assert n_inversions(sequence) == n_values * (n_values - 1) // 2
-    assert n_inversions(np.arange(n_values)) == 0
-    assert sequence[0] == n_values - 1
+@pytest.mark.parametrize("n_values", [1, 2, 64, 100, 1000, 2**14 - 1, 2**14])
+def test_descending_sequences_are_all_inversions_and_stay_as_they_were(n_values):
+    ascending = np.arange(n_values)
+    both = np.stack([ascending[::-1], ascending])
+    assert n_inversions(both) == [n_values * (n_values - 1) // 2, 0]
+    assert (both == [ascending[::-1], ascending]).all()

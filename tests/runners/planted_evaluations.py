@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.evaluations import Result, Subject, Workbench
+from zoo_eval.footprint import Request
 from zoo_eval.inputs import Inputs
 from zoo_eval.planning import Group, Order
 from zoo_eval.trial import Trial
@@ -37,8 +38,10 @@ class Planted:
     def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
         return [Trial("planted", 1, self.behaviour, model=self.name, seed=seed)]
 
-    def least_bytes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
-        return 0
+    def requests(
+        self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
+    ) -> Sequence[Request]:
+        return ()
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         return 0

@@ -4,14 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+import torch
 from pydantic import BaseModel, ConfigDict
 
 from zoo_eval.anatomy import N_IMAGENET
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal
+from zoo_eval.footprint import Request
 from zoo_eval.inputs import Inputs
-from zoo_eval.models import Blueprint, OpenModel
-from zoo_eval.representations import Representations
+from zoo_eval.models import Blueprint, OpenModel, first_batch
+from zoo_eval.representations import Representations, n_features
 from zoo_eval.stimuli import StimulusSet
 from zoo_eval.trial import Trial
 
@@ -95,11 +97,16 @@ class Evaluation(Protocol):
         ...
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
-        """Image passes, forward and backward, that these trials need at most: the unit of cost."""
+        """Image passes, forward and backward, that these trials need at most: the unit of cost.
+
+        Those for their Gram matrices are not counted here: `requests` tell them.
+        """
         ...
 
-    def least_bytes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
-        """What these trials must hold of a memory budget at once, however it is divided."""
+    def requests(
+        self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
+    ) -> Iterable[Request]:
+        """The Gram matrices that these trials need: refused where one exceeds the memory budget."""
         ...
 
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
@@ -117,8 +124,26 @@ class Choices(BaseModel):
     def companions(self, inputs: Inputs) -> Iterable[Evaluation]:
         return ()
 
-    def least_bytes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
+    def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         return 0
+
+    def requests(
+        self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
+    ) -> Iterable[Request]:
+        return ()
+
+
+def gram_request(
+    subject: Subject, trials: Sequence[Trial], n_stimuli: int, *, sketch: int | None = None
+) -> Request:
+    """Gram matrices of the trials' layers, told before the model is opened.
+
+    A GPU's first batch may be larger than the one assumed, which changes little but copies of it.
+    """
+    _, blueprint = subject.known()
+    layers = list(dict.fromkeys(str(trial.layer) for trial in trials))
+    batch_size = first_batch(blueprint.anatomy.activation_bytes, torch.device("cpu"))
+    return Request(n_features(blueprint, layers), n_stimuli, batch_size, sketch)
 
 
 def imagenet_labelled(subject: Subject, inputs: Inputs, name: str) -> StimulusSet:

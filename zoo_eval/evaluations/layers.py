@@ -1,13 +1,21 @@
 """The geometry of layers: shape, depth and effective dimensionality over a stimulus set."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Literal
 
-from zoo_eval.evaluations import Choices, Result, Subject, Workbench, layer_trials
-from zoo_eval.footprint import gram_bytes
+from zoo_eval.evaluations import (
+    Choices,
+    Result,
+    Subject,
+    Workbench,
+    gram_request,
+    layer_trials,
+)
+from zoo_eval.footprint import Request
 from zoo_eval.inputs import Inputs
+from zoo_eval.models import Blueprint
 from zoo_eval.numerics.gram import effective_dim
-from zoo_eval.representations import NonFinite
+from zoo_eval.representations import LayerGram, NonFinite
 from zoo_eval.trial import Trial
 
 
@@ -25,11 +33,10 @@ class Layers(Choices):
         stimuli = inputs.stimulus_set(self.stimuli)
         return layer_trials(self, "centred", subject, stimuli, self.layers, seed)
 
-    def least_bytes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
-        return gram_bytes(len(trials), len(inputs.stimulus_set(self.stimuli)))
-
-    def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
-        return len(inputs.stimulus_set(self.stimuli))
+    def requests(
+        self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
+    ) -> Iterable[Request]:
+        return [gram_request(subject, trials, len(inputs.stimulus_set(self.stimuli)))]
 
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
         model, representations = bench.opened()
@@ -37,18 +44,21 @@ class Layers(Choices):
         names = [str(trial.layer) for trial in trials]
         grams = representations.grams(stimuli, names)
         for trial, layer in zip(trials, names, strict=True):
-            gram = grams[layer]
-            if isinstance(gram, NonFinite):
-                yield Result(trial, error=gram)
-                continue
-            row = {
-                "trial_id": trial.id,
-                "model": model.card.name,
-                "layer": layer,
-                "layer_index": model.blueprint.layer_index(layer),
-                "depth": model.blueprint.depth(layer),
-                "shape": list(gram.shape),
-                "n_features": gram.n_features,
-                "effective_dim": effective_dim(gram.gram),
-            }
-            yield Result(trial, {"layers": [row]})
+            yield self._result(trial, layer, model.blueprint, grams[layer])
+
+    def _result(
+        self, trial: Trial, layer: str, blueprint: Blueprint, gram: LayerGram | NonFinite
+    ) -> Result:
+        if isinstance(gram, NonFinite):
+            return Result(trial, error=gram)
+        row = {
+            "trial_id": trial.id,
+            "model": trial.model,
+            "layer": layer,
+            "layer_index": blueprint.layer_index(layer),
+            "depth": blueprint.depth(layer),
+            "shape": list(gram.shape),
+            "n_features": gram.n_features,
+            "effective_dim": effective_dim(gram.gram),
+        }
+        return Result(trial, {"layers": [row]})

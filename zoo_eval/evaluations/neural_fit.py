@@ -6,13 +6,21 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from zoo_eval.evaluations import Choices, Evaluation, Result, Subject, Workbench, regression
+from zoo_eval.evaluations import (
+    Choices,
+    Evaluation,
+    Result,
+    Subject,
+    Workbench,
+    gram_request,
+    regression,
+)
 from zoo_eval.evaluations.ceilings import Ceilings
 from zoo_eval.evaluations.layers import Layers
 from zoo_eval.evaluations.regression import Regression
 from zoo_eval.evaluations.similarity import CkaKind, Measure, Reference
 from zoo_eval.evaluations.similarity import check as check_similarity
-from zoo_eval.footprint import gram_bytes
+from zoo_eval.footprint import Request
 from zoo_eval.inputs import AnyRecording, Inputs
 from zoo_eval.numerics.rsa import Comparison, Dissimilarity
 from zoo_eval.representations import LayerGram, NonFinite
@@ -52,7 +60,7 @@ class NeuralFit(Choices):
     sketch: Annotated[int, Field(ge=2)] | None = None
     n_resamples: Annotated[int, Field(ge=10)] = 200
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs_model: ClassVar[bool] = True
 
     @model_validator(mode="after")
@@ -103,11 +111,10 @@ class NeuralFit(Choices):
             for readout in self.readouts
         ]
 
-    def least_bytes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
-        return gram_bytes(len({trial.layer for trial in trials}), self._n_shown(inputs))
-
-    def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
-        return self._n_shown(inputs)
+    def requests(
+        self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
+    ) -> Iterable[Request]:
+        return [gram_request(subject, trials, self._n_shown(inputs), sketch=self.sketch)]
 
     def _n_shown(self, inputs: Inputs) -> int:
         names = [inputs.recording(self.recording).stimuli, *filter(None, [self.pca_stimuli])]
@@ -128,8 +135,19 @@ class NeuralFit(Choices):
         grams = representations.grams(
             self._shown(bench.inputs), layers, sketch=self.sketch, seed=trials[0].seed
         )
+        for layer in layers:
+            own = [trial for trial in trials if trial.layer == layer]
+            yield from self._results(own, grams[layer], recording, stimuli)
+
+    def _results(
+        self,
+        trials: Sequence[Trial],
+        gram: LayerGram | NonFinite,
+        recording: AnyRecording,
+        stimuli: StimulusSet,
+    ) -> Iterator[Result]:
+        """Those of one layer, whose Gram matrix is in memory until the last of them."""
         for trial in trials:
-            gram = grams[str(trial.layer)]
             if isinstance(gram, NonFinite):
                 yield Result(trial, error=gram)
                 continue
@@ -220,6 +238,7 @@ def _similarity_rows(
             "selection_score": regression.defined(one.selection),
             "target_ids": getattr(recording, "subject_ids", None) if one.subjects else None,
             "n_constant_targets": 0,
+            "undefined": regression.reasons(one.undefined),
         }
         for one in reference.scores(gram, n_resamples=n_resamples)
     ]

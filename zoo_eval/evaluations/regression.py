@@ -100,6 +100,7 @@ class Regression:
                 "choices": score.choice.tolist(),
                 "target_ids": list(recording.target_ids),
                 "n_constant_targets": int(score.r.isnan().sum()),
+                "undefined": reasons(score.undefined),
             }
             for fold, score in enumerate(scores)
         ]
@@ -157,6 +158,11 @@ class Regression:
 def _strata(stimuli: StimulusSet) -> list[str]:
     assert stimuli.labels is not None
     return [str(label) for label in stimuli.labels]
+
+
+def reasons(undefined: tuple[str, ...]) -> list[str] | None:
+    """The reasons, or None where there is none: what the column `undefined` holds."""
+    return list(undefined) if any(undefined) else None
 
 
 def defined(value: float | None) -> float | None:

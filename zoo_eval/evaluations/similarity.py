@@ -7,6 +7,7 @@ training stimuli beside it, so that a layer can be chosen without looking at the
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isnan
 from typing import Literal
 
 import numpy as np
@@ -26,6 +27,11 @@ Readout = Literal["rsa", "cka", "procrustes"]
 CkaKind = Literal["debiased", "plain"]
 # Debiased CKA divides by n - 3.
 FEWEST_STIMULI = 4
+# A resample of Kendall's tau-a takes as long as the RDMs themselves: milliseconds up to here.
+MOST_KENDALL_STIMULI = 512
+# A resample of Procrustes takes a singular value decomposition of so many columns at most.
+MOST_PROCRUSTES_RANK = 256
+MOST_PROCRUSTES_RESAMPLES = 50
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,15 @@ class Measure:
 class Similarity:
     """Over all stimuli (`fold` None) or a fold's: with the recording, and with each subject's RDM.
 
-    `selection` is the same over the fold's training stimuli; `low` and `high` a 95 % bootstrap
-    interval over stimuli. NaN where it is undefined, None where it does not apply.
+    `undefined` says why, per subject or of the score, "" where there is a number. `selection` is
+    the score over the fold's training stimuli; `low` and `high` a 95 % bootstrap interval over
+    stimuli. NaN where it is undefined, None where it does not apply.
     """
 
     fold: int | None
     score: float
     subjects: tuple[float, ...] | None
+    undefined: tuple[str, ...]
     selection: float | None = None
     low: float | None = None
     high: float | None = None
@@ -78,15 +86,14 @@ class Reference:
     _sides: dict[int | str, "_Side"] = field(default_factory=dict)
 
     def scores(self, layer: LayerGram, *, n_resamples: int) -> list[Similarity]:
-        """The layer's similarity over all stimuli, then fold by fold.
-
-        Intervals are of RSA's linear comparisons; Spearman's ranks are those of the whole set.
-        """
+        """The layer's similarity over all stimuli, with its interval, then fold by fold."""
         found = [self._whole(layer, n_resamples)]
         for number, fold in enumerate(self._folds):
-            score, subjects = self._side(number, fold.test).compared(layer)
-            selection, _ = self._side(f"{number} training", fold.train).compared(layer)
-            found.append(Similarity(number, score, subjects, selection))
+            test = self._side(number, fold.test)
+            score, subjects, undefined = test.compared(test.own(layer))
+            training = self._side(f"{number} training", fold.train)
+            selection = training.compared(training.own(layer))[0]
+            found.append(Similarity(number, score, subjects, undefined, selection))
         return found
 
     @cached_property
@@ -95,12 +102,10 @@ class Reference:
 
     def _whole(self, layer: LayerGram, n_resamples: int) -> Similarity:
         side = self._side("all", np.arange(len(self.groups)))
-        if self.measure.readout != "rsa":
-            return Similarity(None, *side.compared(layer))
-        own = side.layer_rdm(layer)
-        score, subjects = side.compared_rdm(own)
+        own = side.own(layer)
+        score, subjects, undefined = side.compared(own)
         low, high = side.interval(own, n_resamples=n_resamples, seed=self.seed)
-        return Similarity(None, score, subjects, None, low, high)
+        return Similarity(None, score, subjects, undefined, None, low, high)
 
     def _side(self, name: int | str, rows: Rows) -> "_Side":
         if name not in self._sides:
@@ -142,55 +147,105 @@ class _Side:
     def factor(self) -> Tensor:
         return procrustes.factor(self.gram)
 
-    def compared(self, layer: LayerGram) -> tuple[float, tuple[float, ...] | None]:
-        """The layer's similarity with the recording and, for RDMs of several, with each subject."""
-        if self.measure.readout != "rsa":
-            gram = layer.gram.cpu()[self.rows][:, self.rows]
-            if self.measure.readout == "procrustes":
-                return procrustes.shape_similarity(procrustes.factor(gram), self.factor), None
-            kinds: dict[CkaKind, Callable[[Tensor, Tensor], float]] = {
-                "debiased": cka.debiased_cka,
-                "plain": cka.cka,
-            }
-            return kinds[self.measure.cka](gram, self.gram), None
-        return self.compared_rdm(self.layer_rdm(layer))
-
-    def compared_rdm(self, own: rsa.Rdm) -> tuple[float, tuple[float, ...] | None]:
-        """The same for a layer's RDM at these stimuli."""
-        comparison = self.measure.comparison
-        score = rsa.compare(own, self.rdm, comparison)
-        if isinstance(self.recording, Recording):
-            return score, None
-        return score, tuple(rsa.compare(own, one, comparison) for one in self.subjects)
-
-    def layer_rdm(self, layer: LayerGram) -> rsa.Rdm:
-        """The layer's dissimilarities at these stimuli."""
+    def own(self, layer: LayerGram) -> "Own":
+        """What of the layer is compared: its RDM, Gram matrix or factor at these stimuli."""
         rows = torch.from_numpy(self.rows)
-        gram, sums = layer.gram.cpu()[rows][:, rows], layer.row_sums.cpu()[rows]
-        kind = self.measure.dissimilarity
+        gram = layer.gram.cpu()[rows][:, rows]
+        if self.measure.readout == "procrustes":
+            return procrustes.factor(gram)
+        if self.measure.readout == "cka":
+            return gram
+        sums, kind = layer.row_sums.cpu()[rows], self.measure.dissimilarity
         return rsa.Rdm(rsa.dissimilarities(gram, sums, layer.n_features, kind))
 
+    def compared(self, own: "Own") -> tuple[float, tuple[float, ...] | None, tuple[str, ...]]:
+        """The score, each subject's where there are RDMs, and why they are undefined."""
+        if isinstance(own, rsa.Rdm):
+            comparison = self.measure.comparison
+            if isinstance(self.recording, Recording):
+                score = rsa.compare(own, self.rdm, comparison)
+                return score, None, (self._reason(score, own, self.rdm),)
+            score, *subjects = rsa.compare_with_each(own, [self.rdm, *self.subjects], comparison)
+            undefined = (
+                self._reason(value, own, one)
+                for value, one in zip(subjects, self.subjects, strict=True)
+            )
+            return score, tuple(subjects), tuple(undefined)
+        if self.measure.readout == "procrustes":
+            score = procrustes.shape_similarity(own, self.factor)
+        else:
+            score = _CKA[self.measure.cka](own, self.gram)
+        if not isnan(score):
+            return score, None, ("",)
+        is_factor = self.measure.readout == "procrustes"
+        flat = own.shape[1] == 0 if is_factor else bool(cka.centred(own).isnan().any())
+        return score, None, ("constant features" if flat else "constant responses",)
+
+    def _reason(self, score: float, own: rsa.Rdm, reference: rsa.Rdm) -> str:
+        if not isnan(score):
+            return ""
+        for side, whose in ((own, "the layer"), (reference, "the recording")):
+            if not side.is_finite:
+                return f"a dissimilarity of {whose} is undefined"
+            if not side.varies:
+                return f"constant dissimilarities of {whose}"
+        return ""
+
     def interval(
-        self, own: rsa.Rdm, *, n_resamples: int, seed: int
+        self, own: "Own", *, n_resamples: int, seed: int
     ) -> tuple[float | None, float | None]:
-        """A bootstrap over stimuli of a layer's RDM; None for a comparison that is not linear."""
-        if self.measure.comparison not in ("pearson", "spearman"):
+        """A bootstrap over stimuli; None where it is undefined or would take too long."""
+        n_stimuli = len(self.rows)
+        if self.measure.readout == "procrustes":
+            n_resamples = min(n_resamples, MOST_PROCRUSTES_RESAMPLES)
+        counts = bootstrap.resample_counts(n_stimuli, n_resamples=n_resamples, seed=seed)
+        draws = self._draws(own, counts)
+        if draws is None or np.isnan(draws).all():
             return None, None
-        if not (own.varies and self.rdm.varies):
-            return None, None
-        counts = bootstrap.resample_counts(len(self.rows), n_resamples=n_resamples, seed=seed)
-        x, y = (self._square(rdm) for rdm in (own, self.rdm))
-        draws = bootstrap.resampled_rdm_pearson(x, y, counts)
         low, high = bootstrap.percentile_interval(draws)
         return float(low), float(high)
 
-    def _square(self, rdm: rsa.Rdm) -> bootstrap.Array:
-        ranked = self.measure.comparison == "spearman"
-        values = rdm.rank_deviation if ranked else rdm.deviation
+    def _draws(self, own: "Own", counts: bootstrap.Array) -> bootstrap.Array | None:
+        """The similarity in each resample; Spearman's ranks are those of the whole set."""
+        if isinstance(own, rsa.Rdm):
+            return self._rdm_draws(own, counts)
+        if self.measure.readout == "cka":
+            resampled = (
+                bootstrap.resampled_debiased_cka
+                if self.measure.cka == "debiased"
+                else bootstrap.resampled_cka
+            )
+            return resampled(cka.centred(own).numpy(), cka.centred(self.gram).numpy(), counts)
+        if min(own.shape[1], self.factor.shape[1]) > MOST_PROCRUSTES_RANK:
+            return None
+        return bootstrap.resampled_shape_similarity(own, self.factor, counts)
+
+    def _rdm_draws(self, own: rsa.Rdm, counts: bootstrap.Array) -> bootstrap.Array | None:
+        if not (own.varies and self.rdm.varies):
+            return None
+        comparison = self.measure.comparison
+        if comparison == "kendall_tau_a":
+            if len(self.rows) > MOST_KENDALL_STIMULI:
+                return None
+            return bootstrap.resampled_rdm_tau_a(own.ranking, self.rdm.ranking, counts)
+        x, y = (self._square(rsa.DIRECTIONS[comparison](rdm)) for rdm in (own, self.rdm))
+        if comparison == "cosine":
+            return bootstrap.resampled_rdm_cosine(x, y, counts)
+        return bootstrap.resampled_rdm_pearson(x, y, counts)
+
+    def _square(self, values: Tensor) -> bootstrap.Array:
         n = len(self.rows)
         square = np.zeros((n, n))
         square[np.triu_indices(n, 1)] = values.numpy()
         return square + square.T
+
+
+# What of a layer is compared: of `rsa` its RDM, of `cka` its Gram matrix, of `procrustes` a factor.
+Own = rsa.Rdm | Tensor
+_CKA: dict[CkaKind, Callable[[Tensor, Tensor], float]] = {
+    "debiased": cka.debiased_cka,
+    "plain": cka.cka,
+}
 
 
 def check(measure: Measure, recording: AnyRecording, groups: Sequence[str], n_folds: int) -> None:

@@ -20,7 +20,7 @@ def cka(gram_x: Tensor, gram_y: Tensor) -> float:
     Returns:
         NaN where either feature set is constant over the stimuli.
     """
-    return _cosine(_centred(gram_x), _centred(gram_y))
+    return _cosine(centred(gram_x), centred(gram_y))
 
 
 def debiased_cka(gram_x: Tensor, gram_y: Tensor) -> float:
@@ -42,12 +42,13 @@ def debiased_cka(gram_x: Tensor, gram_y: Tensor) -> float:
     return _cosine(_u_centred(gram_x), _u_centred(gram_y))
 
 
-def _centred(gram: Tensor) -> Tensor:
+def centred(gram: Tensor) -> Tensor:
+    """H K H, H centring: the Gram matrix of centred features; NaN where they are constant."""
     rows = torch.arange(len(gram), device=gram.device)
-    centred, _ = centred_blocks(gram, rows, rows)
+    blocks, _ = centred_blocks(gram, rows, rows)
     # What is left of constant features is rounding, and would correlate with anything.
-    is_constant = centred.trace() <= CONSTANT * gram.trace()
-    return centred.fill_(torch.nan) if is_constant else centred
+    is_constant = blocks.trace() <= CONSTANT * gram.trace()
+    return blocks.fill_(torch.nan) if is_constant else blocks
 
 
 def _u_centred(gram: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ def _u_centred(gram: Tensor) -> Tensor:
     if n_stimuli < 4:
         raise ValueError(f"debiased CKA needs at least four stimuli, got {n_stimuli}")
     # Moving all features by one vector changes nothing, and centred ones round less.
-    matrix = _centred(gram)
+    matrix = centred(gram)
     matrix.fill_diagonal_(0)
     sums = matrix.sum(0)
     matrix -= sums / (n_stimuli - 2)

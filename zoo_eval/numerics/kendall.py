@@ -1,6 +1,8 @@
 """Kendall's tau-a of two rankings, exact, in O(m log m) for m values."""
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -11,87 +13,128 @@ from zoo_eval.numerics.ranking import Ranking
 Integers = npt.NDArray[np.integer]
 
 LONGEST_BLOCK = 64
-# Below this many values per thread, starting the threads costs more than they save.
-SMALLEST_SHARE = 2**17
+# Values that stay in a core's cache while they are sorted and counted.
+SHARE = 2**17
+# Values that are counted together: more would only take more memory.
+TOGETHER = 2**20
 
 
-def tau_a(x: Ranking, y: Ranking) -> float:
-    """Kendall's tau-a: (concordant - discordant pairs) / all pairs; ties are neither.
+def taus_a(x: Ranking, others: Sequence[Ranking]) -> list[float]:
+    """Kendall's tau-a of one ranking with each of several.
 
-    A discordant pair is an inversion: the ranks of y, read in the order of x, descend. Computed on
-    the CPU, by `torch.get_num_threads()` threads.
+    (concordant - discordant pairs) / all pairs; ties are neither. A discordant pair is an
+    inversion: the ranks of y, read in the order of x, descend. Computed on the CPU, by
+    `torch.get_num_threads()` threads.
 
     Args:
         x: ranking of m values, at least two.
-        y: ranking of m other values.
+        others: rankings of m other values.
     """
     n_values = len(x.order)
     n_pairs = n_values * (n_values - 1) // 2
-    sequence, n_joint_ties = _in_order_of(x, y)
-    n_untied = n_pairs - x.n_tied_pairs - y.n_tied_pairs + n_joint_ties
-    return (n_untied - 2 * n_inversions(sequence)) / n_pairs
+    at_once = TOGETHER // n_values or 1
+    found = []
+    for start in range(0, len(others), at_once):
+        some = others[start : start + at_once]
+        sequences, n_joint_ties = zip(*(_in_order_of(x, y) for y in some))
+        for y, joint, n_discordant in zip(some, n_joint_ties, n_inversions(np.stack(sequences))):
+            n_untied = n_pairs - x.n_tied_pairs - y.n_tied_pairs + joint
+            found.append((n_untied - 2 * n_discordant) / n_pairs)
+    return found
 
 
-def n_inversions(sequence: Integers) -> int:
-    """How many pairs stand in descending order: i < j with sequence[i] > sequence[j].
+def n_inversions(sequences: Integers) -> list[int]:
+    """How many pairs of each sequence stand in descending order: i < j with s[i] > s[j].
 
     Blocks of up to 64 are counted pair by pair. Then neighbouring runs are merged until one is
     left: the inversions between two runs follow from where the members of the right one end up.
 
     Args:
-        sequence: integers (value,) in 0 ... m - 1.
+        sequences: integers from 0 on (sequence, value).
     """
-    n_values = len(sequence)
+    n_sequences, n_values = sequences.shape
     n_doublings = ((n_values - 1) // LONGEST_BLOCK).bit_length()
     block = -(-n_values // 2**n_doublings)
-    dtype = np.int32 if n_values * LONGEST_BLOCK < 2**31 else np.int64
-    # What is added stands last and is the largest: it takes part in no inversion.
-    padded = np.full(block << n_doublings, n_values, dtype=dtype)
-    padded[:n_values] = sequence
-    most = min(torch.get_num_threads(), n_values // SMALLEST_SHARE)
-    n_shares = 1 << (most.bit_length() - 1) if most > 1 else 1
-    shares = padded.reshape(n_shares, -1)
-    if n_shares == 1:
-        return _sorting(padded, block)
-    with ThreadPoolExecutor(n_shares) as threads:
-        count = sum(threads.map(lambda share: _sorting(share, block), shares))
-    return count + _between_runs(padded, shares.shape[1])
+    length = block << n_doublings
+    # What is added stands last and is as large as any: it takes part in no inversion.
+    largest = int(sequences.max())
+    dtype = np.int16 if largest < 2**14 else np.int32 if largest < 2**24 else np.int64
+    doubled = np.full((n_sequences, length), 2 * largest, dtype=dtype)
+    np.multiply(sequences, 2, out=doubled[:, :n_values], casting="unsafe")
+    part = length
+    while part > SHARE:
+        part //= 2
+    runs = doubled.reshape(-1, part)
+    at_once = SHARE // part or 1
+    shares = [runs[start : start + at_once] for start in range(0, len(runs), at_once)]
+    counts = _on_threads(partial(_sorting, block=block), shares)
+    total = counts.reshape(n_sequences, -1).sum(1)
+    while part < length:
+        pairs = list(doubled.reshape(-1, 1, 2 * part))
+        counts = _on_threads(partial(_merging, half=part), pairs)
+        total += counts.reshape(n_sequences, -1).sum(1)
+        part *= 2
+    found: list[int] = total.tolist()
+    return found
 
 
-def _sorting(run: Integers, block: int) -> int:
-    """Inversions inside the run, which is sorted in place."""
-    return _within_blocks(run, block) + _between_runs(run, block)
+def _on_threads(work: Callable[[Integers], Integers], shares: Sequence[Integers]) -> Integers:
+    """The counts of all shares, in order."""
+    n_threads = min(torch.get_num_threads(), len(shares))
+    if n_threads == 1:
+        return np.concatenate([work(share) for share in shares])
+    with ThreadPoolExecutor(n_threads) as threads:
+        return np.concatenate(list(threads.map(work, shares)))
 
 
-def _within_blocks(run: Integers, block: int) -> int:
-    """Inversions inside each block: those of its members' positions, in order of their values."""
-    keys = run.reshape(-1, block) * LONGEST_BLOCK + np.arange(block, dtype=run.dtype)
-    keys.sort(axis=1)
-    positions = np.ascontiguousarray((keys % LONGEST_BLOCK).astype(np.uint8).T)
-    return sum(int(np.count_nonzero(positions[:k] > positions[k])) for k in range(1, block))
-
-
-def _between_runs(run: Integers, half: int) -> int:
-    """Inversions between parts of length `half` (each sorted or not); the run is sorted in place."""
-    count = 0
-    while 2 * half <= len(run):
-        pairs = run.reshape(-1, 2 * half)
-        pairs *= 2
-        # A right member goes behind the left ones of the same value: a tie is no inversion.
-        pairs[:, half:] += 1
-        pairs.sort(axis=1)
-        is_right = (pairs & 1).sum(0, dtype=np.int32)
-        pairs >>= 1
-        # Without inversions the right members would be the last ones of each row.
-        last = half * half + half * (half - 1) // 2
-        count += len(pairs) * last - int(is_right @ np.arange(2 * half))
+def _sorting(runs: Integers, block: int) -> Integers:
+    """Inversions inside each of the runs (run, doubled value), which are sorted in place."""
+    counts = _within_blocks(runs, block)
+    half = block
+    while half < runs.shape[1]:
+        counts += _merging(runs, half)
         half *= 2
-    return count
+    return counts
+
+
+def _within_blocks(runs: Integers, block: int) -> Integers:
+    """Inversions inside each block, per run, from differences of place 1, 2, ..."""
+    blocks = runs.reshape(-1, block)
+    if runs.dtype == np.int16:
+        columns = np.ascontiguousarray(blocks.T)
+    else:
+        # Members' positions in order of their values have as many, and fit into bytes.
+        keys = blocks * LONGEST_BLOCK
+        keys += np.arange(block, dtype=keys.dtype)
+        keys.sort(axis=1)
+        columns = np.ascontiguousarray((keys.astype(np.uint8) & (LONGEST_BLOCK - 1)).T)
+    counts = np.zeros(columns.shape, dtype=np.uint8)
+    descends = np.empty(columns.shape, dtype=np.bool_)
+    for lag in range(1, block):
+        np.greater(columns[:-lag], columns[lag:], out=descends[lag:])
+        counts[lag:] += descends[lag:].view(np.uint8)
+    per_run: Integers = counts.sum(0, dtype=np.int64).reshape(len(runs), -1).sum(1)
+    return per_run
+
+
+def _merging(runs: Integers, half: int) -> Integers:
+    """Inversions between neighbouring parts of length `half`, per run; both are sorted in place."""
+    pairs = runs.reshape(len(runs), -1, 2 * half)
+    # A right member goes behind the left ones of the same value: a tie is no inversion.
+    pairs[:, :, :half] &= -2
+    pairs[:, :, half:] |= 1
+    pairs.sort(axis=2)
+    is_right = (pairs & 1).sum(1, dtype=np.int32)
+    places = np.einsum("rp,p->r", is_right, np.arange(2 * half))
+    # Without inversions the right members would be the last ones of each pair.
+    last: int = pairs.shape[1] * (half * half + half * (half - 1) // 2)
+    counts: Integers = last - places
+    return counts
 
 
 def _in_order_of(x: Ranking, y: Ranking) -> tuple[Integers, int]:
     """The lowest ranks of y in the order of x, ascending where x ties; and the joint ties."""
-    sequence = y.lowest[x.order].cpu().numpy()
+    sequence = y.lowest.cpu().numpy()[x.order.cpu().numpy()]
     if not x.n_tied_pairs:
         return sequence, 0
     keys = x.lowest[x.order].cpu().numpy() * len(sequence) + sequence

@@ -8,20 +8,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite, isqrt, nan
-from typing import Literal
+from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_eval.numerics.kendall import tau_a
+from zoo_eval.numerics.kendall import taus_a
 from zoo_eval.numerics.ranking import Ranking, ranking
+from zoo_eval.numerics.threads import enough_for, threads
 
 Dissimilarity = Literal["squared_euclidean", "correlation", "cosine"]
 Comparison = Literal["pearson", "spearman", "kendall_tau_a", "cosine"]
 
 FEWEST_STIMULI = 3
 # From here on copying row by row is faster than looking pairs up.
-MANY_STIMULI = 1000
+MANY_STIMULI = 500
+# Numbers of a Gram matrix that stay in a core's cache while they are worked on.
+BLOCK = 2**17
 # A row whose variance is this small a share of its mean square is constant up to rounding.
 CONSTANT = 1e-13
 
@@ -50,34 +54,69 @@ def dissimilarities(
     """
     if len(gram) < FEWEST_STIMULI:
         raise ValueError(f"an RDM needs at least {FEWEST_STIMULI} stimuli, got {len(gram)}")
-    squares = gram.diagonal()
-    if dissimilarity == "squared_euclidean":
-        distances = torch.add(squares, gram, alpha=-2).add_(squares[:, None])
-        return condensed(distances).clamp_min_(0)
-    if dissimilarity == "correlation":
-        products = torch.addr(gram, row_sums, row_sums, alpha=-1 / n_features)
-        variances = products.diagonal()
-        norms = variances.where(variances > CONSTANT * squares, nan).sqrt()
-    elif dissimilarity == "cosine":
-        products, norms = gram.clone(), squares.where(squares > 0, nan).sqrt()
-    else:
-        raise ValueError(f"unknown dissimilarity {dissimilarity!r}")
-    products.div_(norms).div_(norms[:, None])
-    return condensed(products).neg_().add_(1).clamp_min_(0)
+    of_block = _measured(gram.diagonal(), row_sums, n_features, dissimilarity)
+    n_stimuli = len(gram)
+    pairs = gram.new_empty(n_stimuli * (n_stimuli - 1) // 2)
+    step = BLOCK // n_stimuli or 1
+    filled = 0
+    with threads(enough_for(len(pairs))):
+        for start in range(0, n_stimuli, step):
+            rows, columns = slice(start, start + step), slice(start, None)
+            block = condensed(of_block(gram[rows, columns], rows, columns)).clamp_min_(0)
+            pairs[filled : filled + len(block)] = block
+            filled += len(block)
+    return pairs
 
 
 def feature_dissimilarities(features: Tensor, dissimilarity: Dissimilarity) -> Tensor:
     """`dissimilarities` of features or responses themselves, float64 (stimulus, feature)."""
-    return dissimilarities(features @ features.T, features.sum(1), features.shape[1], dissimilarity)
+    if features.is_cuda:
+        gram = features @ features.T
+    else:
+        # NumPy sees that the product is symmetric and computes half of it.
+        gram = torch.from_numpy(features.numpy() @ features.numpy().T)
+    return dissimilarities(gram, features.sum(1), features.shape[1], dissimilarity)
 
 
 def condensed(square: Tensor) -> Tensor:
-    """The values above the diagonal of (..., stimulus, stimulus), row by row: (..., pair)."""
-    n_stimuli = square.shape[-1]
-    if n_stimuli < MANY_STIMULI:
-        rows, columns = torch.triu_indices(n_stimuli, n_stimuli, 1, device=square.device)
-        return square[..., rows, columns]
-    return torch.cat([square[..., row, row + 1 :] for row in range(n_stimuli)], -1)
+    """The values right of the diagonal of (..., stimulus, stimulus), row by row: (..., pair).
+
+    It may also be the upper rows of such a matrix: (..., row, stimulus).
+    """
+    n_rows, n_columns = square.shape[-2:]
+    if n_columns < MANY_STIMULI or square.is_cuda:
+        rows, columns = torch.triu_indices(n_rows, n_columns, 1, device=square.device)
+        return square.flatten(-2).index_select(-1, rows * n_columns + columns)
+    values = square.numpy()
+    right = [values[..., row, row + 1 :] for row in range(n_rows)]
+    return torch.from_numpy(np.concatenate(right, -1))
+
+
+def _measured(
+    squares: Tensor, row_sums: Tensor, n_features: int, dissimilarity: Dissimilarity
+) -> Callable[[Tensor, slice, slice], Tensor]:
+    """What makes dissimilarities of a block of the Gram matrix, given its rows and columns."""
+    if dissimilarity == "squared_euclidean":
+        return lambda gram, rows, columns: torch.add(squares[columns], gram, alpha=-2).add_(
+            squares[rows, None]
+        )
+    if dissimilarity == "correlation":
+        variances = squares - row_sums.square() / n_features
+        norms = variances.where(variances > CONSTANT * squares, nan).sqrt()
+    elif dissimilarity == "cosine":
+        norms = squares.where(squares > 0, nan).sqrt()
+    else:
+        raise ValueError(f"unknown dissimilarity {dissimilarity!r}")
+
+    def from_products(gram: Tensor, rows: slice, columns: slice) -> Tensor:
+        if dissimilarity == "correlation":
+            products = torch.addr(gram, row_sums[rows], row_sums[columns], alpha=-1 / n_features)
+            products.div_(norms[columns])
+        else:
+            products = gram / norms[columns]
+        return products.div_(norms[rows, None]).neg_().add_(1)
+
+    return from_products
 
 
 def gram_of_squared_distances(square: Tensor) -> Tensor:
@@ -170,24 +209,42 @@ def compare(x: Rdm, y: Rdm, comparison: Comparison) -> float:
     Raises:
         ValueError: RDMs of different sizes, or an unknown comparison.
     """
-    if x.dissimilarities.shape != y.dissimilarities.shape:
-        raise ValueError(
-            f"RDMs of {len(x.dissimilarities)} and {len(y.dissimilarities)} pairs; "
-            "both must be of the same stimuli"
-        )
-    if comparison not in _MEASURES:
+    return compare_with_each(x, [y], comparison)[0]
+
+
+def compare_with_each(x: Rdm, others: Sequence[Rdm], comparison: Comparison) -> list[float]:
+    """`compare` of one RDM with each of several, all at once: that takes less time."""
+    for y in others:
+        if x.dissimilarities.shape != y.dissimilarities.shape:
+            raise ValueError(
+                f"RDMs of {len(x.dissimilarities)} and {len(y.dissimilarities)} pairs; "
+                "both must be of the same stimuli"
+            )
+    if comparison not in get_args(Comparison):
         raise ValueError(f"unknown comparison {comparison!r}")
-    defined = x.is_finite and y.is_finite if comparison == "cosine" else x.varies and y.varies
-    return _MEASURES[comparison](x, y) if defined else nan
+    with threads(enough_for(len(x.dissimilarities))):
+        if not _is_defined(x, comparison):
+            return [nan] * len(others)
+        defined = [_is_defined(y, comparison) for y in others]
+        known = [y for y, is_defined in zip(others, defined) if is_defined]
+        if comparison == "kendall_tau_a":
+            own, *theirs = (rdm.ranking for rdm in (x, *known))
+        else:
+            direction = DIRECTIONS[comparison]
+            values = [float(direction(x) @ direction(y)) for y in known]
+    if comparison == "kendall_tau_a":
+        values = taus_a(own, theirs)
+    found = iter(np.clip(values, -1, 1).tolist())
+    return [next(found) if is_defined else nan for is_defined in defined]
 
 
-def _dot(x: Tensor, y: Tensor) -> float:
-    return float((x @ y).clamp(-1, 1))
+def _is_defined(rdm: Rdm, comparison: Comparison) -> bool:
+    return rdm.is_finite if comparison == "cosine" else rdm.varies
 
 
-_MEASURES: dict[Comparison, Callable[[Rdm, Rdm], float]] = {
-    "pearson": lambda x, y: _dot(x.deviation, y.deviation),
-    "spearman": lambda x, y: _dot(x.rank_deviation, y.rank_deviation),
-    "kendall_tau_a": lambda x, y: tau_a(x.ranking, y.ranking),
-    "cosine": lambda x, y: _dot(x.direction, y.direction),
+# What two RDMs are compared by: the product of two directions is their score.
+DIRECTIONS: dict[Comparison, Callable[[Rdm], Tensor]] = {
+    "pearson": lambda rdm: rdm.deviation,
+    "spearman": lambda rdm: rdm.rank_deviation,
+    "cosine": lambda rdm: rdm.direction,
 }

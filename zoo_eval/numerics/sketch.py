@@ -17,6 +17,9 @@ import torch
 from torch import Tensor
 
 BITS = 64
+# Numbers that a CPU works on at a time: they stay in its cache, which makes sketches several times
+# faster than working on a whole batch.
+IN_CACHE = 2**15
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,14 @@ class CountSketch:
         """
         shape = len(features), self.n_dims
         sketched = torch.zeros(shape, dtype=torch.float32, device=features.device)
+        n_rows = max(1, len(features) if features.is_cuda else IN_CACHE // self.n_dims)
+        parts = zip(torch.split(sketched, n_rows), torch.split(features, n_rows), strict=True)
+        for place, some in parts:
+            self._add(place, some, offset)
+        return sketched
+
+    def _add(self, sketched: Tensor, features: Tensor, offset: Tensor) -> None:
+        """Adds the sketches of features minus offset to what is there."""
         n_features = features.shape[1]
         for block, shift in enumerate(self.shifts):
             start = block * self.n_dims
@@ -46,7 +57,6 @@ class CountSketch:
                 place = sketched[:, to : to + last - first]
                 deviations = features[:, first:last] - offset[first:last]
                 place.addcmul_(deviations, self.signs[first:last])
-        return sketched
 
 
 def count_sketch(

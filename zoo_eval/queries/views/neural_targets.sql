@@ -1,9 +1,10 @@
 -- How well is each target predicted, layer by layer, under each ceiling and normalisation?
 -- r is the mean over folds. A ceiling of scale `reliability` is meant for r / sqrt(c), one of scale
 -- `correlation` for r / c, one of scale `variance` for r^2 / c; all are there to compare conventions.
+-- undefined says why folds have no r, null where all have one.
 WITH targets AS (
     SELECT trial_id, model, recording, layer, readout, protocol, fold,
-        unnest(target_ids) AS target, unnest(r)::DOUBLE AS r
+        unnest(target_ids) AS target, unnest(r)::DOUBLE AS r, unnest(undefined) AS undefined
     FROM neural_scores
     WHERE readout IN ('pls', 'ridge')
 ),
@@ -12,6 +13,8 @@ means AS (
         t.seed, s.layer, s.readout, s.target,
         avg(s.r) FILTER (NOT isnan(s.r)) AS r,
         count(*) FILTER (isnan(s.r)) AS n_undefined_folds,
+        string_agg(DISTINCT nullif(s.undefined, ''), ', ' ORDER BY nullif(s.undefined, ''))
+            AS undefined,
         count(*) AS n_folds
     FROM targets AS s JOIN current_trials AS t USING (trial_id)
     GROUP BY ALL

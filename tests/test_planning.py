@@ -1,0 +1,84 @@
+"""Planning says what Gram matrices take, in memory and passes, as the run itself does."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from zoo_eval import sweep as sweep_file
+from zoo_eval.errors import Refusal
+from zoo_eval.evaluations.layers import Layers
+from zoo_eval.evaluations.neural_fit import NeuralFit
+from zoo_eval.loading import load_inputs
+from zoo_eval.models import open_model
+from zoo_eval.planning import Plan, plan
+from zoo_eval.representations import Representations
+from zoo_eval.store import Store
+
+SKETCHED = """
+[[evaluations]]
+kind = "neural_fit"
+recording = "planted"
+readouts = ["ridge"]
+sketch = 300
+"""
+
+
+def planned(tiny_sweep: Path, budget: str):
+    """The sweep's plan with this budget and a sketched fit more, and its stimuli."""
+    file = tiny_sweep.with_name(f"{budget}.toml")
+    file.write_text(tiny_sweep.read_text() + SKETCHED + f'[run]\nmemory_budget = "{budget}"\n')
+    sweep = sweep_file.read(file)
+    store = Store(sweep.store.uri, create=True)
+    inputs = load_inputs(sweep, file.parent, store)
+    return plan(sweep, file.parent, inputs, store.ledger()), inputs.stimulus_set("crops")
+
+
+def captures(found: Plan, stimuli, budget_bytes: int):
+    """Each group with Gram matrices, its planned passes, and the capture that it comes to."""
+    for order in found.orders:
+        for group in order.groups:
+            if isinstance(group.evaluation, Layers | NeuralFit):
+                model = open_model(order.subject.card, torch.device("cpu"))
+                layers = list(dict.fromkeys(str(trial.layer) for trial in group.trials))
+                sketch = getattr(group.evaluation, "sketch", None)
+                representations = Representations(model, budget_bytes)
+                yield (
+                    group.n_passes,
+                    representations,
+                    partial(representations.grams, stimuli, layers, sketch=sketch),
+                )
+
+
+@pytest.mark.parametrize(("budget", "n_bytes"), [("4GiB", 2**32), ("16MiB", 2**24)])
+def test_planned_passes_are_those_that_are_run(tiny_sweep, budget, n_bytes):
+    found, stimuli = planned(tiny_sweep, budget)
+    assert not found.refused
+    n_planned = []
+    for n_passes, representations, capture in captures(found, stimuli, n_bytes):
+        capture()
+        # One image for the shapes, and four for the mean of each group of features.
+        rest = representations.model.n_passes - 1 - n_passes
+        assert rest % 4 == 0
+        assert rest <= 4 * n_passes / len(stimuli)
+        n_planned.append(n_passes)
+    assert len(n_planned) == 2 * 3  # two models: `layers` and two fits
+    if budget == "4GiB":
+        assert set(n_planned) == {len(stimuli)}
+    else:
+        assert max(n_planned) > len(stimuli) == min(n_planned)
+
+
+def test_a_refusal_at_planning_is_that_of_the_run(tiny_sweep):
+    found, stimuli = planned(tiny_sweep, "2MiB")
+    reasons = {one.reason for one in found.refused}
+    assert {one.trial.model for one in found.refused} == {"local/efficientnet"}
+    allowed, _ = planned(tiny_sweep, "1GiB")
+    said = set()
+    for _, representations, capture in captures(allowed, stimuli, 2**21):
+        if representations.model.card.name == "local/efficientnet":
+            with pytest.raises(Refusal) as refusal:
+                capture()
+            said.add(str(refusal.value))
+    assert reasons == said
