@@ -42,7 +42,7 @@ def changed(tiny_sweep, old: str, new: str) -> str:
 
 
 @pytest.mark.parametrize("command", [
-    "models", "plan", "sweep", "sql", "trends", "report", "export", "doctor",
+    "models", "plan", "sweep", "sql", "trends", "report", "export", "attacks", "doctor",
 ])  # fmt: skip
 def test_every_command_has_help_with_an_example(command, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -134,11 +134,11 @@ def test_gram_matrices_over_the_memory_budget_are_refused_at_planning_with_the_f
     tiny_sweep, capsys
 ):
     text = tiny_sweep.read_text()
-    # Of 40 stimuli: 13.1 KiB each.
     tiny_sweep.write_text(text + '[run]\nmemory_budget = "20KiB"\n')
     assert cli.main(["plan", str(tiny_sweep)]) == 1
     said = capsys.readouterr().out
-    assert "its Gram matrices take 65.6 KiB, more than memory_budget = 20.0 KiB; raise it" in said
+    assert "local/vit: layers: Gram matrices of 6 layers at 40 stimuli, 32 at a time, take" in said
+    assert "1.2 MiB, more than memory_budget of 20.0 KiB; raise it, or name fewer stimuli" in said
     assert "15 pending on 2 models, 33 refused" in said
 
 

@@ -29,6 +29,7 @@ LAYERS = [
         "blocks",
         "tokens",
         "footprint",
+        "scratch",
         "accumulation",
         "recordings",
         "importance",
@@ -49,7 +50,7 @@ LAYERS = [
     ["planning"],
     ["runners", "report"],
     ["estimates"],
-    ["sweeping", "listing", "doctor"],
+    ["sweeping", "listing", "attack_listing", "doctor"],
     ["cli"],
     ["__main__"],
 ]

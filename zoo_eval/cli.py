@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     parser.set_defaults(debug=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_models, _plan, _sweep, _sql, _trends, _report, _export, _doctor):
+    for add in (_models, _plan, _sweep, _sql, _trends, _report, _export, _attacks, _doctor):
         command = add(commands)
         command.formatter_class = argparse.RawDescriptionHelpFormatter
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -201,6 +201,49 @@ def _export(commands: "_Commands[argparse.ArgumentParser]") -> argparse.Argument
         counts = export(Store(options.store), options.out)
         print(f"{options.out}: {sum(counts.values())} rows in {len(counts)} tables")
         return OK
+
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _attacks(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        "attacks",
+        help="the minimal attacks, and how near they come to exact minima",
+        epilog="example: zoo-eval attacks check foolbox:DDNAttack --norm l2",
+    )
+    parser.add_argument("action", nargs="?", choices=("list", "check"), default="list")
+    parser.add_argument(
+        "attack", nargs="?", metavar="NAME", help="registered, foolbox:NAME or module:name"
+    )
+    parser.add_argument("--norm", metavar="l2,linf", help="all that the attack has, if left out")
+    parser.add_argument("--options", metavar="JSON", default="{}", help="of the attack")
+    parser.add_argument("--bound", type=float, help="largest ratio allowed, for the stated one")
+    parser.add_argument(
+        "--scales", default="0.1,1,10,100", metavar="NUMBERS", help="factors of the logits"
+    )
+    parser.add_argument("--images", type=int, default=8, metavar="N", help="in each problem")
+    _add_format(parser, ("table", "csv", "json"))
+
+    def run(options: argparse.Namespace) -> int:
+        from zoo_eval import attack_listing
+        from zoo_eval.formats import write
+
+        if options.action == "list":
+            write(attack_listing.attacks(), options.format)
+            return OK
+        if options.attack is None:
+            raise BadInput("which attack? write `zoo-eval attacks check NAME`")
+        table = attack_listing.checks(
+            options.attack,
+            norms=options.norm.split(",") if options.norm else (),
+            options=attack_listing.parsed(options.options),
+            bound=options.bound,
+            scales=attack_listing.numbers(options.scales),
+            n_images=options.images,
+        )
+        write(table, options.format)
+        return OK if all(table["passed"].to_pylist()) else INCOMPLETE
 
     parser.set_defaults(run=run)
     return parser

@@ -5,15 +5,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from pydantic import ValidationError
+from scipy.optimize import nnls
 from torch import nn
+from torch.nn import functional
 
 from tests.planted_nets import noise, opened, pixels
-from zoo_eval.evaluations import Subject, Workbench
+from zoo_eval.catalog import ModelCard
+from zoo_eval.errors import Refusal
+from zoo_eval.evaluations import Subject, Workbench, attacking
 from zoo_eval.evaluations.minimal_attack import MinimalAttack
 from zoo_eval.inputs import Inputs
-from zoo_eval.numerics.attacks.decisions import N_ANIMATE
+from zoo_eval.models import open_model
+from zoo_eval.numerics.attacks.decisions import N_ANIMATE, Argmax
+from zoo_eval.numerics.attacks.procedures import Corrected
+from zoo_eval.numerics.attacks.registry import build
 from zoo_eval.representations import Representations
+from zoo_eval.tables import TABLES
 
 N, N_CLASSES = 5, 1000
 # float32 logits place the boundary no better than this.
@@ -48,7 +57,7 @@ def rows(net, shown, **choices):
     bench = Workbench(given, subject, model, Representations(model, 2**28))
     (result,) = evaluation.run(trials, bench)
     assert result.error is None
-    return result.rows["attacks"], result.rows["perturbations"]
+    return result.rows["attacks"], result.rows.get("perturbations", [])
 
 
 def exact(net, shown, norm, outside):
@@ -152,8 +161,180 @@ def test_leaving_the_first_five_takes_more_than_losing_the_first(net, shown):
         ({"attacks": ["foolbox:Nothing"]}, "has no attack Nothing"),
         ({"attacks": ["ddn"], "options": {"ddn": {"stepz": 1}}}, "options of ddn: .*stepz"),
         ({"attacks": ["ddn"], "options": {"fmn": {"steps": 0}}}, "options of fmn: fmn needs"),
+        ({"decision": "target"}, "go together; give both or neither"),
+        ({"target": 3}, "go together; give both or neither"),
+        ({"decision": "target", "target": 1000}, "less than 1000"),
     ],
 )
 def test_wrong_choices_are_refused_with_the_next_step(choices, said):
     with pytest.raises(ValidationError, match=said):
         MinimalAttack(stimuli="photos", **choices)
+
+
+def exact_target(net, image, target):
+    """The shortest way to where `target` is the largest logit: a quadratic program.
+
+    min |d| subject to (w_t - w_j) . d >= z_j - z_t for all j, by Lawson and Hanson's reduction to
+    nonnegative least squares.
+    """
+    weights, bias = net[1].weight.detach().double(), net[1].bias.detach().double()
+    logits = image.flatten().double() @ weights.T + bias
+    keep = others(target)
+    normals, offsets = (weights[target] - weights[keep]), (logits[keep] - logits[target])
+    system = torch.cat([normals, offsets[:, None]], 1).T.numpy()
+    wanted = np.zeros(len(system))
+    wanted[-1] = 1
+    solution, _ = nnls(system, wanted)
+    residual = system @ solution - wanted
+    return float(np.linalg.norm(residual[:-1] / residual[-1]))
+
+
+@pytest.mark.parametrize("target", [207, "least_likely"])
+def test_a_targeted_attack_reaches_its_class_by_nearly_the_shortest_way(net, shown, target):
+    attacked, kept = rows(net, shown, attacks=["ddn"], decision="target", target=target)
+    assert [row["status"] for row in attacked] == ["found"] * (N - 1) + ["already_wrong"]
+    for row, stored, image in zip(attacked, kept, pixels(shown), strict=False):
+        with torch.no_grad():
+            least = int(net(image[None]).argmin())
+        assert row["target"] == (least if target == "least_likely" else target)
+        assert row["adversarial_prediction"] == row["target"]
+        shortest = exact_target(net, image, row["target"])
+        assert shortest - ROUNDING <= row["distance"] <= 1.25 * shortest
+        delta = torch.from_numpy(stored["perturbation"]).float().reshape(stored["shape"])
+        with torch.no_grad():
+            assert int(net((image + delta)[None]).argmax()) == row["target"]
+
+
+def test_an_image_of_the_target_class_is_an_error_with_its_reason(net, shown):
+    attacked, _ = rows(net, shown, attacks=["ddn"], decision="target", target=shown.labels[0])
+    for row, label in zip(attacked[:-1], shown.labels, strict=False):
+        own = label == shown.labels[0]
+        assert row["status"] == ("error" if own else "found")
+        assert row["reason"] == (attacking.OWN_TARGET if own else None)
+
+
+def test_survival_of_eight_bits_is_that_of_the_stored_perturbation(net, shown):
+    attacked, kept = rows(net, shown, attacks=["fmn"])
+    survived = []
+    for row, stored, image in zip(attacked, kept, pixels(shown), strict=False):
+        delta = torch.from_numpy(stored["perturbation"]).float().reshape(stored["shape"])
+        with Image.fromarray(
+            ((image + delta) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        ) as saved:
+            read = torch.tensor(np.asarray(saved)).permute(2, 0, 1).float() / 255
+        with torch.no_grad():
+            assert row["survives_8bit"] == (int(net(read[None]).argmax()) != row["label"])
+        survived.append(row["survives_8bit"])
+    assert attacked[-1].get("survives_8bit") is None
+
+
+def test_rounding_to_eight_bits_undoes_a_perturbation_of_less_than_half_a_level(shown):
+    """A gain of 1000 on one pixel: what suffices is far below 1 / 510."""
+    steep = nn.Sequential(nn.Flatten(), nn.Linear(192, N_CLASSES))
+    steep[1].weight.data.zero_()
+    steep[1].bias.data.zero_()
+    steep[1].bias.data[2:] = -1e4
+    steep[1].weight.data[1, 0] = 1000.0
+    level = float(pixels(shown)[0, 0, 0, 0])
+    steep[1].bias.data[1] = -1000 * (level + 1 / 1000)
+    grey = replace(shown, images=(shown.images[0],) * N, ids=shown.ids, labels=(0,) * N)
+    attacked, _ = rows(steep, grey, attacks=["ddn"])
+    for row in attacked:
+        assert row["distance"] == pytest.approx(1 / 1000, rel=0.01)
+        assert row["survives_8bit"] is False
+
+
+class Detached(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, batch):
+        return self.net(batch).detach()
+
+
+class Rounded(Detached):
+    def forward(self, batch):
+        return self.net((batch * 63).round() / 63)
+
+
+def test_a_model_without_a_gradient_is_an_error_unless_the_attack_needs_none(net, shown):
+    attacked, _ = rows(Detached(net), shown, attacks=["ddn"])
+    assert [row["status"] for row in attacked] == ["error"] * (N - 1) + ["already_wrong"]
+    assert {row["reason"] for row in attacked[:-1]} == {attacking.NO_GRADIENT}
+    decisions = rows(
+        Detached(net), shown, attacks=["foolbox:L2RepeatedAdditiveGaussianNoiseAttack"],
+        options={"foolbox:L2RepeatedAdditiveGaussianNoiseAttack": {"repeats": 5}},
+    )[0]  # fmt: skip
+    assert [row["status"] for row in decisions[:-1]] == ["found"] * (N - 1)
+
+
+def test_rounded_pixels_are_flagged_as_a_zero_gradient(net, shown):
+    attacked, _ = rows(Rounded(net), shown, attacks=["ddn"])
+    flagged = [row for row in attacked if row["status"] in ("found", "bound_hit")]
+    assert flagged
+    assert all("zero_gradient" in row["flags"] for row in flagged)
+    assert rows(net, shown, attacks=["ddn"])[0][0]["flags"] == []
+
+
+def test_logits_that_are_not_finite_are_an_error_with_the_reason(net, shown):
+    broken = nn.Sequential(nn.Flatten(), nn.Linear(192, N_CLASSES))
+    broken[1].weight.data.fill_(torch.nan)
+    attacked, kept = rows(broken, shown, attacks=["ddn"])
+    assert {(row["status"], row["reason"]) for row in attacked} == {("error", attacking.NO_LOGITS)}
+    assert kept == []
+
+
+def test_an_image_outside_the_unit_interval_is_an_error_with_the_reason(net, shown):
+    """No decoded image is: only a transform can put a border of another colour around it."""
+    assault = attacking.Assault(
+        Corrected(build("ddn", {})),
+        net,
+        lambda batch: pixels(shown)[: len(batch)] * torch.tensor([1.0, 9, 1])[:, None, None, None],
+        lambda clean, labels: attacking.Decided(Argmax()),
+    )
+    batch = [attacking.Stimulus(shown.images[0], label) for label in shown.labels[:3]]
+    statuses = [(one.row["status"], one.row["reason"]) for one in assault.on(batch)]
+    assert statuses[1] == ("error", attacking.OUTSIDE)
+    assert statuses[0][0] == "found"
+
+
+def test_rows_fit_the_declared_table(net, shown):
+    for choices in ({"attacks": ["ensemble"]}, {"attacks": ["fmn"], "norm": "linf"}):
+        attacked, kept = rows(net, shown, **choices)
+        own = {"trial_id": "t", "commit_id": "c"}
+        assert len(TABLES["attacks"].arrow([{**row, **own} for row in attacked])) == N
+        assert len(TABLES["perturbations"].arrow([{**row, **own} for row in kept])) == N - 1
+
+
+def test_labels_outside_the_head_are_refused_at_planning(net, shown):
+    with pytest.raises(Refusal, match="label 1000, outside the 1000 ImageNet classes"):
+        rows(net, replace(shown, labels=(1000,) * N), attacks=["ddn"])
+
+
+def test_a_small_untrained_clip_is_attacked_at_its_zero_shot_head():
+    """An open_clip model from its card, its 1000 zero-shot classes, its own transform."""
+    card = ModelCard("open_clip/small", "open_clip", "open_clip/ViT-S-32-alt", weights="untrained")
+    model = open_model(card, torch.device("cpu"))
+    assert model.net.zero_shot
+    plain = noise(1, px=224)
+    with torch.no_grad():
+        labels = model.predict(plain.images).argmax(1).tolist()
+    shown = replace(plain, labels=tuple(labels))
+    subject, given = Subject(card, model.blueprint), Inputs({shown.name: shown})
+    evaluation = MinimalAttack(
+        stimuli=shown.name, attacks=["ddn"], options={"ddn": {"steps": 10}}, save_perturbations=True
+    )
+    bench = Workbench(given, subject, model, Representations(model, 2**28))
+    (result,) = evaluation.run(evaluation.trials(subject, given, 0), bench)
+    view = model.view(shown.images)
+    for row, stored, image in zip(
+        result.rows["attacks"], result.rows["perturbations"], view, strict=True
+    ):
+        assert (row["status"], row["canvas_px"]) == ("found", 224)
+        delta = torch.from_numpy(stored["perturbation"]).float().reshape(stored["shape"])
+        with torch.no_grad():
+            # The zero-shot rule itself: cosine with each class's embedding.
+            features = model.net.visual(model.transform.normalise((image + delta)[None]))
+            nearest = functional.cosine_similarity(features, model.net.embeddings).argmax()
+        assert int(nearest) == row["adversarial_prediction"] != row["label"]

@@ -1,6 +1,6 @@
 """The smallest perturbation that changes each image's decision, in [0, 1] pixels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,18 +10,25 @@ from torch import Tensor
 
 from zoo_eval.errors import nearest
 from zoo_eval.evaluations import Choices, Result, Subject, Workbench, imagenet_labelled
+from zoo_eval.evaluations.alignment_rows import STANDARD, SeenMaps, seen_by
+from zoo_eval.evaluations.attack_protocols import PROTOCOLS, AttackProtocol
+from zoo_eval.evaluations.attacking import CHECKS_PER_IMAGE, Assault, Attacked, Decided, Stimulus
+from zoo_eval.evaluations.pictures import png
+from zoo_eval.importance import ImportanceMaps
 from zoo_eval.inputs import Inputs
 from zoo_eval.models import OpenModel
 from zoo_eval.numerics.attacks import registry
-from zoo_eval.numerics.attacks.decisions import Argmax, Decision, TopK, animate
-from zoo_eval.numerics.attacks.ensemble import Ensemble
-from zoo_eval.numerics.attacks.foolbox_adapter import PREFIX
-from zoo_eval.numerics.attacks.logits import Counted, Logits, at_rows
+from zoo_eval.numerics.attacks.decisions import Argmax, Targeted, TopK, animate
+from zoo_eval.numerics.attacks.foolbox_adapter import PREFIX, FoolboxAttack
+from zoo_eval.numerics.attacks.logits import Logits
 from zoo_eval.numerics.attacks.norms import Norm
+from zoo_eval.numerics.attacks.procedures import Corrected
 from zoo_eval.numerics.attacks.registry import Attack
-from zoo_eval.numerics.attacks.tighten import PASSES_PER_IMAGE, Minimal, tighten
-from zoo_eval.stimuli import Pixels
+from zoo_eval.stimuli import Pixels, StimulusSet
 from zoo_eval.trial import Trial
+
+# What a published protocol decides itself.
+DECIDED = frozenset({"attacks", "norm", "decision", "top_k", "target", "canvas", "options"})
 
 
 class MinimalAttack(Choices):
@@ -30,18 +37,30 @@ class MinimalAttack(Choices):
     `attacks` are names of the registry, or `foolbox:NAME` for any of Foolbox's. `canvas` is "own"
     (what the model sees: its own resize and crop come first) or the side in pixels of a common
     square canvas, with the model's resize inside the attack. `decision` is what must change: the
-    class, whether it is animate, or whether the label is among the first `top_k`.
+    class, whether it is animate, whether the label is among the first `top_k`, or ("target") the
+    class to `target`, a class index or "least_likely".
+
+    With a published `protocol` the attack, its decision and its canvas are the protocol's. A row's
+    `distance` is then what that code reports, while its lengths and its success are those of the
+    stored perturbation in pixels, and an image that the code leaves out is a row with its status.
+
+    With `importance`, human maps of these stimuli, rows of `alignment` are written with the attack.
     """
 
     kind: Literal["minimal_attack"] = "minimal_attack"
     stimuli: str
+    protocol: Literal[
+        "corrected", "linsley2023_paper", "linsley2023_release", "feng2025_release"
+    ] = "corrected"
     attacks: Annotated[tuple[str, ...], Field(min_length=1)] = ("ddn", "deepfool")
     norm: Norm = "l2"
-    decision: Literal["argmax", "animate", "top_k"] = "argmax"
-    top_k: Annotated[int, Field(ge=1)] = 5
+    decision: Literal["argmax", "animate", "top_k", "target"] = "argmax"
+    top_k: Annotated[int, Field(ge=1, lt=1000)] = 5
+    target: Annotated[int, Field(ge=0, lt=1000)] | Literal["least_likely"] | None = None
     canvas: Literal["own"] | Annotated[int, Field(ge=32)] = "own"
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     save_perturbations: bool = False
+    importance: str | None = None
 
     version: ClassVar[int] = 2
     needs_model: ClassVar[bool] = True
@@ -49,6 +68,18 @@ class MinimalAttack(Choices):
 
     @model_validator(mode="after")
     def _known(self) -> "MinimalAttack":
+        if self.protocol != "corrected":
+            if said := sorted(self.model_fields_set & DECIDED):
+                raise ValueError(
+                    f"protocol {self.protocol} decides `{said[0]}` itself; leave `{said[0]}` out, or "
+                    'choose protocol = "corrected"'
+                )
+            return self
+        if (self.decision == "target") != (self.target is not None):
+            raise ValueError(
+                'decision = "target" and `target` (a class index or "least_likely") go together; '
+                "give both or neither"
+            )
         for name in (*self.attacks, *self.options):
             if name not in registry.ATTACKS and not name.startswith(PREFIX):
                 raise ValueError(f"unknown attack {name!r}; {nearest(name, registry.ATTACKS)}")
@@ -62,155 +93,176 @@ class MinimalAttack(Choices):
 
     def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
         stimuli = imagenet_labelled(subject, inputs, self.stimuli)
+        looked_at = self._looked_at(subject, inputs, stimuli)
         return [
             Trial(
                 self.kind,
                 self.version,
-                "corrected",
+                self.protocol,
                 attack=name,
                 parameters={
                     "norm": self.norm,
                     "canvas": self.canvas,
                     "decision": self._decided,
-                    "options": dict(vars(self._attack(name))),
+                    "options": options,
                     "save_perturbations": self.save_perturbations,
+                    **({} if looked_at is None else {"importance": looked_at.key}),
                 },
                 stimuli=stimuli.name,
                 stimuli_digest=stimuli.digest,
+                importance=None if looked_at is None else looked_at.name,
+                importance_digest=None if looked_at is None else looked_at.digest,
                 seed=seed,
                 **subject.identity,
             )
-            for name in self.attacks
+            for name, options in self._chosen()
         ]
+
+    def _looked_at(
+        self, subject: Subject, inputs: Inputs, stimuli: StimulusSet
+    ) -> ImportanceMaps | None:
+        """The human maps, refused where they do not cover what is attacked."""
+        if self.importance is None:
+            return None
+        _, blueprint = subject.known()
+        maps = inputs.maps(self.importance, stimuli)
+        maps.check_view(seen_by(blueprint.transform, self.canvas), stimuli)
+        return maps
+
+    @property
+    def published(self) -> AttackProtocol | None:
+        """The published protocol; None for `corrected`."""
+        return PROTOCOLS.get(self.protocol)
+
+    def _chosen(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Names and options of the attacks that are run."""
+        if self.published is not None:
+            yield self.published.attack_name, dict(vars(self.published.attack))
+            return
+        for name in self.attacks:
+            yield name, dict(vars(self._attack(name)))
 
     def _attack(self, name: str) -> Attack:
         return registry.build(name, self.options.get(name, {}), self.norm)
 
     @property
     def _decided(self) -> str:
+        if self.published is not None:
+            return self.published.decision
+        if self.decision == "target":
+            return f"target_{self.target}"
         return f"top_{self.top_k}" if self.decision == "top_k" else self.decision
 
-    def _decision(self) -> Decision:
-        if self.decision == "animate":
-            return animate()
-        return TopK(self.top_k) if self.decision == "top_k" else Argmax()
+    def _decide(self, clean: Tensor, labels: Tensor) -> Decided:
+        """The decision, given logits of the unperturbed images (image, class) and their labels."""
+        if self.decision == "target":
+            least = clean.argmin(1)
+            targets = torch.full_like(least, self.target) if isinstance(self.target, int) else least
+            return Decided(Targeted(targets), targets)
+        if self._decided == "animate":
+            return Decided(animate())
+        return Decided(TopK(self.top_k) if self.decision == "top_k" else Argmax())
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
-        per_image = sum(
-            self._attack(str(trial.attack)).passes_per_image() + PASSES_PER_IMAGE + 2
+        each = [
+            self.published.passes_per_image()
+            if self.published
+            else Corrected(self._attack(str(trial.attack))).passes_per_image()
             for trial in trials
-        )
-        return len(inputs.stimulus_set(self.stimuli)) * per_image
+        ]
+        return len(inputs.stimulus_set(self.stimuli)) * (sum(each) + len(each) * CHECKS_PER_IMAGE)
 
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
         model, _ = bench.opened()
         stimuli, labels = bench.inputs.labelled(self.stimuli)
+        shown = self._stimuli(model, stimuli.images, labels)
+        maps = self._looked_at(bench.subject, bench.inputs, stimuli)
+        view = seen_by(model.transform, self.canvas)
+        seen = None if maps is None else SeenMaps.through(maps, view, stimuli)
         for trial in trials:
-            attack = self._attack(str(trial.attack))
             torch.manual_seed(trial.random_seed)
-            attacked: list[dict[str, Any]] = []
+            attacked: list[Attacked] = []
             # A batch too large for the GPU is attacked again from its start, in halves.
-            for rows in model.in_batches(
-                list(zip(stimuli.images, labels, strict=True)),
-                partial(self._attack_batch, model, attack),
-            ):
-                attacked.extend(rows)
-            yield Result(trial, self._tables(trial, stimuli.ids, attacked))
+            assault = self._assault(trial, model)
+            for part in model.in_batches(shown, assault.on):
+                attacked.extend(part)
+            tables = self._tables(trial, stimuli.ids, attacked)
+            for stored in tables.get("perturbations", ()):
+                number = stimuli.ids.index(stored["stimulus_id"])
+                stored["photo"] = png(assault.shown([shown[number]])[0])
+                stored["human_map"] = None if seen is None else png(seen.map(number))
+            if seen is not None:
+                tables["alignment"] = [
+                    {"trial_id": trial.id, "model": trial.model, "method": trial.attack, **row}
+                    for row in seen.of_attack(attacked, self._reductions)
+                ]
+            yield Result(trial, tables)
 
-    def _attack_batch(
-        self, model: OpenModel, attack: Attack, batch: Sequence[tuple[Pixels, int]]
-    ) -> list[dict[str, Any]]:
-        view, logits = self._canvas(model, [image for image, _ in batch])
-        labels = torch.tensor([label for _, label in batch], device=model.device)
-        decided, options = self._decision().applied(logits, labels)
-        with torch.no_grad():
-            seen = logits(view)
-            answers, _ = self._decision().applied(lambda _images: seen, labels)
-            clean, correct = seen.argmax(1), (answers(view).argmax(1) == options).nonzero()[:, 0]
-        rows = [
-            {
-                "canvas_px": view.shape[-1],
-                "norm": self.norm,
-                "status": "already_wrong",
-                "label": int(label),
-                "clean_prediction": int(prediction),
-                "n_forwards": 1,
-                "n_backwards": 0,
-            }
-            for label, prediction in zip(labels, clean, strict=True)
-        ]
-        together = len(correct) if attack.batched else 1
-        for start in range(0, len(correct), max(1, together)):
-            chunk = correct[start : start + together]
-            passes = Counted.of(at_rows(decided, chunk), len(chunk))
-            chosen, own = view[chunk], options[chunk]
-            candidates, winners = _perturbed(attack, passes, chosen, own)
-            minimal = tighten(passes, chosen, candidates, own, self.norm)
-            with torch.no_grad():
-                predicted = logits(chosen + minimal.perturbation.float()).argmax(1)
-            for place, index in enumerate(chunk.tolist()):
-                found = _outcome(minimal, chosen, place, self.norm)
-                if found["status"] == "found":
-                    found["adversarial_prediction"] = int(predicted[place])
-                    found["winner"] = winners[place]
-                rows[index] |= found
-                rows[index]["n_forwards"] += int(passes.n_forwards[place]) + 1
-                rows[index]["n_backwards"] += int(passes.n_backwards[place])
-        return rows
+    @property
+    def _reductions(self) -> tuple[str, ...]:
+        """How perturbations become maps: the usual ways, and that of a published protocol."""
+        own = () if self.published is None else (self.published.channel_reduction,)
+        return tuple(dict.fromkeys((*STANDARD, *own)))
 
-    def _canvas(self, model: OpenModel, images: Sequence[Pixels]) -> tuple[Tensor, Logits]:
+    def _stimuli(
+        self, model: OpenModel, images: Sequence[Pixels], labels: Sequence[int]
+    ) -> list[Stimulus]:
+        rescaling = self.published.rescaling if self.published else None
+        if rescaling is None:
+            return [Stimulus(*one) for one in zip(images, labels, strict=True)]
+        bounds = rescaling.bounds(model, images)
+        return [Stimulus(*one) for one in zip(images, labels, bounds, strict=True)]
+
+    def _assault(self, trial: Trial, model: OpenModel) -> Assault:
+        published = self.published
+        if published is not None:
+            return Assault(
+                published.procedure(model),
+                model.logits,
+                lambda batch: published.shown(
+                    model, [one.image for one in batch], [one.bounds for one in batch]
+                ),
+                self._decide,
+                defects=published.defects,
+                left_out=published.left_out,
+                seed=trial.random_seed,
+            )
+        attack = self._attack(str(trial.attack))
+        view, logits = self._canvas(model)
+        return Assault(
+            Corrected(attack),
+            logits,
+            lambda batch: view([one.image for one in batch]),
+            self._decide,
+            needs_gradient=not (isinstance(attack, FoolboxAttack) and attack.gradient_free),
+            seed=trial.random_seed,
+        )
+
+    def _canvas(self, model: OpenModel) -> tuple[Callable[[Sequence[Pixels]], Tensor], Logits]:
         if self.canvas == "own":
-            return model.view(images), model.logits
-        return model.transform.at(self.canvas).view_images(images, model.device), model
+            return model.view, model.logits
+        return partial(model.transform.at(self.canvas).view_images, device=model.device), model
 
     def _tables(
-        self, trial: Trial, stimulus_ids: Sequence[str], attacked: Sequence[dict[str, Any]]
+        self, trial: Trial, stimulus_ids: Sequence[str], attacked: Sequence[Attacked]
     ) -> dict[str, list[dict[str, Any]]]:
         attacks: list[dict[str, Any]] = []
         perturbations: list[dict[str, Any]] = []
-        for stimulus_id, row in zip(stimulus_ids, attacked, strict=True):
+        for stimulus_id, one in zip(stimulus_ids, attacked, strict=True):
             key = {
                 "trial_id": trial.id,
                 "model": trial.model,
                 "stimulus_id": stimulus_id,
                 "attack": trial.attack,
             }
-            perturbation = row.pop("perturbation", None)
-            attacks.append({**key, **row})
-            if self.save_perturbations and perturbation is not None:
+            attacks.append({**key, **one.row})
+            if self.save_perturbations and one.perturbation is not None:
                 perturbations.append(
                     {
                         **key,
-                        "shape": list(perturbation.shape),
-                        "perturbation": perturbation.flatten().numpy(),
+                        "shape": list(one.perturbation.shape),
+                        "perturbation": one.perturbation.flatten().numpy(),
                     }
                 )
         tables = {"attacks": attacks}
         return {**tables, "perturbations": perturbations} if perturbations else tables
-
-
-def _perturbed(
-    attack: Attack, logits: Logits, images: Tensor, labels: Tensor
-) -> tuple[Tensor, list[str | None]]:
-    """Candidates, and for an ensemble the attack that found each."""
-    if not isinstance(attack, Ensemble):
-        return attack.perturb(logits, images, labels), [None] * len(images)
-    best = attack.best(logits, images, labels)
-    return best.candidates, [best.names[i] if i >= 0 else None for i in best.winner.tolist()]
-
-
-def _outcome(minimal: Minimal, images: Tensor, place: int, norm: Norm) -> dict[str, Any]:
-    if not minimal.found[place]:
-        return {"status": "bound_hit"}
-    stored = minimal.perturbation[place].cpu()
-    exact = stored.double()
-    l2, linf = float(exact.norm()), float(exact.abs().max())
-    return {
-        "status": "found",
-        "distance": l2 if norm == "l2" else linf,
-        "l2": l2,
-        "linf": linf,
-        "rms": l2 / exact.numel() ** 0.5,
-        "relative_l2": l2 / float(images[place].double().norm()),
-        "perturbation": stored,
-    }

@@ -100,7 +100,7 @@ def test_apgd_succeeds_at_the_radii_at_which_adv_libs_does(planted, norm, order)
         build("perpendicular", {}, norm).perturb(logits, images, labels) - images, norm
     )
     radii = nearest * torch.linspace(0.7, 1.5, len(images))
-    _, success = attack.within(logits, images, labels, radii)
+    _, success = attack.within(logits, images, labels, radii, images)
     theirs = adv_lib_attacks().apgd(
         Module(logits), images, labels, radii, norm=order, n_iter=20, use_rs=False
     )
@@ -118,10 +118,12 @@ def test_apgd_checks_at_the_papers_shares_of_the_budget(steps):
 
 @pytest.mark.parametrize("name", ["pgd_bisect", "apgd_bisect"])
 @pytest.mark.parametrize("norm", ["l2", "linf"])
-def test_points_within_a_radius_are_within_it(planted, name, norm):
+@pytest.mark.parametrize("warm", [False, True])
+def test_points_within_a_radius_are_within_it(planted, name, norm, warm):
     logits, images, labels = planted
+    near = build("deepfool", {}, norm).perturb(logits, images, labels) if warm else images
     radii = torch.linspace(0.01, 0.6, len(images))
-    points, success = build(name, {}, norm).within(logits, images, labels, radii)
+    points, success = build(name, {}, norm).within(logits, images, labels, radii, near)
     assert (length(points - images, norm) <= radii * 1.00001 + 1e-6).all()
     assert torch.equal(success, beaten(logits, points, labels))
     assert points.min() >= 0

@@ -9,7 +9,7 @@ from zoo_eval.numerics.attacks.conformance import attacked
 from zoo_eval.numerics.attacks.decisions import Argmax, GroupMaximum, Targeted, TopK
 from zoo_eval.numerics.attacks.logits import at_rows
 from zoo_eval.numerics.attacks.norms import length
-from zoo_eval.numerics.attacks.problems import Linear, classifier, interior, to_half_space
+from zoo_eval.numerics.attacks.problems import classifier, interior, to_half_space
 from zoo_eval.numerics.attacks.registry import build
 
 GROUPS = (0, 0, 0, 0, 1, 1, 1, 1, 1, 1)
@@ -126,8 +126,6 @@ def test_bad_decisions_are_errors():
         GroupMaximum((0, 2))
     with pytest.raises(ValueError, match="at least 1, got 0"):
         TopK(0)
-    with pytest.raises(ValueError, match="its own label"):
-        Targeted(torch.tensor([1])).applied(Linear(torch.eye(2), torch.zeros(2)), torch.tensor([1]))
     grouped, _ = GroupMaximum((0, 1)).applied(lambda images: torch.zeros(1, 3), torch.tensor([0]))
     with pytest.raises(ValueError, match="2 classes are grouped, got 3 logits"):
         grouped(torch.zeros(1, 3, 2, 2))

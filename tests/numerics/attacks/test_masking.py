@@ -3,7 +3,7 @@
 import torch
 
 from tests.numerics.attacks.planted import network
-from zoo_eval.numerics.attacks.masking import flags
+from zoo_eval.numerics.attacks.masking import PASSES_PER_IMAGE, flags
 from zoo_eval.numerics.attacks.norms import length
 from zoo_eval.numerics.attacks.problems import classifier, interior
 from zoo_eval.numerics.attacks.registry import build
@@ -91,3 +91,20 @@ def test_an_attack_that_found_nothing_is_beaten_by_any_noise_that_finds_somethin
         return torch.tensor([1.0, 0.0]).repeat(len(batch), 1)
 
     assert raised(constant, images, labels, nothing) == [("zero_gradient",)] * 6
+
+
+def test_no_more_passes_are_made_than_stated():
+    logits, images, labels = planted()
+    made = [0]
+
+    def counting(batch):
+        made[0] += len(batch)
+        values = logits(batch)
+        if values.requires_grad:
+            made[0] += len(batch)
+        return values
+
+    for distances in (torch.full((4,), 1e-4), torch.full((4,), torch.inf)):
+        made[0] = 0
+        raised(counting, images, labels, distances)
+        assert 0 < made[0] <= 4 * PASSES_PER_IMAGE

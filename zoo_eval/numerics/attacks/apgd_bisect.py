@@ -2,12 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from zoo_eval.numerics.attacks.bisect import Brackets, smallest_radius
+from zoo_eval.numerics.attacks.bisect import Bisected
 from zoo_eval.numerics.attacks.logits import Logits, at_rows, beaten, gradients
 from zoo_eval.numerics.attacks.norms import (
     Norm,
@@ -26,36 +25,23 @@ FIRST_CHECK, SHORTER, SHORTEST_CHECK = 22, 3, 6
 
 
 @dataclass(frozen=True)
-class APGDBisect:
-    """PGD with momentum that halves an image's step where it stalls, bisected over the radius."""
+class APGDBisect(Bisected):
+    """PGD with momentum that halves an image's step where it stalls, bisected over the radius.
 
-    batched: ClassVar[bool] = True
-    bound: ClassVar[float] = 1.15
-    blind_bound: ClassVar[float] = 8
-
-    steps: int = 20
-    tolerance: float = 0.02
-    rounds: int = 24
-    seed: int = 0
-    norm: Norm = "l2"
+    Each run starts at the nearest success so far, pulled back to the radius.
+    """
 
     def __post_init__(self) -> None:
         if min(self.steps, self.rounds) < 1 or self.tolerance <= 0:
             raise ValueError("apgd_bisect needs steps, rounds >= 1 and tolerance > 0")
 
-    def perturb(self, logits: Logits, images: Tensor, labels: Tensor) -> Tensor:
-        brackets = Brackets(tolerance=self.tolerance, rounds=self.rounds)
-        return smallest_radius(
-            self.within, logits, images, labels, norm=self.norm, brackets=brackets
-        )
-
     def within(
-        self, logits: Logits, images: Tensor, labels: Tensor, radii: Tensor
+        self, logits: Logits, images: Tensor, labels: Tensor, radii: Tensor, near: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Points within the radii, and where they are misclassified; those leave the batch."""
         found = images.clone()
+        start = images + project(near - images, radii, self.norm)
         rows = torch.arange(len(images), device=images.device)
-        run = _Run.at_start(images, radii)
+        run = _Run.at_start(start, 2 * radii)
         checks = checkpoints(self.steps)
         for step in range(self.steps):
             margin, gradient = gradients(at_rows(logits, rows), run.point, labels[rows])
@@ -75,9 +61,6 @@ class APGDBisect:
             found[rows] = run.point
             success[rows] = beaten(at_rows(logits, rows), run.point, labels[rows])
         return found, success
-
-    def passes_per_image(self) -> int:
-        return 1 + self.rounds * (2 * self.steps + 1)
 
 
 def checkpoints(steps: int) -> set[int]:
@@ -106,12 +89,12 @@ class _Run:
     halved: Tensor
 
     @classmethod
-    def at_start(cls, images: Tensor, radii: Tensor) -> "_Run":
-        none = torch.full_like(radii, torch.inf)
-        no, zeros = torch.zeros_like(radii, dtype=torch.bool), torch.zeros_like(images)
+    def at_start(cls, points: Tensor, steps: Tensor) -> "_Run":
+        none = torch.full_like(steps, torch.inf)
+        no, zeros = torch.zeros_like(steps, dtype=torch.bool), torch.zeros_like(points)
         return cls(
-            images, images, 2 * radii, zeros, none, none, images, zeros,
-            torch.zeros_like(radii), none, no,
+            points, points, steps, zeros, none, none, points, zeros,
+            torch.zeros_like(steps), none, no,
         )  # fmt: skip
 
     def at(self, rows: Tensor) -> "_Run":

@@ -1,12 +1,14 @@
 """The smallest radius at which a fixed-budget attack succeeds, each image with its own bracket.
 
-The attack is asked again at radii between one that failed and one that succeeded. An image whose
-bracket is narrow enough leaves the batch, and so does one that fails at the largest radius that the
-box allows.
+The attack is asked again at radii between one that failed and one that succeeded, and told the nearest
+success so far, from which it may start. An image whose bracket is narrow enough leaves the batch, and
+so does one that fails at the largest radius that the box allows.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,8 +16,9 @@ from torch import Tensor
 from zoo_eval.numerics.attacks.logits import Logits, at_rows, beaten
 from zoo_eval.numerics.attacks.norms import Norm, farthest, length, per_image
 
-# Images, labels and radii (image,) -> the attack's points, and where they are misclassified (image,).
-FixedBudget = Callable[[Logits, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+# Images, labels, radii (image,) and the nearest successes so far, the images themselves where there
+# are none -> the attack's points, and where they are misclassified (image,).
+FixedBudget = Callable[[Logits, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,40 @@ class Brackets:
     tolerance: float = 0.02
     rounds: int = 24
     leave: bool = True
+
+
+@dataclass(frozen=True)
+class Bisected(ABC):
+    """An attack with a fixed budget, `steps` within a radius, at the smallest radius that succeeds."""
+
+    batched: ClassVar[bool] = True
+    bound: ClassVar[float] = 1.15
+    blind_bound: ClassVar[float] = 8
+
+    steps: int = 20
+    tolerance: float = 0.02
+    rounds: int = 24
+    leave: bool = True
+    seed: int = 0
+    norm: Norm = "l2"
+
+    def perturb(self, logits: Logits, images: Tensor, labels: Tensor) -> Tensor:
+        brackets = Brackets(tolerance=self.tolerance, rounds=self.rounds, leave=self.leave)
+        return smallest_radius(
+            self.within, logits, images, labels, norm=self.norm, brackets=brackets
+        )
+
+    @abstractmethod
+    def within(
+        self, logits: Logits, images: Tensor, labels: Tensor, radii: Tensor, near: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Points within the radii, and where they are misclassified; those leave the batch.
+
+        `near` are the points to start from, once they are within the radii.
+        """
+
+    def passes_per_image(self) -> int:
+        return 1 + self.rounds * (2 * self.steps + 1)
 
 
 def smallest_radius(
@@ -60,7 +97,7 @@ def smallest_radius(
         if not searching.any():
             break
         part, some = at_rows(logits, rows), images[rows]
-        points, success = attack(part, some, labels[rows], radius[rows])
+        points, success = attack(part, some, labels[rows], radius[rows], best[rows])
         distance = length(points - some, norm)
         nearer = success & (distance < shortest[rows]) & searching[rows]
         best[rows] = torch.where(per_image(nearer), points, best[rows])

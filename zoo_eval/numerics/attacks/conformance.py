@@ -5,7 +5,7 @@ gradient at the image, no boundary at all, images already wrong; and two things 
 that an image is attacked alike alone and in company, and alike each time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, cast
@@ -13,9 +13,8 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor
 
-from zoo_eval.numerics.attacks.attack import Attack
 from zoo_eval.numerics.attacks.logits import Logits
-from zoo_eval.numerics.attacks.norms import length, per_image, steepest
+from zoo_eval.numerics.attacks.norms import Norm, length, per_image, steepest
 from zoo_eval.numerics.attacks.problems import (
     Ellipsoid,
     Linear,
@@ -35,6 +34,28 @@ ROUNDING = 2e-6
 # Not bit for bit: a matrix product rounds differently in another shape.
 IN_COMPANY = 5e-3
 N_VALUES = 192
+
+
+class Checkable(Protocol):
+    """What the suite needs of an attack; see `Attack` for what each means."""
+
+    @property
+    def batched(self) -> bool: ...
+
+    @property
+    def norm(self) -> Norm: ...
+
+    @property
+    def bound(self) -> float: ...
+
+    @property
+    def blind_bound(self) -> float: ...
+
+    @property
+    def perturb(self) -> Callable[[Logits, Tensor, Tensor], Tensor]: ...
+
+
+MEMBERS = ("batched", "norm", "bound", "blind_bound", "perturb")
 
 
 class Draw(Protocol):
@@ -64,7 +85,7 @@ class Row:
 
 
 def check(
-    attack: Attack,
+    attack: Checkable,
     *,
     scales: Sequence[float] = SCALES,
     bound: float | None = None,
@@ -93,13 +114,15 @@ def check(
     return [*rows, in_company(attack, seed=seed), repeated(attack, seed=seed)]
 
 
-def _limit(attack: Attack, problem: Problem, bound: float | None) -> float:
+def _limit(attack: Checkable, problem: Problem, bound: float | None) -> float:
     stated = attack.blind_bound if problem.blind else attack.bound
     limit = stated if bound is None else bound
     return min(limit, TWO_CLASS_BOUND) if problem.name.startswith("two linear classes") else limit
 
 
-def judged(attack: Attack, problem: Problem, scale: float, bound: float, *, seed: int = 0) -> Row:
+def judged(
+    attack: Checkable, problem: Problem, scale: float, bound: float, *, seed: int = 0
+) -> Row:
     """How the attack does on one problem."""
     torch.manual_seed(seed)
     minimal = attacked(attack, problem.logits, problem.images, problem.labels)
@@ -126,7 +149,7 @@ def judged(attack: Attack, problem: Problem, scale: float, bound: float, *, seed
     return Row(problem.name, scale, len(minimum), solved, worst, reason)
 
 
-def attacked(attack: Attack, logits: Logits, images: Tensor, labels: Tensor) -> Minimal:
+def attacked(attack: Checkable, logits: Logits, images: Tensor, labels: Tensor) -> Minimal:
     """What a trial stores of the attack: run, then tightened, one by one where it says so."""
     everyone = torch.arange(len(images))
     parts = []
@@ -142,7 +165,7 @@ def attacked(attack: Attack, logits: Logits, images: Tensor, labels: Tensor) -> 
 
 
 def problems(
-    attack: Attack, scale: float, *, n_images: int = 8, seed: int = 0
+    attack: Checkable, scale: float, *, n_images: int = 8, seed: int = 0
 ) -> Iterator[Problem]:
     """The suite's problems at one logit scale, in the attack's norm."""
     linear = partial(_linear, attack, scale, n_images, seed)
@@ -180,7 +203,7 @@ def _farthest(problem: Problem, n_images: int) -> Problem:
 
 
 def _linear(
-    attack: Attack, scale: float, n_images: int, seed: int, name: str, n_classes: int, draw: Draw
+    attack: Checkable, scale: float, n_images: int, seed: int, name: str, n_classes: int, draw: Draw
 ) -> Problem:
     images = draw(2 * n_images, seed=seed)
     model = classifier(n_classes, images, scale=scale, seed=seed)
@@ -189,7 +212,7 @@ def _linear(
     return _farthest(Problem(name, model, images, labels, minimum), n_images)
 
 
-def _close_by(problem: Problem, attack: Attack) -> Problem:
+def _close_by(problem: Problem, attack: Checkable) -> Problem:
     """The images moved to a fiftieth of the way: an attack that ignores the radius is coarse here."""
     model, labels = cast(Linear, problem.logits), problem.labels
     normal = (model.weights[labels] - model.weights[1 - labels]).reshape(problem.images.shape)
@@ -199,7 +222,7 @@ def _close_by(problem: Problem, attack: Attack) -> Problem:
     return Problem("two linear classes, close by", model, images, labels, minimum)
 
 
-def _sums_of_relus(attack: Attack, scale: float, n_images: int, seed: int) -> Iterator[Problem]:
+def _sums_of_relus(attack: Checkable, scale: float, n_images: int, seed: int) -> Iterator[Problem]:
     """Four units that point much the same way, some of them on at the image, then none."""
     generator = torch.Generator().manual_seed(seed)
     common, *own = unit_rows(torch.randn(5, N_VALUES, generator=generator))
@@ -216,7 +239,7 @@ def _sums_of_relus(attack: Attack, scale: float, n_images: int, seed: int) -> It
         yield _farthest(problem, n_images)
 
 
-def _ellipsoids(attack: Attack, scale: float, n_images: int, seed: int) -> Iterator[Problem]:
+def _ellipsoids(attack: Checkable, scale: float, n_images: int, seed: int) -> Iterator[Problem]:
     generator = torch.Generator().manual_seed(seed)
     centre = torch.full((N_VALUES,), 0.5)
     curvature = (torch.rand(N_VALUES, generator=generator) * 2 - 1).mul(0.7).exp()
@@ -244,7 +267,7 @@ def unit_rows(vectors: Tensor) -> Tensor:
     return rows
 
 
-def in_company(attack: Attack, *, seed: int = 0, n_images: int = 4) -> Row:
+def in_company(attack: Checkable, *, seed: int = 0, n_images: int = 4) -> Row:
     """Whether an image's distance depends on who else is in the batch."""
     shown = _linear(attack, 10, n_images, seed, "alone and in company", 5, interior)
     torch.manual_seed(seed)
@@ -261,7 +284,7 @@ def in_company(attack: Attack, *, seed: int = 0, n_images: int = 4) -> Row:
     return Row(shown.name, 10, n_images, float(together.found.double().mean()), 1 + apart, reason)
 
 
-def repeated(attack: Attack, *, seed: int = 0, n_images: int = 4) -> Row:
+def repeated(attack: Checkable, *, seed: int = 0, n_images: int = 4) -> Row:
     """Whether the same seed gives the same perturbations, where draws matter: without a gradient."""
     problem = list(_sums_of_relus(attack, 1, n_images, seed))[1]
     runs = []

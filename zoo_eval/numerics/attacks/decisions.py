@@ -90,7 +90,10 @@ class TopK:
 
 @dataclass(frozen=True, eq=False)
 class Targeted:
-    """Whether each image is still kept out of its target class (image,): an attack must reach it."""
+    """Whether each image is still kept out of its target class (image,): an attack must reach it.
+
+    An image whose target is its own label is for the caller to leave out.
+    """
 
     targets: Tensor
 
@@ -100,6 +103,4 @@ class Targeted:
             best = others.max(1, keepdim=True).values
             return torch.cat([best, values.gather(1, target[:, None])], 1)
 
-        if (self.targets == labels).any():
-            raise ValueError("an image's target is its own label")
         return Derived(logits, against_target, self.targets), torch.zeros_like(labels)

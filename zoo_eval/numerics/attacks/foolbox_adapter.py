@@ -13,14 +13,39 @@ import foolbox
 import torch
 from foolbox import criteria
 from foolbox.attacks.base import FixedEpsilonAttack, MinimizationAttack
+from foolbox.attacks.hop_skip_jump import HopSkipJumpAttack
 from foolbox.models.pytorch import PyTorchModel
 from torch import Tensor, nn
 
-from zoo_eval.numerics.attacks.bisect import Brackets, smallest_radius
+from zoo_eval.numerics.attacks.bisect import Brackets, FixedBudget, smallest_radius
 from zoo_eval.numerics.attacks.logits import Logits, at_rows, beaten
 from zoo_eval.numerics.attacks.norms import Norm
 
 PREFIX = "foolbox:"
+# Foolbox's modules whose attacks ask for decisions only.
+GRADIENT_FREE = frozenset(
+    {
+        "additive_noise",
+        "binarization",
+        "blended_noise",
+        "blur",
+        "boundary_attack",
+        "contrast",
+        "contrast_min",
+        "hop_skip_jump",
+        "pointwise",
+        "saltandpepper",
+        "spatial_attack",
+    }
+)
+# What these take cannot be given here.
+UNUSABLE = {
+    "BinarizationRefinementAttack": "starting points",
+    "DatasetAttack": "other images",
+    "GenAttack": "a target of its own kind",
+}
+# Options that multiply the passes of an attack.
+FACTORS = ("steps", "binary_search_steps", "candidates", "initial_steps", "repeats", "directions")
 
 
 class _AsModule(nn.Module):
@@ -78,7 +103,21 @@ class FoolboxAttack:
             isinstance(kind, type) and issubclass(kind, FixedEpsilonAttack | MinimizationAttack)
         ):
             raise ValueError(f"foolbox {foolbox.__version__} has no attack {self.name}")
-        return kind(**self.options)
+        if self.name in UNUSABLE:
+            raise ValueError(
+                f"foolbox's {self.name} needs {UNUSABLE[self.name]}, which it cannot be given here"
+            )
+        try:
+            return kind(**self.options)
+        except ImportError as error:
+            raise ValueError(
+                f"foolbox's {self.name} needs {error.name}, which is not installed; install it"
+            ) from error
+
+    @property
+    def gradient_free(self) -> bool:
+        """Whether the attack asks the model for decisions only."""
+        return type(self._attack()).__module__.rpartition(".")[2] in GRADIENT_FREE
 
     def perturb(self, logits: Logits, images: Tensor, labels: Tensor) -> Tensor:
         attack = self._attack()
@@ -97,10 +136,11 @@ class FoolboxAttack:
         """An estimate from the attack's own options: Foolbox does not say."""
         attack = self._attack()
         runs = self.rounds if isinstance(attack, FixedEpsilonAttack) else 1
-        each = math.prod(
-            max(1, int(getattr(attack, name, None) or 1))
-            for name in ("steps", "binary_search_steps", "candidates", "initial_steps")
-        )
+        each = math.prod(max(1, int(getattr(attack, name, None) or 1)) for name in FACTORS)
+        if isinstance(attack, HopSkipJumpAttack):
+            # Each gradient is estimated from so many decisions.
+            first, most = attack.initial_num_evals, attack.max_num_evals
+            each = sum(min(int(first * (step + 1) ** 0.5), most) for step in range(attack.steps))
         return 1 + runs * (2 * each + 2)
 
 
@@ -114,15 +154,17 @@ def _norm_of(attack: Any) -> Norm | None:
         distance = attack.distance
     except ValueError:
         return None
+    except AttributeError as error:
+        raise ValueError(f"{type(attack).__name__} measures no distance") from error
     for norm, known in (("l2", foolbox.distances.l2), ("linf", foolbox.distances.linf)):
         if distance == known:
             return norm  # type: ignore[return-value]
     raise ValueError(f"{type(attack).__name__} measures {distance}, neither l2 nor linf")
 
 
-def _within(attack: Any) -> Callable[[Logits, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]:
+def _within(attack: Any) -> FixedBudget:
     def points(
-        logits: Logits, images: Tensor, labels: Tensor, radii: Tensor
+        logits: Logits, images: Tensor, labels: Tensor, radii: Tensor, _near: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The attack takes one radius for a batch: one run for each radius among the images."""
         found = images.clone()

@@ -154,3 +154,9 @@ class Counted:
     def rows(self, index: Tensor) -> "Counted":
         chosen = self.index[index.cpu()]
         return Counted(at_rows(self.logits, index), self.n_forwards, self.n_backwards, chosen)
+
+
+def differentiable(logits: Logits, images: Tensor) -> bool:
+    """Whether the logits have a gradient to the images at all, be it zero."""
+    with torch.enable_grad():
+        return logits(images.detach().requires_grad_()).requires_grad

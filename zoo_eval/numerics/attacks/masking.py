@@ -16,6 +16,8 @@ from zoo_eval.numerics.attacks.norms import Norm, farthest, in_box, noise, per_i
 N_DIRECTIONS = 8
 # Of the longest perturbation in the box: the radii tried where the attack found nothing.
 SHARES = (0.05, 0.2, 0.5)
+# Two forward passes, a gradient and the noise.
+PASSES_PER_IMAGE = 4 + N_DIRECTIONS * len(SHARES)
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,7 +37,6 @@ from zoo_eval.numerics.attacks.norms import (
     length,
     noise,
     per_image,
-    steepest,
     unit,
     usable,
 )
@@ -110,7 +109,7 @@ class _Walk:
             mine[rows] = others
 
     def point(self, images: Tensor, norm: Norm, stretch: float = 1.0) -> Tensor:
-        step = steepest(self.direction, norm)
+        step = _step(self.direction, norm)
         return (images + per_image(self.length * stretch) * step).clamp(0, 1)
 
     def keep(self, points: Tensor, lengths: Tensor, adversarial: Tensor) -> None:
@@ -231,7 +230,7 @@ def _follow(
             unit(kept * walk.direction - turn * unit(gradient)),
             torch.where(per_image(margin < 0), walk.direction, lost),
         )
-        met = _met(images, delta, margin, gradient, steepest(turned, norm), walk.length)
+        met = _met(images, points, margin, gradient, _step(turned, norm), walk.length)
         met = met * (1 + OVERSHOOT)
         # Without a gradient, back where it succeeds and further out where it does not.
         blind = torch.where(margin < 0, walk.length / 2, (2 * walk.length).clamp(max=LONGEST))
@@ -239,24 +238,33 @@ def _follow(
         walk.blind = ~sees & ~(margin < 0)
 
 
+def _step(direction: Tensor, norm: Norm) -> Tensor:
+    """The steepest step along directions whose l2 norm is 1."""
+    return direction if norm == "l2" else direction.sign()
+
+
 def _met(
-    images: Tensor, delta: Tensor, margin: Tensor, gradient: Tensor, step: Tensor, guess: Tensor
+    images: Tensor, points: Tensor, margin: Tensor, gradient: Tensor, step: Tensor, guess: Tensor
 ) -> Tensor:
-    """The length at which clip(image + length * step) meets the boundary linearised at delta (image,).
+    """The length at which clip(image + length * step) meets the boundary linearised at points (image,).
 
     Two of Newton's steps: one is exact until pixels reach the box.
     """
-    found = guess
+    found, slopes = guess, gradient * step
     for _ in range(2):
-        wanted = images + per_image(found) * step
+        wanted = torch.addcmul(images, per_image(found), step)
         inside = wanted.clamp(0, 1)
-        change = inside - images - delta
-        value = margin + (gradient * change).flatten(1).sum(1)
-        slope = (gradient * step * (inside == wanted)).flatten(1).sum(1)
+        value = margin + _dot(gradient, inside - points)
+        slope = _dot(slopes, (inside == wanted).to(slopes.dtype))
         found = torch.where(slope < 0, found - value / slope, found)
         # Far off the boundary, and with most pixels at the box, the linearisation says little.
         found = found.clamp(guess * SHRINK, guess * GROW)
     return torch.where(found.isfinite(), found, guess)
+
+
+def _dot(first: Tensor, second: Tensor) -> Tensor:
+    """Sums of products over everything but the image (image,)."""
+    return (first * second).flatten(1).sum(1)
 
 
 def _stretch(logits: Logits, images: Tensor, labels: Tensor, walk: _Walk, norm: Norm) -> None:

@@ -1,15 +1,13 @@
 """PGD (Madry et al. 2018, arXiv 1706.06083) at the smallest radius that succeeds, l2 and linf."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from zoo_eval.numerics.attacks.bisect import Brackets, smallest_radius
+from zoo_eval.numerics.attacks.bisect import Bisected
 from zoo_eval.numerics.attacks.logits import Logits, at_rows, beaten, gradients
 from zoo_eval.numerics.attacks.norms import (
-    Norm,
     in_box,
     noise,
     per_image,
@@ -20,41 +18,24 @@ from zoo_eval.numerics.attacks.norms import (
 
 
 @dataclass(frozen=True)
-class PGDBisect:
+class PGDBisect(Bisected):
     """Projected gradient descent on the margin, bisected over the radius image by image.
 
-    Each run has `steps` steps of `stride` radii / steps, from the image itself. With `leave` False
-    solved and hopeless images stay in the batch until the last is done: the same distances for more
-    passes, to compare with.
+    Each run has `steps` steps of `stride` radii / steps, from the nearest success so far, pulled back
+    to the radius. With `leave` False solved and hopeless images stay in the batch until the last is
+    done: the same distances for more passes, to compare with.
     """
 
-    batched: ClassVar[bool] = True
-    bound: ClassVar[float] = 1.15
-    blind_bound: ClassVar[float] = 8
-
-    steps: int = 20
     stride: float = 2.5
-    tolerance: float = 0.02
-    rounds: int = 24
-    leave: bool = True
-    seed: int = 0
-    norm: Norm = "l2"
 
     def __post_init__(self) -> None:
         if min(self.steps, self.rounds) < 1 or min(self.stride, self.tolerance) <= 0:
             raise ValueError("pgd_bisect needs steps, rounds >= 1 and stride, tolerance > 0")
 
-    def perturb(self, logits: Logits, images: Tensor, labels: Tensor) -> Tensor:
-        brackets = Brackets(tolerance=self.tolerance, rounds=self.rounds, leave=self.leave)
-        return smallest_radius(
-            self.within, logits, images, labels, norm=self.norm, brackets=brackets
-        )
-
     def within(
-        self, logits: Logits, images: Tensor, labels: Tensor, radii: Tensor
+        self, logits: Logits, images: Tensor, labels: Tensor, radii: Tensor, near: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Points within the radii, and where they are misclassified; those leave the batch."""
-        points = images.clone()
+        points = images + project(near - images, radii, self.norm)
         rows = everyone = torch.arange(len(images), device=images.device)
         for step in range(self.steps):
             asked = rows if self.leave else everyone
@@ -74,6 +55,3 @@ class PGDBisect:
         if len(rows):
             success[rows] = beaten(at_rows(logits, rows), points[rows], labels[rows])
         return points, success
-
-    def passes_per_image(self) -> int:
-        return 1 + self.rounds * (2 * self.steps + 1)

@@ -1,0 +1,208 @@
+"""Attacks as a table, and what the conformance suite finds of one of them."""
+
+import inspect
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_args
+
+import pyarrow as pa
+from torch import Tensor
+
+from zoo_eval.errors import BadInput, nearest, one_line
+from zoo_eval.numerics.attacks import conformance, registry
+from zoo_eval.numerics.attacks.conformance import Checkable
+from zoo_eval.numerics.attacks.foolbox_adapter import PREFIX
+from zoo_eval.numerics.attacks.logits import Logits
+from zoo_eval.numerics.attacks.norms import Norm
+
+LISTED = pa.schema(
+    [
+        ("attack", pa.string()),
+        ("norms", pa.string()),
+        ("bound", pa.float64()),
+        ("bound_without_gradient", pa.float64()),
+        ("passes_per_image", pa.int64()),
+        ("meaning", pa.string()),
+    ]
+)
+CHECKED = pa.schema(
+    [
+        ("attack", pa.string()),
+        ("norm", pa.string()),
+        ("problem", pa.string()),
+        ("logit_scale", pa.float64()),
+        ("n_images", pa.int64()),
+        ("solved_share", pa.float64()),
+        ("worst_ratio", pa.float64()),
+        ("passed", pa.bool_()),
+        ("reason", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class OwnAttack:
+    """A function of (logits, images, labels) that returns candidates, as an attack.
+
+    Logits are a function of images; images (image, channel, row, column) are in [0, 1], and so are
+    the candidates.
+    """
+
+    perturb: Callable[[Logits, Tensor, Tensor], Tensor]
+    norm: Norm = "l2"
+    batched: bool = True
+    bound: float = float("inf")
+    blind_bound: float = float("inf")
+
+
+def attacks() -> pa.Table:
+    """One row per registered attack, with the largest ratio to an exact minimum that it may show."""
+    rows = []
+    for name, kind in registry.ATTACKS.items():
+        attack = registry.build(name, {})
+        rows.append(
+            {
+                "attack": name,
+                "norms": ", ".join(registry.norms_of(name)),
+                "bound": attack.bound,
+                "bound_without_gradient": attack.blind_bound,
+                "passes_per_image": attack.passes_per_image(),
+                "meaning": (inspect.getdoc(kind) or "").partition("\n")[0],
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=LISTED)
+
+
+def checks(
+    name: str,
+    *,
+    norms: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+    bound: float | None = None,
+    scales: Sequence[float] = conformance.SCALES,
+    n_images: int = 8,
+) -> pa.Table:
+    """The conformance suite's rows of one attack, in each norm.
+
+    Args:
+        name: of the registry, `foolbox:NAME`, or `module:name` of an own attack: a function (see
+            `OwnAttack`), or a value or class with the members of `conformance.Checkable`.
+        norms: none for all those of a registered or Foolbox attack, or l2.
+        options: of the attack.
+        bound: the largest ratio allowed, instead of what the attack states.
+        scales: factors of the logits.
+        n_images: images in each problem.
+
+    Raises:
+        BadInput: no such attack, no such norm, an option that is wrong.
+    """
+    for norm in norms:
+        if norm not in get_args(Norm):
+            raise BadInput(f"unknown norm {norm!r}; known: {', '.join(get_args(Norm))}")
+    if not scales or min(scales) <= 0:
+        raise BadInput("logit scales must be above 0, such as 0.1,1,10,100; correct --scales")
+    if n_images < 1:
+        raise BadInput(f"{n_images} images; the suite needs at least one image in each problem")
+    found: list[Checkable] = []
+    refused: list[str] = []
+    for norm in get_args(Norm):
+        if not norms or norm in norms:
+            try:
+                found.append(_built(name, norm, options or {}))
+            except (TypeError, ValueError) as error:
+                refused.append(str(error))
+    if not found or (norms and refused):
+        raise BadInput(f"{name}: {refused[0]}; correct the name, --norm or --options")
+    if ":" in name and not name.startswith(PREFIX) and not norms:
+        found = found[:1]
+    rows = [
+        {
+            "attack": name,
+            "norm": attack.norm,
+            "problem": row.problem,
+            "logit_scale": row.scale,
+            "n_images": row.n_images,
+            "solved_share": row.solved_share,
+            "worst_ratio": row.worst_ratio,
+            "passed": row.passed,
+            "reason": row.reason,
+        }
+        for attack in found
+        for row in conformance.check(attack, scales=scales, bound=bound, n_images=n_images)
+    ]
+    return pa.Table.from_pylist(rows, schema=CHECKED)
+
+
+def numbers(text: str) -> list[float]:
+    """Numbers from a list with commas.
+
+    Raises:
+        BadInput: one of them is none.
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise BadInput(f"{text!r} are not numbers with commas between; write 0.1,1,10") from error
+
+
+def parsed(options: str) -> dict[str, Any]:
+    """Options of an attack, from JSON.
+
+    Raises:
+        BadInput: not a JSON object.
+    """
+    try:
+        found = json.loads(options)
+    except json.JSONDecodeError as error:
+        raise BadInput(
+            f"--options is not JSON ({error}); write e.g. '{{\"steps\": 20}}'"
+        ) from error
+    if not isinstance(found, dict):
+        raise BadInput("--options is not a JSON object; write e.g. '{\"steps\": 20}'")
+    return found
+
+
+def _built(name: str, norm: Norm, options: Mapping[str, Any]) -> Checkable:
+    if name in registry.ATTACKS or name.startswith(PREFIX):
+        return registry.build(name, options, norm)
+    if ":" in name:
+        return _own(name, norm, options)
+    raise BadInput(
+        f"unknown attack {name!r}; {nearest(name, registry.ATTACKS)}, or {PREFIX}NAME, or "
+        "module:name of your own"
+    )
+
+
+def _own(name: str, norm: Norm, options: Mapping[str, Any]) -> Checkable:
+    module, _, attribute = name.partition(":")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        made: Any = getattr(import_module(module), attribute)
+    except Exception as error:
+        raise BadInput(
+            f"{name} cannot be imported ({one_line(error)}); write `module:name`, and run from its "
+            "folder or put that on PYTHONPATH"
+        ) from error
+    finally:
+        sys.path.remove(here)
+    if inspect.isclass(made):
+        takes_norm = "norm" in inspect.signature(made).parameters
+        made = made(**options, **({"norm": norm} if takes_norm else {}))
+    elif options:
+        raise BadInput(f"{name} takes no options: it is no class; leave --options out")
+    elif not hasattr(made, "perturb") and callable(made):
+        return OwnAttack(made, norm)
+    if lacking := [m for m in conformance.MEMBERS if not hasattr(made, m)]:
+        raise BadInput(
+            f"{name} is a {type(made).__name__} without {', '.join(lacking)}; give a function of "
+            "(logits, images, labels), or see docs/attacks.md"
+        )
+    if made.norm != norm:
+        raise ValueError(f"{name} searches in {made.norm}, not {norm}")
+    attack: Checkable = made
+    return attack
