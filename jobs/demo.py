@@ -150,8 +150,8 @@ def show(sweep: str) -> int:
     """Prints the leaderboard and the trends, and writes the report beside the tables."""
     store = tomllib.loads(Path(sweep).read_text())["store"]["uri"]
     leaderboard = (
-        "SELECT model, top1, neural_scores_ceiled AS ceiled_neural_score, tolerance, gate "
-        "FROM leaderboard"
+        "SELECT model, top1, neural_scores_ceiled AS ceiled_neural_score, tolerance, alignment, "
+        "null_alignment, gate FROM leaderboard"
     )
     steps = (
         ["sql", leaderboard, "--store", store],

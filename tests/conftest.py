@@ -54,6 +54,9 @@ layer = "blocks.1"
 n_components = 4
 n_targets = 6
 n_repetitions = 4
+[importance.contrast]
+kind = "planted"
+stimuli = "own_labels"
 [[evaluations]]
 kind = "accuracy"
 stimuli = "photos"
@@ -72,6 +75,7 @@ kind = "minimal_attack"
 stimuli = "own_labels"
 attacks = ["ddn", "deepfool"]
 save_perturbations = true
+importance = "contrast"
 options = {{ ddn = {{ steps = 10 }}, deepfool = {{ steps = 5, candidates = 3 }} }}
 """
 

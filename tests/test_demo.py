@@ -111,5 +111,5 @@ def test_the_demo_sweep_is_what_the_readme_says():
     assert len(untrained) >= 3
     assert sweep.store.uri == "results/demo"
     assert {e.kind for e in sweep.evaluations} == {
-        "accuracy", "neural_fit", "features", "minimal_attack",
+        "accuracy", "neural_fit", "features", "minimal_attack", "human_alignment",
     }  # fmt: skip

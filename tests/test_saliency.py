@@ -152,7 +152,7 @@ def test_only_smoothgrad_depends_on_the_seed_and_nothing_on_the_global_generator
         again = build().attribute(net, images(), LABELS, SEEDS)
         other = build().attribute(net, images(), LABELS, [1, 2, 3])
         assert torch.equal(first, again)
-        assert torch.equal(first, other) == (name != "smoothgrad")
+        assert torch.equal(first, other) == (name != "smooth_grad")
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -19,6 +19,7 @@ EXAMPLES = {
     pa.list_(pa.float32()): [0.5, float("nan")],
     pa.list_(pa.float16()): [0.5, 2.0**-24],
     pa.list_(pa.int64()): [3, 8, 8],
+    pa.binary(): b"\x89PNG",
 }
 every_table = pytest.mark.parametrize("table", TABLES.values(), ids=lambda t: t.name)
 

@@ -1,9 +1,10 @@
-"""Inputs: the stimulus sets and recordings of a sweep, by name."""
+"""Inputs: the stimulus sets, recordings and human maps of a sweep, by name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from zoo_eval.errors import BadInput, nearest
+from zoo_eval.importance import ImportanceMaps
 from zoo_eval.recordings import Recording
 from zoo_eval.recordings.rdm import RdmRecording
 from zoo_eval.stimuli import StimulusSet
@@ -17,6 +18,7 @@ class Inputs:
 
     stimuli: Mapping[str, StimulusSet] = field(default_factory=dict)
     recordings: Mapping[str, AnyRecording] = field(default_factory=dict)
+    importance: Mapping[str, ImportanceMaps] = field(default_factory=dict)
 
     def stimulus_set(self, name: str) -> StimulusSet:
         """The stimulus set of that name.
@@ -48,3 +50,14 @@ class Inputs:
         if name not in self.recordings:
             raise BadInput(f"unknown recording {name!r}; {nearest(name, self.recordings)}")
         return self.recordings[name]
+
+    def maps(self, name: str, stimuli: StimulusSet) -> ImportanceMaps:
+        """The human maps of that name, made for exactly these stimuli.
+
+        Raises:
+            BadInput: there are none, or they belong to other images.
+        """
+        if name not in self.importance:
+            raise BadInput(f"unknown importance {name!r}; {nearest(name, self.importance)}")
+        self.importance[name].check(stimuli)
+        return self.importance[name]

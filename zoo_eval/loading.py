@@ -1,6 +1,6 @@
-"""Loading: the stimulus sets and recordings that a sweep file names."""
+"""Loading: the stimulus sets, recordings and human maps that a sweep file names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import torch
 from zoo_eval import paths, stimuli
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import BadInput, Refusal, nearest
+from zoo_eval.importance import ImportanceMaps
+from zoo_eval.importance.sections import FolderImportance, OwnImages
 from zoo_eval.inputs import AnyRecording, Inputs
 from zoo_eval.models import blueprint, open_model
 from zoo_eval.recordings import Recording, ceiling_file, parquet, planted, rdm
@@ -18,6 +20,7 @@ from zoo_eval.stimuli import StimulusSet
 from zoo_eval.store import Store
 from zoo_eval.sweep import (
     FolderStimuli,
+    ImportanceStimuli,
     ParquetRecording,
     PlantedRecording,
     RdmRecording,
@@ -26,15 +29,24 @@ from zoo_eval.sweep import (
 
 
 def load_inputs(sweep: Sweep, home: Path, store: Store | None) -> Inputs:
-    """Every stimulus set and recording of a sweep; a planted recording is kept in the store.
+    """Everything a sweep is applied to; a planted recording is kept in the store.
 
     Raises:
-        BadInput: a path, image, label or response is wrong, or a name unknown.
+        BadInput: a path, image, label, response or map is wrong, or a name unknown.
     """
+    with_images = {
+        name: section.read(name, paths.resolve(section.path, home))
+        for name, section in sweep.importance.items()
+        if isinstance(section, OwnImages)
+    }
+    shown_to_people = {name: images for name, (images, _) in with_images.items()}
     sets: dict[str, StimulusSet] = {}
     for name in sweep.stimuli:
-        _load_stimuli(name, sweep, home, sets)
+        _load_stimuli(name, sweep, home, sets, shown_to_people)
     inputs = Inputs(sets)
+    importance = {name: maps for name, (_, maps) in with_images.items()}
+    for name in [name for name in sweep.importance if name not in importance]:
+        importance[name] = _load_maps(name, sweep, home, inputs)
     recordings: dict[str, AnyRecording] = {}
     for name, section in sweep.recordings.items():
         shown = inputs.stimulus_set(section.stimuli)
@@ -50,7 +62,21 @@ def load_inputs(sweep: Sweep, home: Path, store: Store | None) -> Inputs:
             )
         else:
             recordings[name] = _responses(name, section, home, shown)
-    return Inputs(sets, recordings)
+    return Inputs(sets, recordings, importance)
+
+
+def _load_maps(name: str, sweep: Sweep, home: Path, inputs: Inputs) -> ImportanceMaps:
+    """Maps that were made for a stimulus set of the sweep."""
+    section = sweep.importance[name]
+    assert not isinstance(section, OwnImages)
+    photos = inputs.stimulus_set(section.stimuli)
+    if not isinstance(section, FolderImportance):
+        return section.read(name, photos)
+    shown = sweep.stimuli[section.stimuli]
+    narrowed = isinstance(shown, FolderStimuli) and (
+        shown.include != ("*",) or shown.limit is not None
+    )
+    return section.read(name, paths.resolve(section.path, home), photos, exact=not narrowed)
 
 
 def _responses(name: str, section: ParquetRecording, home: Path, shown: StimulusSet) -> Recording:
@@ -62,9 +88,23 @@ def _responses(name: str, section: ParquetRecording, home: Path, shown: Stimulus
     return replace(recording, file_ceilings=found)
 
 
-def _load_stimuli(name: str, sweep: Sweep, home: Path, sets: dict[str, StimulusSet]) -> None:
+def _load_stimuli(
+    name: str,
+    sweep: Sweep,
+    home: Path,
+    sets: dict[str, StimulusSet],
+    shown_to_people: Mapping[str, StimulusSet],
+) -> None:
     section = sweep.stimuli[name]
     if name in sets:
+        return
+    if isinstance(section, ImportanceStimuli):
+        if section.importance not in shown_to_people:
+            raise BadInput(
+                f"stimuli {name!r}: no importance {section.importance!r} that comes with images; "
+                f"{nearest(section.importance, shown_to_people)}"
+            )
+        sets[name] = replace(shown_to_people[section.importance], name=name)
         return
     if isinstance(section, FolderStimuli):
         sets[name] = stimuli.folder(
@@ -82,7 +122,7 @@ def _load_stimuli(name: str, sweep: Sweep, home: Path, sets: dict[str, StimulusS
                 f"stimuli {name!r}: `of` names {source!r}, which is no folder of images; "
                 f"{nearest(source, sweep.stimuli)}"
             )
-        _load_stimuli(source, sweep, home, sets)
+        _load_stimuli(source, sweep, home, sets, shown_to_people)
     sources = [sets[source] for source in section.of]
     sets[name] = stimuli.crops(
         name, sources, n=section.n, size_px=section.size_px, seed=section.seed

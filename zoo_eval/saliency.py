@@ -134,7 +134,7 @@ class IntegratedGradients:
 METHODS: Mapping[str, type[Method]] = MappingProxyType(
     {
         "input_gradient": InputGradient,
-        "smoothgrad": SmoothGrad,
+        "smooth_grad": SmoothGrad,
         "integrated_gradients": IntegratedGradients,
     }
 )

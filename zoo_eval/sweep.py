@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.evaluations.registry import AnyEvaluation
+from zoo_eval.importance.sections import AnyImportance, PlantedImportance
 from zoo_eval.sizes import size_in_bytes
 
 
@@ -128,6 +129,13 @@ class CropStimuli(_Section):
     seed: int = 0
 
 
+class ImportanceStimuli(_Section):
+    """The images and labels that came with human maps."""
+
+    kind: Literal["importance"]
+    importance: str
+
+
 class PlantedRecording(_Section):
     """Responses planted in a layer of one of the sweep's models."""
 
@@ -187,7 +195,7 @@ class RunSection(_Section):
         return text
 
 
-AnyStimuli = Annotated[FolderStimuli | CropStimuli, Field(discriminator="kind")]
+AnyStimuli = Annotated[FolderStimuli | CropStimuli | ImportanceStimuli, Field(discriminator="kind")]
 AnyRecording = Annotated[
     PlantedRecording | ParquetRecording | RdmRecording, Field(discriminator="kind")
 ]
@@ -200,6 +208,7 @@ class Sweep(_Section):
     models: ModelsSection
     stimuli: dict[str, AnyStimuli] = Field(default_factory=dict)
     recordings: dict[str, AnyRecording] = Field(default_factory=dict)
+    importance: dict[str, AnyImportance] = Field(default_factory=dict)
     evaluations: Annotated[tuple[AnyEvaluation, ...], Field(min_length=1)]
     run: RunSection = RunSection()
 
@@ -255,6 +264,9 @@ def relative_paths(sweep: Sweep) -> list[str]:
             texts += [path for path in (recording.path, recording.ceilings) if path]
         elif isinstance(recording, RdmRecording):
             texts.append(recording.path)
+    for maps in sweep.importance.values():
+        if not isinstance(maps, PlantedImportance):
+            texts.append(maps.path)
     return [
         text
         for text in texts

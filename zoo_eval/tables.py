@@ -84,11 +84,7 @@ MODELS = _facts(
     "model card and weights",
     Column("weights_digest", TEXT, "digest of the weights as evaluated (file, mapping, edits)"),
     Column("revision", TEXT, "the hub's revision of the weights; null elsewhere", nullable=True),
-    Column(
-        "source",
-        TEXT,
-        "where the card came from: timm, open_clip, torchvision, hf-hub, factory, local",
-    ),
+    Column("source", TEXT, "of the card: timm, open_clip, torchvision, hf-hub, factory, local"),
     Column("architecture", TEXT, "the network's definition, e.g. timm/resnet50"),
     Column("family", TEXT, "the architecture's family, e.g. resnet"),
     Column("pretraining", TEXT, "training data or recipe; null when unknown", nullable=True),
@@ -115,9 +111,7 @@ TRIALS = Table(
     (
         TRIAL,
         Column("attempt", COUNT, "1 for the first; more after --retry-failed"),
-        Column(
-            "model", TEXT, "the model card's name; null for a recording's own ceiling", "", True
-        ),
+        Column("model", TEXT, "the card's name; null for a recording's own ceiling", "", True),
         Column("evaluation", TEXT, "accuracy, neural_fit, minimal_attack, ..."),
         Column("evaluation_version", COUNT, "moves only when numbers move"),
         Column("protocol", TEXT, "the named procedure"),
@@ -203,17 +197,18 @@ NEURAL_SCORES = _facts(
         "undefined",
         nullable=True,
     ),
-    Column("score_low", REAL, "95 % bootstrap over targets; null without targets", nullable=True),
-    Column("score_high", REAL, "95 % bootstrap over targets; null without targets", nullable=True),
-    Column("stimuli_low", REAL, "95 % bootstrap over the scored stimuli", nullable=True),
-    Column("stimuli_high", REAL, "95 % bootstrap over the scored stimuli", nullable=True),
-    Column("r", REALS, "one value per target or subject; NaN where undefined", nullable=True),
+    Column("score_low", REAL, "of a fit: 95 % bootstrap over targets; else null", nullable=True),
+    Column("score_high", REAL, "of a fit: 95 % bootstrap over targets; else null", nullable=True),
     Column(
-        "selection_score",
+        "stimuli_low",
         REAL,
-        "the same inside the training folds only: what may choose a layer",
+        "95 % bootstrap over stimuli; null for a similarity's folds, kendall_tau_a of more than 512 "
+        "stimuli, shape_similarity of more than 256 dimensions",
         nullable=True,
     ),
+    Column("stimuli_high", REAL, "the upper end of the same interval", nullable=True),
+    Column("r", REALS, "one value per target or subject; NaN where undefined", nullable=True),
+    Column("selection_score", REAL, "the same in the training folds: may choose a layer", "", True),
     Column(
         "choices",
         REALS,
@@ -222,6 +217,7 @@ NEURAL_SCORES = _facts(
     ),
     Column("target_ids", NAMES, "targets or subjects, in the order of r", nullable=True),
     Column("n_constant_targets", COUNT, "targets left out of the median"),
+    Column("undefined", NAMES, 'why no number, per target or subject; "" where one', "", True),
     Column("sketch", COUNT, "dimensions that features were sketched to; null: exact", "", True),
 )
 
@@ -267,16 +263,34 @@ ATTACKS = _facts(
     Column("canvas_px", COUNT, "side of the attacked image", "pixel"),
     Column("norm", TEXT, "the norm that was minimised"),
     Column("status", TEXT, "already_wrong, found, bound_hit or error"),
-    Column("distance", REAL, "in the minimised norm, [0, 1] pixels; null unless found", "", True),
+    Column("reason", TEXT, "of an error, or why released code leaves the image out", "", True),
+    Column(
+        "flags",
+        NAMES,
+        "signs of masked gradients, defects of a released protocol; null if not attacked",
+        nullable=True,
+    ),
+    Column(
+        "distance",
+        REAL,
+        "of the minimised norm, [0, 1] pixels; under a released protocol what its code reports; "
+        "null unless found",
+        nullable=True,
+    ),
     Column("l2", REAL, "Euclidean norm of the perturbation", "", True),
     Column("linf", REAL, "largest absolute change", "", True),
     Column("rms", REAL, "l2 / sqrt(number of values)", "", True),
     Column("relative_l2", REAL, "l2 / Euclidean norm of the stimulus", "", True),
+    Column("survives_8bit", FLAG, "changed after rounding to 8 bits; null unless found", "", True),
     Column("label", COUNT, "the correct class"),
+    Column("target", COUNT, "the class to be reached; null if untargeted", nullable=True),
     Column("clean_prediction", COUNT, "the class before the attack"),
     Column("adversarial_prediction", COUNT, "the class after it; null unless found", "", True),
     Column("n_forwards", COUNT, "forward passes of this image, tightening included"),
     Column("n_backwards", COUNT, "backward passes of this image"),
+    Column(
+        "seconds", REAL, "wall time, split evenly over a batch; null if not attacked", "s", True
+    ),
 )
 
 PERTURBATIONS = _facts(
@@ -295,7 +309,9 @@ ALIGNMENT = _facts(
     "model x stimulus x method",
     Column("stimulus_id", TEXT, "the stimulus"),
     Column("method", TEXT, "attack or gradient name"),
-    Column("channel_reduction", TEXT, "abs_mean, abs_max, l2, or abs_of_max to reproduce a release"),
+    Column(
+        "channel_reduction", TEXT, "abs_mean, abs_max, l2, or abs_of_max to reproduce a release"
+    ),
     Column("importance", TEXT, "the human maps' name", nullable=True),
     Column("spearman", REAL, "with the human map; null where undefined", nullable=True),
     Column("reason", TEXT, "why spearman is undefined; null where it is not", nullable=True),

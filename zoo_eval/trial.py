@@ -14,8 +14,8 @@ NUMERICS: Mapping[str, Any] = {"dtype": "float32", "tf32": False, "amp": False}
 class Trial:
     """One model, one evaluation with one readout or attack, one layer where there are layers.
 
-    A model's name is part of the identity, because rows carry it; the names of stimuli and
-    recordings are not: their digests are.
+    A model's name is part of the identity, because rows carry it; the names of stimuli,
+    recordings and importance maps are not: their digests are.
     """
 
     evaluation: str
@@ -33,6 +33,8 @@ class Trial:
     stimuli_digest: str | None = None
     recording: str | None = None
     recording_digest: str | None = None
+    importance: str | None = None
+    importance_digest: str | None = None
     seed: int = 0
 
     @cached_property
@@ -40,6 +42,10 @@ class Trial:
         named = {k: v for k, v in vars(self).items() if k in self.__dataclass_fields__}
         named.pop("stimuli")
         named.pop("recording")
+        named.pop("importance")
+        if self.importance_digest is None:
+            # Trials without maps keep the ids that they had before there were any.
+            named.pop("importance_digest")
         return digest({**named, "numerics": dict(NUMERICS)})
 
     @property
@@ -63,6 +69,8 @@ class Trial:
             "stimuli_digest": self.stimuli_digest,
             "recording": self.recording,
             "recording_digest": self.recording_digest,
+            "importance": self.importance,
+            "importance_digest": self.importance_digest,
             "weights_digest": self.weights_digest,
             "transform": None if self.transform is None else canonical_json(dict(self.transform)),
             "numerics": canonical_json(dict(NUMERICS)),

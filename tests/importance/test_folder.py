@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from tests.importance.shards import heatmap, photo
+from zoo_eval import stimuli
 from zoo_eval.errors import BadInput
 from zoo_eval.importance import folder
 from zoo_eval.importance.preparation import BLURRED_BEFORE, PUBLISHED
@@ -25,14 +26,17 @@ def both(tmp_path):
     return images, maps
 
 
-def read(both, **more):
-    return folder.read_both("people", *both, **{"preparation": BLURRED_BEFORE, **more})
+def read(both, *, include=("*",), label_pattern=None, **more):
+    images, maps = both
+    photos = stimuli.folder("people", images, include=include, label_pattern=label_pattern)
+    chosen = {"preparation": BLURRED_BEFORE, "exact": include == ("*",), **more}
+    return photos, folder.read("people", photos, maps, **chosen)
 
 
 def test_maps_of_every_kind_are_read_in_the_order_of_the_images(both):
-    stimuli, maps = read(both, label_pattern=r"_(\d)", human_ceiling=0.7)
-    assert stimuli.ids == maps.stimulus_ids == ("a_1.jpg", "b_2.png", "below/c_3.png")
-    assert stimuli.labels == (1, 2, 3)
+    photos, maps = read(both, label_pattern=r"_(\d)", human_ceiling=0.7)
+    assert photos.ids == maps.stimulus_ids == ("a_1.jpg", "b_2.png", "below/c_3.png")
+    assert photos.labels == (1, 2, 3)
     assert maps.human_ceiling == 0.7
     for i in range(3):
         # Resized from 64 to 224 px: compared where the two grids have a pixel in common.
@@ -89,7 +93,6 @@ def test_two_files_of_one_name_are_refused(both):
         (np.zeros((0, 64)), "must be numbers"),
         (np.zeros((64, 64), complex), "must be numbers"),
         (np.full((64, 64), np.nan), "'below/c_3.png' has a NaN"),
-        (np.zeros((64, 32)), "32 x 64 px, its image 64 x 64: other proportions"),
         (np.array([[{}]], dtype=object), "is not an array of numbers"),
     ],
 )
@@ -97,6 +100,14 @@ def test_arrays_that_are_no_map_are_refused(both, values, reason):
     np.save(both[1] / "below" / "c_3.npy", values)
     with pytest.raises(BadInput, match=reason):
         read(both)
+
+
+def test_a_map_of_other_proportions_leaves_its_image_undefined_with_the_reason(both):
+    np.save(both[1] / "below" / "c_3.npy", np.arange(64.0 * 32).reshape(64, 32))
+    _, maps = read(both)
+    reason = "the human map is 32 x 64 px, its image 64 x 64: other proportions"
+    assert maps.undefined == {"below/c_3.png": reason}
+    assert maps.maps[0].max() == 1
 
 
 @pytest.mark.parametrize("name", ["a_1.png", "below/c_3.npy"])

@@ -72,8 +72,11 @@ def test_a_map_with_a_hole_is_refused_by_name(value):
 
 
 def test_maps_must_cover_the_whole_image():
-    with pytest.raises(BadInput, match=r"'photo_1' is 64 x 64 px, its image 80 x 60: other prop"):
-        made(photos((64, 64), (60, 80)), raw_maps((64, 64), (64, 64)))
+    maps = made(photos((64, 64), (60, 80)), raw_maps((64, 64), (64, 64)))
+    reason = "the human map is 64 x 64 px, its image 80 x 60: other proportions"
+    assert maps.undefined == {"photo_1": reason}
+    with pytest.raises(BadInput, match=r"no map fits its image .'photo_0': .* 64 x 60: other"):
+        made(photos((60, 64), (60, 80)), raw_maps((64, 64), (64, 64)))
     # A smaller map of the same proportions, sides rounded to whole pixels, is fine.
     made(photos((375, 500), (333, 500)), raw_maps((24, 32), (85, 128)))
 

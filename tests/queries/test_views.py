@@ -449,9 +449,12 @@ def test_the_largest_measured_gpu_memory_is_known_by_model(store):
 def test_each_target_is_normalised_by_each_ceiling_under_each_convention(store):
     # Brain-Score's own test case: r 0.2255 under a ceiling of 0.8158.
     rows = [
-        {"fold": fold, "score": r[0], "r": r, "target_ids": ["t0", "t1"], "statistic": "pearson_r"}
-        for fold, r in enumerate([[0.2155, math.nan], [0.2355, 0.5]])
-    ]
+        {"fold": fold, "score": r[0], "r": r, "target_ids": ["t0", "t1"], "statistic": "pearson_r",
+         "undefined": why}
+        for fold, r, why in [
+            (0, [0.2155, math.nan], ["", "constant predictions"]), (1, [0.2355, 0.5], None),
+        ]
+    ]  # fmt: skip
     facts = {"recording": "it", "recording_digest": "r", "protocol": "nested"}
     add(store, "neural_fit", "neural_scores", rows, layer="a", readout="pls", **facts)
     ceiling(store, [0.8158, 0.25])
@@ -464,6 +467,7 @@ def test_each_target_is_normalised_by_each_ceiling_under_each_convention(store):
     assert (one["estimator"], one["scale"]) == ("splithalf_spearman_brown", "reliability")
     assert found["t1"]["r"] == pytest.approx(0.5)
     assert (found["t1"]["n_folds"], found["t1"]["n_undefined_folds"]) == (2, 1)
+    assert [found[target]["undefined"] for target in ("t0", "t1")] == [None, "constant predictions"]
 
 
 def test_similarities_over_all_stimuli_stand_beside_their_subjects_ceilings(store):

@@ -107,7 +107,7 @@ def test_nothing_is_loaded_from_outside():
 
 
 def test_an_empty_gallery_says_so():
-    assert "No perturbation has been stored yet" in section([])
+    assert "save_perturbations = true" in section([])
 
 
 def test_photo_and_perturbation_must_fit():

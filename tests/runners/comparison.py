@@ -7,12 +7,14 @@ from zoo_eval.store import Store
 from zoo_eval.tables import TABLES
 
 RESULTS = ("models", "accuracy", "layers", "features", "neural_scores", "ceilings", "attacks",
-           "perturbations")  # fmt: skip
+           "perturbations", "alignment")  # fmt: skip
 
 
 def rows(uri, table: str) -> list[dict]:
-    """A result table's rows in a fixed order, without the id of the commit that wrote them."""
+    """A result table's rows in a fixed order, without timings and the id of the commit."""
     visible = connect(Store(str(uri))).rows(f"SELECT * EXCLUDE (commit_id) FROM {table}")
+    for row in visible:
+        row.pop("seconds", None)
     keys = [c.name for c in TABLES[table].columns if str(c.type) in ("string", "int64")]
     return sorted(visible, key=lambda row: [str(row[k]) for k in keys if k != "commit_id"])
 

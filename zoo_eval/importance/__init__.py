@@ -22,8 +22,10 @@ class ImportanceMaps:
     """Human maps, float32 (stimulus, row, column), one for each stimulus of a set, in its order.
 
     `stimuli_digest` ties them to exactly these images. `human_ceiling` is how well one group of
-    people predicts another (Spearman), where it is known. `view` is the resize and crop of a model
-    that the maps were brought through, if any. The digest covers maps, images, preparation and view.
+    people predicts another (Spearman), where it is known. `unusable` says by id which maps could
+    not be used and why; they are 0 everywhere. `planted` maps were made from the images, by nobody.
+    `view` is the resize and crop of a model that the maps were brought through, if any. The digest
+    covers maps, images, preparation and view.
 
     Raises:
         BadInput: maps of another shape or number, or a value that is NaN or infinite.
@@ -36,6 +38,8 @@ class ImportanceMaps:
     maps: Maps
     preparation: Preparation
     human_ceiling: float | None = None
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    planted: bool = False
     view: Mapping[str, Any] | None = None
     digest: str = field(init=False)
 
@@ -70,9 +74,19 @@ class ImportanceMaps:
         """Why a stimulus has no alignment whatever the model: its id and the reason."""
         constant = self.maps.min(axis=(1, 2)) == self.maps.max(axis=(1, 2))
         return {
-            stimulus: "the human map is constant"
+            stimulus: self.unusable.get(stimulus, "the human map is constant")
             for stimulus, flat in zip(self.stimulus_ids, constant, strict=True)
             if flat
+        }
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What they are, for the `parameters` of a trial."""
+        return {
+            "digest": self.digest,
+            **self.preparation.key,
+            "human_ceiling": self.human_ceiling,
+            "planted": self.planted,
         }
 
     def check(self, stimuli: StimulusSet) -> None:
@@ -87,8 +101,8 @@ class ImportanceMaps:
                 f"were read, not to {stimuli.name!r}; name the images that the maps were made for"
             )
 
-    def seen_through(self, transform: Transform, stimuli: StimulusSet) -> "ImportanceMaps":
-        """The maps through a model's own resize and crop: what it sees of them, at its input size.
+    def check_view(self, transform: Transform, stimuli: StimulusSet) -> None:
+        """Refuses a model's own resize and crop where the maps do not cover what it sees.
 
         Raises:
             BadInput: the stimulus set is another one.
@@ -104,14 +118,22 @@ class ImportanceMaps:
                 "square, but the map holds its middle; give square images, or set canvas = "
                 f"{self.preparation.canvas_px}"
             )
+
+    def seen_through(self, transform: Transform, stimuli: StimulusSet) -> "ImportanceMaps":
+        """The maps through a model's own resize and crop: what it sees of them, at its input size.
+
+        Raises:
+            BadInput, Refusal: as `check_view` does.
+        """
+        self.check_view(transform, stimuli)
         # Bilinear, because a bicubic resize overshoots; nobody looked at a border.
         border = None if transform.fill is None else (0.0, 0.0, 0.0)
         geometry = replace(transform, interpolation="bilinear", fill=border)
-        maps = np.empty((len(self), transform.input_px, transform.input_px), np.float32)
+        maps = np.empty((len(self), *transform.size), np.float32)
         for index, one in enumerate(torch.from_numpy(self.maps)):
             maps[index] = geometry.view(one.expand(1, 3, -1, -1))[0, 0].numpy()
         described = {
-            "input_px": transform.input_px,
+            "size": list(transform.size),
             "resize_px": transform.resize_px,
             "squash": transform.squash,
             "border": transform.fill is not None,
@@ -136,10 +158,15 @@ def of_stimuli(
         preparation: resize and blur; its parameters enter the digest.
         human_ceiling: agreement among people (Spearman), or None.
 
+    A map of other proportions than its image cannot be laid over it: it is `unusable`.
+
     Raises:
-        BadInput: a map is NaN or infinite somewhere, or has other proportions than its image.
+        BadInput: a map is NaN or infinite somewhere, or none has the proportions of its image.
     """
-    for stimulus, image, one in zip(stimuli.ids, stimuli.images, raw, strict=True):
+    unusable: dict[str, str] = {}
+    usable = list(raw)
+    for index, (stimulus, image) in enumerate(zip(stimuli.ids, stimuli.images, strict=True)):
+        one = raw[index]
         if not np.isfinite(one).all():
             raise BadInput(
                 f"importance {name!r}: the map of {stimulus!r} has a NaN or infinite value; "
@@ -149,18 +176,26 @@ def of_stimuli(
         rows, columns = one.shape
         # As far as rounding a side to whole pixels allows: half a pixel of the map, on either side.
         if abs(rows * width - columns * height) > max(height, width):
-            raise BadInput(
-                f"importance {name!r}: the map of {stimulus!r} is {columns} x {rows} px, its image "
-                f"{width} x {height}: other proportions; save the map over the whole image"
+            unusable[stimulus] = (
+                f"the human map is {columns} x {rows} px, its image {width} x {height}: "
+                "other proportions"
             )
+            usable[index] = np.zeros((1, 1), np.float32)
+    if len(unusable) == len(stimuli):
+        first, why = next(iter(unusable.items()))
+        raise BadInput(
+            f"importance {name!r}: no map fits its image ({first!r}: {why}); save maps over the "
+            "whole image"
+        )
     return ImportanceMaps(
         name,
         stimuli.name,
         stimuli.digest,
         stimuli.ids,
-        prepare_all(raw, preparation),
+        prepare_all(usable, preparation),
         preparation,
         human_ceiling,
+        unusable,
     )
 
 

@@ -47,6 +47,7 @@ def read(
     shards: str = "*.tfrecords",
     preparation: Preparation = PUBLISHED,
     selection: Selection = ALL,
+    human_ceiling: float | None = HUMAN_CEILING,
 ) -> tuple[StimulusSet, ImportanceMaps]:
     """Images with labels, and their prepared maps; ids are `shard#record number`.
 
@@ -64,7 +65,7 @@ def read(
     labels = tuple(click.label for click in clicks)
     stimuli = StimulusSet(name, ids, tuple(_as_bytes(name, clicks)), groups=ids, labels=labels)
     raw = [click.map for click in clicks]
-    maps = of_stimuli(name, stimuli, raw, preparation, human_ceiling=HUMAN_CEILING)
+    maps = of_stimuli(name, stimuli, raw, preparation, human_ceiling=human_ceiling)
     return stimuli, maps
 
 

@@ -1,9 +1,7 @@
 """A folder of images and a folder of maps whose files have the same names but for the suffix."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from zoo_eval import stimuli
 from zoo_eval.errors import BadInput
 from zoo_eval.importance import ImportanceMaps, of_stimuli
 from zoo_eval.importance.images import RawMap, array_map, grey_map
@@ -29,7 +27,7 @@ def read(
 
     Raises:
         BadInput: a photo without a map, a map without a photo, two files for one name, a map in
-            colour, or one with other proportions than its photo.
+            colour, or none with the proportions of its photo.
     """
     found = _by_stem(name, maps)
     stems = [_stem(Path(stimulus)) for stimulus in photos.ids]
@@ -50,31 +48,6 @@ def read(
         )
     raw = [_read(found[stem]) for stem in stems]
     return of_stimuli(name, photos, raw, preparation, human_ceiling=human_ceiling)
-
-
-def read_both(
-    name: str,
-    images: Path,
-    maps: Path,
-    *,
-    preparation: Preparation,
-    include: Sequence[str] = ("*",),
-    label_pattern: str | None = None,
-    labels: Path | None = None,
-    human_ceiling: float | None = None,
-) -> tuple[StimulusSet, ImportanceMaps]:
-    """The images of a folder, as `stimuli.folder` reads them, and their prepared maps.
-
-    Raises:
-        BadInput: as `read` and `stimuli.folder` do.
-    """
-    photos = stimuli.folder(
-        name, images, include=include, labels=labels, label_pattern=label_pattern
-    )
-    exact = tuple(include) == ("*",)
-    return photos, read(
-        name, photos, maps, preparation=preparation, human_ceiling=human_ceiling, exact=exact
-    )
 
 
 def _by_stem(name: str, folder: Path) -> dict[str, Path]:

@@ -27,6 +27,7 @@ VIEWS = (
     "model_accuracy",
     "tolerances",
     "alignments",
+    "protocols",
     "accuracy_vs_neural",
     "accuracy_vs_tolerance",
     "accuracy_vs_alignment",

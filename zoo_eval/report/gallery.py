@@ -19,6 +19,10 @@ SHOWN_SHARE = 0.995
 # The page's second colour (page.css, --c1), which photos seldom have.
 TINT = np.array([213, 94, 0]) / 255
 TINT_SHARE = 0.8
+HOW_TO_FILL = (
+    "No perturbation has been stored yet: <code>save_perturbations = true</code> in an evaluation "
+    "of kind <code>minimal_attack</code> keeps what is shown here."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +64,7 @@ def section(examples: Sequence[Example], *, title: str = "Gallery of smallest at
     """
     style = files("zoo_eval.report").joinpath("gallery.css").read_text(encoding="utf-8")
     if not examples:
-        return f"<h2>{escape(title)}</h2>\n<p>No perturbation has been stored yet.</p>\n"
+        return f"<h2>{escape(title)}</h2>\n<p>{HOW_TO_FILL}</p>\n"
     note = (
         f"In the perturbation grey is 0; white and black are plus and minus the printed value, which "
         f"{100 * SHOWN_SHARE:g} % of its values stay within. Where people look, the photo is orange."

@@ -1,6 +1,5 @@
 """One self-contained HTML page that works offline: leaderboard, trends, layers, failures."""
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from html import escape
@@ -8,13 +7,19 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from zoo_eval.errors import BadInput
 from zoo_eval.queries.connection import Connection, connect
-from zoo_eval.report import svg
+from zoo_eval.report import examples, gallery, protocols, svg
+from zoo_eval.report.table import number, table
 from zoo_eval.report.trends import describe, trends
 from zoo_eval.store import Store
 
 Row = dict[str, Any]
 TOP1 = "ImageNet top-1 (share of photos)"
+ALIGNMENT_NOTE = (
+    '<p class="soft">Compare with the same model\'s null, the maps of other images: looking at the '
+    "centre alone gives a positive correlation.</p>"
+)
 
 
 def write(store: Store, out: Path) -> None:
@@ -55,23 +60,60 @@ def page(connection: Connection, uri: str) -> str:
                 ),
                 family, statistics, "accuracy_vs_tolerance",
                 "median smallest l2 perturbation ([0, 1] pixels)",
-                lambda row: f"top-1 {row['top1']:.2f}, tolerance {_number(row['value'])} over "
+                lambda row: f"top-1 {row['top1']:.2f}, tolerance {number(row['value'])} over "
                 f"{row['n_found'] + row['n_bound_hit']} correct images",
                 log=True,
             ),
         ),
+        _section(
+            "Accuracy against human alignment",
+            ALIGNMENT_NOTE
+            + _scatters(
+                connection.rows(
+                    "SELECT *, alignment AS value, concat_ws(', ', importance, stimuli, method, "
+                    "channel_reduction) AS subject FROM accuracy_vs_alignment "
+                    "WHERE published_reduction ORDER BY model"
+                ),
+                family, statistics, "accuracy_vs_alignment", "mean Spearman with human maps",
+                lambda row: f"top-1 {row['top1']:.2f}, alignment {number(row['value'])}, with other "
+                f"images' maps {number(row['null_alignment'])}, {row['n_images']} images",
+            ),
+        ),
+        _section("Attack protocols side by side", protocols.section(connection)),
+        gallery.section(examples.chosen(connection)),
         _section("Score by layer", _profiles(connection, family)),
         _section("Quarantined by the sanity gate", _quarantined(connection)),
         _section("Failures", _failures(connection)),
         _footer(connection),
     ]  # fmt: skip
+    return _document("zoo_eval report", parts)
+
+
+def gallery_page(connection: Connection, models: str) -> str:
+    """Every stored picture of the models that a pattern fits, each by its smallest attack.
+
+    Raises:
+        BadInput: none is stored.
+    """
+    stored = examples.chosen(connection, models=models, most_models=None, per_model=None)
+    if not stored:
+        raise BadInput(
+            f"no picture of a model {models!r} is stored; set save_perturbations = true in an "
+            "evaluation of kind minimal_attack, or correct the pattern"
+        )
+    return _document(f"Attacks on {models}", [gallery.section(stored)])
+
+
+def _document(title: str, parts: Sequence[str]) -> str:
     style, script = _asset("page.css"), _asset("page.js")
-    policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>zoo_eval report</title><style>{style}</style></head>\n"
+        f"<title>{escape(title)}</title><style>{style}</style></head>\n"
         f'<body>{"".join(parts)}<div id="tip" role="status" hidden></div>'
         f"<script>{script}</script></body></html>\n"
     )
@@ -101,6 +143,12 @@ def _summary(connection: Connection, uri: str) -> str:
         if planted
         else ""
     )
+    by_nobody = connection.rows("SELECT DISTINCT importance FROM alignments WHERE planted")
+    if maps := ", ".join(escape(row["importance"]) for row in by_nobody):
+        warning += (
+            f'<p class="planted"><strong>Planted:</strong> the maps of {maps} are local contrast of '
+            "the images, to check the method. Nobody looked at anything: they are not human data.</p>"
+        )
     return (
         f"<h1>zoo_eval report</h1><p>{counts['n_models']} models, {counts['n_ok']} finished "
         f'trials{latest}. <span class="soft">Store: {escape(uri)}</span></p>{warning}'
@@ -113,19 +161,34 @@ def _leaderboard(rows: Sequence[Row]) -> str:
     recordings = sorted({name for row in rows for name, _ in row["neural_scores"] or ()})
     header = ["model", "top-1", "95 % interval"]
     header += [f"{name} {kind}" for name in recordings for kind in ("r", "ceiled")]
-    header += ["tolerance (l2)", "smallest by", "parameters", "input px", "gate"]
+    header += [
+        "tolerance (l2)",
+        "smallest by",
+        "alignment",
+        "its null",
+        "parameters",
+        "input px",
+        "gate",
+    ]
     body = []
     for row in rows:
         raw, ceiled = dict(row["neural_scores"] or ()), dict(row["neural_scores_ceiled"] or ())
         cells = [row["model"], row["top1"], _interval(row)]
         cells += [score for name in recordings for score in (raw.get(name), ceiled.get(name))]
-        cells += [row["tolerance"], row["tolerance_attack"], row["n_params"], row["input_px"]]
-        body.append([*cells, row["gate"]])
+        cells += [
+            row["tolerance"],
+            row["tolerance_attack"],
+            row["alignment"],
+            row["null_alignment"],
+        ]
+        body.append([*cells, row["n_params"], row["input_px"], row["gate"]])
     note = (
         '<p class="soft">Layers are chosen without the scored fold. Tolerance: median smallest '
-        "perturbation over correctly classified images; every attack bounds it from above.</p>"
+        "perturbation over correctly classified images; every attack bounds it from above. Alignment: "
+        "mean Spearman of perturbation (else gradient) and human map; its null takes other images' "
+        "maps.</p>"
     )
-    return note + _table(header, body)
+    return note + table(header, body)
 
 
 def _interval(row: Row) -> str | None:
@@ -223,7 +286,7 @@ def _quarantined(connection: Connection) -> str:
     if not rows:
         return "<p>No model failed its gate.</p>"
     note = '<p class="soft">Their rows are kept, but left out of every default view.</p>'
-    return note + _table(["model", "reason"], [[r["model"], r["gate_reason"]] for r in rows])
+    return note + table(["model", "reason"], [[r["model"], r["gate_reason"]] for r in rows])
 
 
 def _failures(connection: Connection) -> str:
@@ -231,7 +294,7 @@ def _failures(connection: Connection) -> str:
     rows = connection.rows(f"SELECT {', '.join(columns)} FROM failures")
     if not rows:
         return "<p>No trial failed or was refused.</p>"
-    return _table(columns, [[row[column] for column in columns] for row in rows])
+    return table(columns, [[row[column] for column in columns] for row in rows])
 
 
 def _footer(connection: Connection) -> str:
@@ -245,43 +308,3 @@ def _footer(connection: Connection) -> str:
         for row in rows
     ]
     return "<footer>" + "".join(f"<p>{escape(line)}</p>" for line in lines) + "</footer>"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    numeric = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(header))]
-    head = "".join(
-        f"<th{_number_class(right)}><button>{escape(name)}</button></th>"
-        for name, right in zip(header, numeric, strict=True)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td{_number_class(right)} data-value="{escape(_sortable(value))}">'
-            f"{escape(_number(value))}</td>"
-            for value, right in zip(row, numeric, strict=True)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
-        "</table></div>"
-    )
-
-
-def _number_class(right: bool) -> str:
-    return ' class="number"' if right else ""
-
-
-def _sortable(value: Any) -> str:
-    if isinstance(value, float) and math.isinf(value):
-        return "1e308"
-    return "" if value is None else str(value)
-
-
-def _number(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return "∞" if math.isinf(value) else f"{value:.3f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)

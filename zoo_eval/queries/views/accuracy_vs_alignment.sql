@@ -1,4 +1,6 @@
--- Are more accurate models attacked further from what humans look at?
-SELECT a.model, l.method, l.channel_reduction, a.accuracy_stimuli, a.top1, a.top1_low, a.top1_high, l.alignment,
-       l.null_alignment, l.ceiled_alignment, l.n_images
+-- Are more accurate models moved and attacked further from what humans look at?
+SELECT a.model, l.importance, l.stimuli, l.method, l.channel_reduction, l.published_reduction, l.evaluation,
+       l.protocol, l.parameters, l.planted, a.accuracy_stimuli, a.top1, a.top1_low, a.top1_high, l.alignment,
+       l.standard_error, l.null_alignment, l.alignment_above_null, l.human_ceiling, l.ceiled_alignment, l.n_images
 FROM model_accuracy AS a JOIN alignments AS l USING (model, weights_digest)
+WHERE l.alignment IS NOT NULL

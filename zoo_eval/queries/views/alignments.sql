@@ -1,9 +1,27 @@
--- Do a model's perturbations fall on what humans look at?
+-- Do a model's gradients and perturbations fall on what humans look at?
+-- Means over the images whose Spearman correlation is defined. The null is the same attribution with
+-- other images' human maps: what looking at the centre is worth. published_reduction marks the channel
+-- reduction that was published for the method: |mean| of perturbations, |max| of gradients.
 SELECT
-    model, t.weights_digest, method, channel_reduction, t.stimuli_digest, t.parameters,
-    avg(spearman) AS alignment,
-    avg(null_spearman) AS null_alignment,
-    avg(spearman / human_ceiling) AS ceiled_alignment,
-    count(spearman) AS n_images
-FROM alignment JOIN current_trials AS t USING (trial_id, model)
-GROUP BY ALL
+    a.model, t.weights_digest, a.method, a.channel_reduction,
+    any_value(t.importance) AS importance, t.importance_digest,
+    any_value(t.stimuli) AS stimuli, t.stimuli_digest, t.evaluation, t.protocol, t.parameters, t.seed,
+    a.channel_reduction = CASE
+        WHEN t.protocol = 'feng2025_release' THEN 'abs_of_max'
+        WHEN t.evaluation = 'minimal_attack' THEN 'abs_mean'
+        ELSE 'abs_max'
+    END AS published_reduction,
+    avg(a.spearman) AS alignment,
+    stddev_samp(a.spearman) / sqrt(count(a.spearman)) AS standard_error,
+    avg(a.null_spearman) FILTER (a.spearman IS NOT NULL) AS null_alignment,
+    avg(a.spearman - a.null_spearman) AS alignment_above_null,
+    avg((a.spearman > a.null_high)::INTEGER) AS share_above_null,
+    any_value(a.human_ceiling) AS human_ceiling,
+    avg(a.spearman / a.human_ceiling) AS ceiled_alignment,
+    count(a.spearman) AS n_images,
+    count(*) - count(a.spearman) AS n_undefined,
+    coalesce(json_extract(t.parameters, '$.importance.planted')::BOOLEAN, FALSE) AS planted
+FROM alignment AS a JOIN current_trials AS t USING (trial_id)
+GROUP BY
+    a.model, t.weights_digest, a.method, a.channel_reduction, t.importance_digest, t.stimuli_digest,
+    t.evaluation, t.protocol, t.parameters, t.seed

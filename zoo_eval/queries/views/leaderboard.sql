@@ -1,7 +1,9 @@
 -- How do all models compare: one row each?
 -- neural maps a recording to the best honest score over readouts (raw and ceiled), over fits where
--- there are any: a similarity is on another scale. tolerance is the
--- smallest of the attacks in tolerance_attack: every attack bounds the true minimum from above.
+-- there are any: a similarity is on another scale. tolerance is the smallest over l2 attacks, that of
+-- tolerance_attack: every attack bounds the true minimum from above. alignment is that of
+-- alignment_method: of the attack's perturbations, or else of the input gradient, with the channel
+-- reduction published for it. Released protocols, whose defects the view `protocols` shows, are left out.
 WITH neural AS (
     SELECT model, weights_digest,
         map_from_entries(list((recording, score) ORDER BY recording)) AS neural_scores,
@@ -19,17 +21,32 @@ attacked AS (
     SELECT model, weights_digest, min(tolerance) AS tolerance,
         arg_min(tolerance_common, tolerance) AS tolerance_common,
         arg_min(attack, tolerance) AS tolerance_attack
-    FROM tolerances GROUP BY model, weights_digest
+    FROM tolerances
+    WHERE norm = 'l2'
+        AND protocol NOT IN ('linsley2023_paper', 'linsley2023_release', 'feng2025_release')
+    GROUP BY model, weights_digest
 ),
 aligned AS (
-    SELECT model, weights_digest, arg_max(alignment, n_images) AS alignment
-    FROM alignments GROUP BY model, weights_digest
+    SELECT
+        model, weights_digest, method AS alignment_method, alignment, null_alignment,
+        ceiled_alignment
+    FROM alignments LEFT JOIN attacked USING (model, weights_digest)
+    WHERE published_reduction AND alignment IS NOT NULL
+        AND protocol NOT IN ('linsley2023_paper', 'linsley2023_release', 'feng2025_release')
+    QUALIFY row_number() OVER (
+        PARTITION BY model, weights_digest
+        ORDER BY
+            evaluation = 'minimal_attack' DESC,
+            coalesce(method = tolerance_attack, FALSE) DESC,
+            method = 'input_gradient' DESC,
+            n_images DESC, method, parameters
+    ) = 1
 )
 SELECT
     m.model, m.architecture, m.family, m.graded_from, m.n_params, m.input_px, m.pretraining, m.year,
     m.licence, m.gate, a.accuracy_stimuli, a.top1, a.top1_low, a.top1_high, a.top5, m.published_top1,
     n.neural_scores, n.neural_scores_ceiled, k.tolerance, k.tolerance_common, k.tolerance_attack,
-    l.alignment, m.weights_digest
+    l.alignment, l.null_alignment, l.ceiled_alignment, l.alignment_method, m.weights_digest
 FROM (
     SELECT m.* EXCLUDE (gate), g.gate
     FROM models AS m

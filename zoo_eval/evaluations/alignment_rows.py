@@ -1,0 +1,137 @@
+"""Rows of the `alignment` table: attributions beside human maps, both as the model sees them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from zoo_eval.evaluations.attacking import Attacked
+from zoo_eval.importance import ImportanceMaps
+from zoo_eval.numerics.alignment import REDUCTIONS, Ranks, align, ranked
+from zoo_eval.stimuli import StimulusSet
+from zoo_eval.transforms import Transform
+
+Canvas = Literal["own"] | int
+Reduction = Literal["abs_mean", "abs_max", "l2"]
+Row = dict[str, Any]
+# What is written for every attribution; `abs_of_max` is only there to reproduce a release.
+STANDARD: tuple[Reduction, ...] = ("abs_mean", "abs_max", "l2")
+# Attributions are reduced and ranked this many at a time, which bounds the working memory.
+AT_A_TIME = 16
+# Null distributions are summarised by these quantiles.
+LOW, HIGH = 0.025, 0.975
+UNDEFINED: Mapping[str, str] = {
+    "already_wrong": "the image is not classified correctly",
+    "bound_hit": "no perturbation was found within the bound",
+    "error": "the attack failed",
+}
+
+
+def seen_by(transform: Transform, canvas: Canvas) -> Transform:
+    """What brings an image to the pixels that are attributed: the model's own view, or a canvas."""
+    return transform if canvas == "own" else transform.at(canvas)
+
+
+@dataclass(frozen=True, eq=False)
+class SeenMaps:
+    """Human maps as a model sees them, ranked once for as many comparisons as there are."""
+
+    maps: ImportanceMaps
+    ranks: Ranks
+
+    @classmethod
+    def through(
+        cls, maps: ImportanceMaps, transform: Transform, stimuli: StimulusSet
+    ) -> "SeenMaps":
+        """The maps through the resize and crop that the attributed pixels went through.
+
+        Raises:
+            BadInput: the maps belong to other stimuli.
+            Refusal: they do not cover what the model sees.
+        """
+        seen = maps.seen_through(transform, stimuli)
+        return cls(seen, ranked(torch.from_numpy(seen.maps)))
+
+    def map(self, number: int) -> Tensor:
+        """The map (row, column) of a stimulus, in [0, 1]."""
+        return torch.from_numpy(self.maps.maps[number])
+
+    def rows(
+        self, attributions: Tensor, numbers: Sequence[int], reductions: Sequence[str] = STANDARD
+    ) -> Iterator[Row]:
+        """One row per attribution and channel reduction, without the trial's own columns.
+
+        Args:
+            attributions: signed, (image, channel, row, column).
+            numbers: for each, its image's number among the stimuli.
+            reductions: names of `numerics.alignment.REDUCTIONS`.
+
+        Raises:
+            DifferentSize: attributions are not of the maps' size.
+        """
+        for start in range(0, len(numbers), AT_A_TIME):
+            own = numbers[start : start + AT_A_TIME]
+            some = attributions[start : start + AT_A_TIME]
+            for reduction in reductions:
+                yield from self._compared(some, own, reduction)
+
+    def _compared(self, attributions: Tensor, own: Sequence[int], reduction: str) -> Iterator[Row]:
+        found = align(REDUCTIONS[reduction](attributions), self.ranks, own, keep_null=True)
+        assert found.null is not None
+        low, high = (found.null.nanquantile(q, dim=1).tolist() for q in (LOW, HIGH))
+        n_null = found.null.isfinite().sum(1).tolist()
+        columns = (found.spearman.tolist(), found.null_mean.tolist(), low, high, n_null)
+        for number, reason, *values in zip(own, found.reasons, *columns, strict=True):
+            spearman, null, null_low, null_high, n = values
+            yield self._row(
+                number,
+                reduction,
+                spearman=_or_null(spearman),
+                reason=self._why(number, reason),
+                null_spearman=_or_null(null),
+                null_low=_or_null(null_low),
+                null_high=_or_null(null_high),
+                n_null=n,
+            )
+
+    def of_attack(self, attacked: Sequence[Attacked], reductions: Sequence[str]) -> Iterator[Row]:
+        """Rows of an attack's perturbations; where none was found, undefined with the reason.
+
+        Args:
+            attacked: one for each stimulus, in order.
+            reductions: names of `numerics.alignment.REDUCTIONS`.
+        """
+        found = [(n, one.perturbation) for n, one in enumerate(attacked)]
+        kept = [(n, perturbation) for n, perturbation in found if perturbation is not None]
+        for start in range(0, len(kept), AT_A_TIME):
+            numbers, some = zip(*kept[start : start + AT_A_TIME])
+            yield from self.rows(torch.stack(some), numbers, reductions)
+        for number, one in enumerate(attacked):
+            if one.perturbation is None:
+                for reduction in reductions:
+                    yield self._row(number, reduction, reason=_unattacked(one.row))
+
+    def _row(self, number: int, reduction: str, **values: Any) -> Row:
+        return {
+            "stimulus_id": self.maps.stimulus_ids[number],
+            "channel_reduction": reduction,
+            "importance": self.maps.name,
+            "human_ceiling": self.maps.human_ceiling,
+            **values,
+        }
+
+    def _why(self, number: int, reason: str | None) -> str | None:
+        if reason is None or self.ranks.undefined[number] is None:
+            return reason
+        return self.maps.unusable.get(self.maps.stimulus_ids[number], reason)
+
+
+def _unattacked(row: Mapping[str, Any]) -> str:
+    status = UNDEFINED[row["status"]]
+    return f"{status}: {row['reason']}" if row.get("reason") else status
+
+
+def _or_null(value: float) -> float | None:
+    return None if value != value else value

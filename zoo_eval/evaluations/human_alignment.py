@@ -1,0 +1,121 @@
+"""Whether the pixels that move the true class's logit are those that people look at."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from zoo_eval.digests import seed_from
+from zoo_eval.errors import BadInput, nearest
+from zoo_eval.evaluations import Choices, Result, Subject, Workbench, imagenet_labelled
+from zoo_eval.evaluations.alignment_rows import STANDARD, Reduction, SeenMaps, seen_by
+from zoo_eval.inputs import Inputs
+from zoo_eval.models import OpenModel
+from zoo_eval.saliency import METHODS, Logits, Method
+from zoo_eval.stimuli import StimulusSet
+from zoo_eval.transforms import Transform
+from zoo_eval.trial import Trial
+
+
+class HumanAlignment(Choices):
+    """Spearman's rho, image by image, of a saliency map with the human map of that image.
+
+    `input_gradient` with `abs_max` is the metric of Fel et al. 2022. `canvas` is "own" (what the
+    model sees: its own resize and crop come first, for the maps too) or the side in pixels of a
+    common square canvas, with the model's resize inside the gradient. `options` are by method.
+    """
+
+    kind: Literal["human_alignment"] = "human_alignment"
+    stimuli: str
+    importance: str
+    methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("input_gradient",)
+    channel_reductions: Annotated[tuple[Reduction, ...], Field(min_length=1)] = STANDARD
+    canvas: Literal["own"] | Annotated[int, Field(ge=32)] = "own"
+    options: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    version: ClassVar[int] = 1
+    needs_model: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _known(self) -> "HumanAlignment":
+        for name in (*self.methods, *self.options):
+            if name not in METHODS:
+                raise ValueError(f"unknown method {name!r}; {nearest(name, METHODS)}")
+            try:
+                self._method(name)
+            except (TypeError, BadInput) as error:
+                raise ValueError(f"options of {name}: {error}") from error
+        return self
+
+    def _method(self, name: str) -> Method:
+        return METHODS[name](**self.options.get(name, {}))
+
+    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
+        stimuli = imagenet_labelled(subject, inputs, self.stimuli)
+        maps = inputs.maps(self.importance, stimuli)
+        _, blueprint = subject.known()
+        maps.check_view(seen_by(blueprint.transform, self.canvas), stimuli)
+        return [
+            Trial(
+                self.kind,
+                self.version,
+                "standard",
+                parameters={
+                    "method": name,
+                    "options": dict(vars(self._method(name))),
+                    "channel_reductions": list(self.channel_reductions),
+                    "canvas": self.canvas,
+                    "importance": maps.key,
+                },
+                stimuli=stimuli.name,
+                stimuli_digest=stimuli.digest,
+                importance=maps.name,
+                importance_digest=maps.digest,
+                seed=seed,
+                **subject.identity,
+            )
+            for name in self.methods
+        ]
+
+    def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
+        each = sum(2 * self._method(trial.parameters["method"]).n_passes for trial in trials)
+        return len(inputs.stimulus_set(self.stimuli)) * each
+
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+        model, _ = bench.opened()
+        stimuli, labels = bench.inputs.labelled(self.stimuli)
+        transform = seen_by(model.transform, self.canvas)
+        maps = bench.inputs.maps(self.importance, stimuli)
+        seen = SeenMaps.through(maps, transform, stimuli)
+        for trial in trials:
+            name = trial.parameters["method"]
+            work = partial(
+                self._attributed, model, transform, self._method(name), stimuli, labels, trial.id
+            )
+            rows = [
+                {"trial_id": trial.id, "model": trial.model, "method": name, **row}
+                for numbers, attributions in model.in_batches(range(len(stimuli)), work)
+                for row in seen.rows(attributions, numbers, self.channel_reductions)
+            ]
+            yield Result(trial, {"alignment": rows})
+
+    def _attributed(
+        self,
+        model: OpenModel,
+        transform: Transform,
+        method: Method,
+        stimuli: StimulusSet,
+        labels: Sequence[int],
+        trial_id: str,
+        numbers: Sequence[int],
+    ) -> tuple[Sequence[int], Tensor]:
+        """The attributions (image, channel, row, column) of these stimuli, on the CPU."""
+        pixels = transform.view_images([stimuli.images[n] for n in numbers], model.device)
+        logits: Logits = model.logits if self.canvas == "own" else model
+        # An image's own seed: its noise does not depend on how many images fit a batch.
+        seeds = [seed_from(f"{trial_id}/{stimuli.ids[n]}") for n in numbers]
+        true = torch.tensor([labels[n] for n in numbers], device=model.device)
+        return numbers, method.attribute(logits, pixels, true, seeds).cpu()

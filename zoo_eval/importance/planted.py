@@ -1,0 +1,37 @@
+"""Planted maps: local contrast of each image, for where no human maps are at hand."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.ndimage import uniform_filter
+
+from zoo_eval.importance import ImportanceMaps, of_stimuli
+from zoo_eval.importance.images import RawMap
+from zoo_eval.importance.preparation import Preparation
+from zoo_eval.stimuli import Pixels, StimulusSet
+
+LUMINANCE = (0.299, 0.587, 0.114)
+# Contrast is taken in squares of this share of the shorter side.
+WINDOW = 1 / 28
+
+
+def plant(name: str, stimuli: StimulusSet, preparation: Preparation) -> ImportanceMaps:
+    """Prepared maps of local contrast, one per image, marked as planted."""
+    raw = [contrast(image) for image in stimuli.images]
+    made = of_stimuli(name, stimuli, raw, preparation, human_ceiling=None)
+    return replace(made, planted=True)
+
+
+def contrast(image: Pixels) -> RawMap:
+    """The standard deviation of luminance around each pixel, float32 (row, column), in 0 ... 255.
+
+    Args:
+        image: (row, column, RGB).
+    """
+    grey = image.astype(np.float64) @ np.array(LUMINANCE)
+    window = max(3, round(WINDOW * min(grey.shape)))
+    mean = uniform_filter(grey, window)
+    # Rounding may leave a variance just below 0.
+    variance = (uniform_filter(grey**2, window) - mean**2).clip(min=0)
+    found: RawMap = np.sqrt(variance).astype(np.float32)
+    return found

@@ -1,0 +1,103 @@
+"""Attack protocols side by side, and what each defect is, in plain words."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from zoo_eval.queries.connection import Connection
+from zoo_eval.report.table import table
+
+Row = dict[str, Any]
+WORDS: Mapping[str, str] = {
+    "corrected": (
+        "the smallest perturbation that the attacks find, verified as stored; an image on which "
+        "they fail counts as infinitely far."
+    ),
+    "linsley2023_paper": (
+        "three steps of gradient ascent on a sphere around the image, its radius found by bisection "
+        "to a width of 0.01 (0.1 above 1). Coarse, so that it only bounds the smallest perturbation "
+        "from above; images that withstand radius 10 are left out of the published mean, which "
+        "makes robust models look weaker."
+    ),
+    "linsley2023_release": "the same as the code that was released until June 2023 does it.",
+    "feng2025_release": (
+        "Foolbox's L2FMNAttack, and animate or inanimate as the decision: only crossing from one to "
+        "the other counts."
+    ),
+}
+DEFECTS: Mapping[str, str] = {
+    "constant_radius": (
+        "the bisection moved a radius that the attack never read: every attack used the same one."
+    ),
+    "drifting_projection": (
+        "each step was projected around the step before, not around the image, so that "
+        "perturbations grow past the radius."
+    ),
+    "rescaled_after_normalisation": (
+        "images were stretched to [0, 1] after the model's own normalisation: the model sees "
+        "colours it was not trained on, and distances are in another unit for every model."
+    ),
+    "radius_ignored": (
+        "the attack's projection divides a norm by itself, so that its radius has no effect; what it "
+        "returns is a step size, not a smallest perturbation."
+    ),
+    "rescaled_image": (
+        "each image was stretched to [0, 1] by its own least and largest value: another image, and "
+        "another unit for each."
+    ),
+}
+COLUMNS: Mapping[str, str] = {
+    "model": "model",
+    "protocol": "protocol",
+    "attack": "attack",
+    "decision": "decision",
+    "tolerance": "tolerance",
+    "times_corrected": "times corrected",
+    "median_found": "median found",
+    "mean_found": "mean as reported",
+    "mean_l2": "mean l2, pixels",
+    "bound_hit_share": "bound hits",
+    "alignment": "alignment",
+    "null_alignment": "its null",
+    "ceiled_alignment": "ceiled",
+    "flags": "flags",
+}
+
+
+def section(connection: Connection) -> str:
+    """What each protocol makes of the same models and images, with its defects explained."""
+    rows = connection.rows("SELECT * FROM protocols")
+    present = {row["protocol"] for row in rows}
+    if not present & (WORDS.keys() - {"corrected"}):
+        return (
+            "<p>Only the corrected protocol was run: <code>protocol = "
+            '"linsley2023_paper"</code>, <code>"linsley2023_release"</code> or '
+            '<code>"feng2025_release"</code> in an evaluation of kind <code>minimal_attack</code> '
+            "shows beside it what published procedures make of the same models.</p>"
+        )
+    note = (
+        '<p class="soft">Tolerance: median with bound hits (images on which the attack fails) as '
+        "infinitely far. Mean as reported: over the images that the published code keeps, as it "
+        "measures them; mean l2: the same perturbations in [0, 1] pixels. Times corrected: against "
+        "the smallest corrected tolerance for the same decision.</p>"
+    )
+    body = [[_cell(row, column) for column in COLUMNS] for row in rows]
+    return note + _explained(present, rows) + table(list(COLUMNS.values()), body)
+
+
+def _explained(present: set[str], rows: list[Row]) -> str:
+    """The protocols that were run and the defects that they have, as a list."""
+    named = {flag for row in rows for flag, _ in row["flags"] or ()}
+    words = {name: text for name, text in WORDS.items() if name in present}
+    words |= {name: text for name, text in DEFECTS.items() if name in named}
+    items = "".join(
+        f"<dt><code>{escape(name)}</code></dt><dd>{escape(text)}</dd>"
+        for name, text in words.items()
+    )
+    return f"<dl>{items}</dl>"
+
+
+def _cell(row: Row, column: str) -> Any:
+    if column != "flags":
+        return row[column]
+    return ", ".join(f"{flag} {share:.0%}" for flag, share in row["flags"] or ())
