@@ -62,7 +62,7 @@ class MinimalAttack(Choices):
     save_perturbations: bool = False
     importance: str | None = None
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs_model: ClassVar[bool] = True
     shares_work: ClassVar[bool] = False
 
