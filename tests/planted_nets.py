@@ -6,6 +6,7 @@ from torch import nn
 
 from zoo_eval.anatomy import Anatomy
 from zoo_eval.catalog import ModelCard
+from zoo_eval.measuring import module_names
 from zoo_eval.models import Blueprint, OpenModel
 from zoo_eval.stimuli import StimulusSet
 from zoo_eval.transforms import Transform
@@ -18,7 +19,7 @@ def opened(net: nn.Module, *, input_px: int = 8) -> OpenModel:
         weights_digest="planted",
         transform=Transform(input_px, input_px, "bicubic", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
         # Nothing is planned with it, and some planted networks count how often they run.
-        anatomy=Anatomy(0, 0, False, 0, 0, 0, ()),
+        anatomy=Anatomy(0, 0, False, 0, 0, n_modules=len(module_names(net)), blocks=()),
     )
     card = ModelCard("local/planted", "local", "planted", weights="untrained")
     return OpenModel(card, plan, net, torch.device("cpu"))

@@ -7,9 +7,9 @@ from dataclasses import asdict
 import pytest
 
 from zoo_eval import anatomy
-from zoo_eval.anatomy import SHIPPED, Anatomy
+from zoo_eval.anatomy import SHIPPED, Anatomy, Block
 
-BLOCKS = (("layer1.0", 3), ("odd=name", 7))
+BLOCKS = (Block("layer1.0", 3, 12), Block("odd=name", 7, 5))
 
 
 def one(**changes):
@@ -66,7 +66,8 @@ def test_what_is_shipped_makes_sense(path):
         assert shape.activation_bytes > 0, architecture
         assert shape.n_classes == n_classes
         assert all(16 <= side <= 2048 for side in size)
-        places = [place for _, place in shape.blocks]
+        places = [block.place for block in shape.blocks]
         assert places == sorted(places)
         assert all(0 <= place < shape.n_modules for place in places)
-        assert len({name for name, _ in shape.blocks}) == len(shape.blocks)
+        assert len({block.name for block in shape.blocks}) == len(shape.blocks)
+        assert all(block.n_features > 0 for block in shape.blocks)

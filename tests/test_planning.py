@@ -63,7 +63,7 @@ def test_planned_passes_are_those_that_are_run(tiny_sweep, budget, n_bytes):
         assert rest % 4 == 0
         assert rest <= 4 * n_passes / len(stimuli)
         n_planned.append(n_passes)
-    assert len(n_planned) == 2 * 3  # two models: `layers` and two fits
+    assert len(n_planned) == 2 * 4  # two models: two fits, each with its `layers`
     if budget == "4GiB":
         assert set(n_planned) == {len(stimuli)}
     else:

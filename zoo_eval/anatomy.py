@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 SHIPPED = Path(__file__).parent / "data" / "anatomies"
 N_IMAGENET = 1000
@@ -30,13 +30,30 @@ def _size(text: str) -> Size:
     return int(rows), int(columns or rows)
 
 
+class Block(NamedTuple):
+    """One of a network's blocks: its position among the modules, and the numbers it gives an image."""
+
+    name: str
+    place: int
+    n_features: int
+
+    @classmethod
+    def from_text(cls, text: str) -> "Block":
+        name, _, numbers = text.rpartition("=")
+        place, n_features = numbers.split(":")
+        return cls(name, int(place), int(n_features))
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.place}:{self.n_features}"
+
+
 @dataclass(frozen=True)
 class Anatomy:
     """A network at one input size.
 
     `flops` of one image's forward pass: two per multiply-add of products and convolutions, the
     rest left out. `activation_bytes`: what that pass keeps for a backward pass to the pixels.
-    `blocks` with their positions among the `n_modules` named modules, in network order.
+    `blocks` in network order, their positions among the `n_modules` named modules.
     """
 
     n_params: int
@@ -45,7 +62,7 @@ class Anatomy:
     flops: int
     activation_bytes: int
     n_modules: int
-    blocks: tuple[tuple[str, int], ...]
+    blocks: tuple[Block, ...]
 
     @property
     def head(self) -> str:
@@ -58,7 +75,7 @@ class Anatomy:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "Anatomy":
-        return cls(**{**facts, "blocks": tuple((name, place) for name, place in facts["blocks"])})
+        return cls(**{**facts, "blocks": tuple(Block(*block) for block in facts["blocks"])})
 
 
 @cache
@@ -73,7 +90,6 @@ def read(path: Path) -> Iterable[tuple[Key, Anatomy]]:
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
             key = (row["architecture"], _size(row["input_px"]), int(row["n_classes"]))
-            pairs = (entry.rpartition("=") for entry in row["blocks"].split())
             yield (
                 key,
                 Anatomy(
@@ -83,7 +99,7 @@ def read(path: Path) -> Iterable[tuple[Key, Anatomy]]:
                     flops=int(row["flops"]),
                     activation_bytes=int(row["activation_bytes"]),
                     n_modules=int(row["n_modules"]),
-                    blocks=tuple((name, int(place)) for name, _, place in pairs),
+                    blocks=tuple(map(Block.from_text, row["blocks"].split())),
                 ),
             )
 
@@ -95,7 +111,7 @@ def write(path: Path, rows: Mapping[Key, Anatomy]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["architecture", "input_px", "n_classes", *facts])
         for (architecture, size, n_classes), found in sorted(rows.items()):
-            named = " ".join(f"{name}={place}" for name, place in found.blocks)
+            named = " ".join(map(str, found.blocks))
             zero_shot = "yes" if found.zero_shot else "no"
             writer.writerow(
                 [architecture, pixels_text(size), n_classes, found.n_params, zero_shot, found.flops,

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from math import prod
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo_eval.activations import one_per_image
-from zoo_eval.anatomy import Anatomy, Size, pixels_text, shipped
+from zoo_eval.anatomy import Anatomy, Block, Size, pixels_text, shipped
 from zoo_eval.blocks import blocks
 from zoo_eval.digests import digest
 from zoo_eval.errors import Refusal, one_line
@@ -40,7 +41,7 @@ def measure(net: nn.Module, size: Size) -> Anatomy:
     Raises:
         Refusal: it does not run on that input size, or returns no logits (image, class).
     """
-    modules = module_names(net)
+    modules, shapes = module_names(net), captured(net, size)
     logits, flops, activation_bytes = _traced(net.requires_grad_(False), size)
     known = getattr(net, "num_classes", None)
     return Anatomy(
@@ -50,7 +51,10 @@ def measure(net: nn.Module, size: Size) -> Anatomy:
         flops=flops,
         activation_bytes=activation_bytes,
         n_modules=len(modules),
-        blocks=tuple((name, position(name, modules)) for name in blocks(net, captured(net, size))),
+        blocks=tuple(
+            Block(name, position(name, modules), prod(shapes[name][1:]))
+            for name in blocks(net, shapes)
+        ),
     )
 
 

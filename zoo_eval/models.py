@@ -70,7 +70,7 @@ class Blueprint:
         if named == LOGITS and kind is None:
             return [LOGITS]
         if named == "blocks":
-            fitting = [name for name, _ in self.anatomy.blocks] or [LOGITS]
+            fitting = [block.name for block in self.anatomy.blocks] or [LOGITS]
         elif named == "all":
             fitting = [*self.captured, LOGITS]
         else:
@@ -100,7 +100,7 @@ class Blueprint:
         name = tokens.split(layer)[0]
         if name == LOGITS:
             return self.anatomy.n_modules
-        places = dict(self.anatomy.blocks)
+        places = {block.name: block.place for block in self.anatomy.blocks}
         return places[name] if name in places else measuring.position(name, self.modules)
 
     def depth(self, layer: str) -> float:

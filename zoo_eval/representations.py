@@ -51,16 +51,16 @@ class LayerGram:
 
 def n_features(plan: Blueprint, layers: Sequence[str]) -> dict[str, int]:
     """Numbers of features by layer, known before the model is opened: what `passes` needs."""
-    found = {}
+    found = {block.name: block.n_features for block in plan.anatomy.blocks}
+    found[LOGITS] = plan.anatomy.n_classes
     for layer in layers:
-        module, kind = tokens.split(layer)
-        if module == LOGITS:
-            found[layer] = plan.anatomy.n_classes
-        else:
+        if layer not in found:
+            # Nothing is built for the blocks alone: plans are of thousands of models.
+            module, kind = tokens.split(layer)
             prefix = tokens.n_prefix(plan.outline)[0] if kind else 0
             shown = torch.empty(plan.captured[module], device="meta")
             found[layer] = tokens.chosen(shown, kind, prefix)[0].numel()
-    return found
+    return {layer: found[layer] for layer in layers}
 
 
 @dataclass(frozen=True, eq=False)

@@ -167,6 +167,7 @@ LAYERS = _facts(
     Column("shape", pa.list_(pa.int64()), "of one image's activation"),
     Column("n_features", COUNT, "product of the shape"),
     Column("effective_dim", REAL, "(sum l)^2 / sum l^2 over the centred Gram spectrum"),
+    Column("sketch", COUNT, "dimensions it is estimated from, a bit low; null: exact", "", True),
 )
 
 FEATURES = _facts(

@@ -72,7 +72,7 @@ def inputs(*recordings):
     return Inputs(sets, {one.name: one for one in recordings})
 
 
-def rows(net, recorded, evaluation):
+def rows(net, recorded, evaluation, table="neural_scores"):
     """The rows of one evaluation over the network's logits."""
     model = opened(net)
     subject = Subject(model.card, model.blueprint)
@@ -81,7 +81,7 @@ def rows(net, recorded, evaluation):
     bench = Workbench(given, subject, model, Representations(model, 2**28))
     results = list(evaluation.run(trials, bench))
     assert [result.error for result in results] == [None] * len(trials)
-    return [row for result in results for row in result.rows["neural_scores"]]
+    return [row for result in results for row in result.rows[table]]
 
 
 def fit(recorded, **choices):
@@ -312,6 +312,17 @@ def test_a_sketch_says_so_and_is_near(net, recording):
     )
     assert {row["sketch"] for row in exact} == {None}
     assert {row["sketch"] for row in sketched} == {29}
+
+
+@pytest.mark.parametrize("sketch", [None, 29])
+def test_the_geometry_beside_a_fit_is_of_the_same_sketch(net, features, recording, sketch):
+    _, geometry = fit(recording, sketch=sketch).companions(inputs(recording))
+    (row,) = rows(net, recording, geometry, table="layers")
+    assert (row["sketch"], row["n_features"]) == (sketch, P)
+    spectrum = np.linalg.eigvalsh(np.cov(features.T))
+    exact = spectrum.sum() ** 2 / (spectrum**2).sum()
+    assert row["effective_dim"] == pytest.approx(exact, rel=1e-5 if sketch is None else 0.2)
+    assert (row["effective_dim"] < exact * (1 - 1e-5)) == (sketch is not None)
 
 
 @pytest.mark.parametrize(

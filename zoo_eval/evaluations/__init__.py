@@ -175,6 +175,8 @@ def layer_trials(
     stimuli: StimulusSet,
     layers: str | Sequence[str],
     seed: int,
+    *,
+    parameters: Mapping[str, Any] | None = None,
 ) -> list[Trial]:
     """One trial per layer of a model over a stimulus set.
 
@@ -187,6 +189,7 @@ def layer_trials(
             evaluation.kind,
             evaluation.version,
             protocol,
+            parameters=parameters or {},
             layer=layer,
             stimuli=stimuli.name,
             stimuli_digest=stimuli.digest,

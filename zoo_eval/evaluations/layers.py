@@ -1,7 +1,9 @@
 """The geometry of layers: shape, depth and effective dimensionality over a stimulus set."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from zoo_eval.evaluations import (
     Choices,
@@ -20,29 +22,32 @@ from zoo_eval.trial import Trial
 
 
 class Layers(Choices):
-    """One `layers` row per captured layer; planned beside every neural fit."""
+    """One `layers` row per captured layer; planned beside every neural fit, with its sketch."""
 
     kind: Literal["layers"] = "layers"
     stimuli: str
     layers: str | tuple[str, ...] = "blocks"
+    sketch: Annotated[int, Field(ge=2)] | None = None
 
     version: ClassVar[int] = 1
     needs_model: ClassVar[bool] = True
 
     def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
         stimuli = inputs.stimulus_set(self.stimuli)
-        return layer_trials(self, "centred", subject, stimuli, self.layers, seed)
+        key = {} if self.sketch is None else {"sketch": self.sketch}
+        return layer_trials(self, "centred", subject, stimuli, self.layers, seed, parameters=key)
 
     def requests(
         self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
     ) -> Iterable[Request]:
-        return [gram_request(subject, trials, len(inputs.stimulus_set(self.stimuli)))]
+        n_stimuli = len(inputs.stimulus_set(self.stimuli))
+        return [gram_request(subject, trials, n_stimuli, sketch=self.sketch)]
 
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
         model, representations = bench.opened()
         stimuli = bench.inputs.stimulus_set(self.stimuli)
         names = [str(trial.layer) for trial in trials]
-        grams = representations.grams(stimuli, names)
+        grams = representations.grams(stimuli, names, sketch=self.sketch, seed=trials[0].seed)
         for trial, layer in zip(trials, names, strict=True):
             yield self._result(trial, layer, model.blueprint, grams[layer])
 
@@ -60,5 +65,6 @@ class Layers(Choices):
             "shape": list(gram.shape),
             "n_features": gram.n_features,
             "effective_dim": effective_dim(gram.gram),
+            "sketch": gram.sketch,
         }
         return Result(trial, {"layers": [row]})

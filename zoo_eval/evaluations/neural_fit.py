@@ -79,7 +79,7 @@ class NeuralFit(Choices):
         stimuli = inputs.recording(self.recording).stimuli
         return [
             Ceilings(recording=self.recording, comparison=self.comparison),
-            Layers(stimuli=stimuli, layers=self.layers),
+            Layers(stimuli=stimuli, layers=self.layers, sketch=self.sketch),
         ]
 
     def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
