@@ -2,14 +2,16 @@
 
     python -m benchmarks.attacks [--quick] [--models lite0 ...] [--photos N] [--side PX]
 
---quick takes 4 photos on one model and a DDN of 250 gradients. A full run takes every photo that a
-model classifies correctly at 128 pixels, where a DDN of 1000 gradients is affordable without a GPU;
-the attacks that matter less run on the first 3. It takes about 40 minutes on two quiet cores, and
-writes docs/attacks_benchmark.md and docs/attacks.svg.
+--quick takes 4 photos on one model and a DDN of 250 gradients. Otherwise every photo that a model
+classifies correctly is taken, at 128 pixels, where a DDN of 1000 gradients is affordable without a
+GPU; the attacks that matter less run on the first 3. That takes over an hour on two cores, and writes
+docs/attacks_benchmark.md and docs/attacks.svg; with --photos 6, about 40 minutes.
 """
 
 import argparse
 import math
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -237,9 +239,10 @@ def main() -> None:
     print("\ndistance / exact minimum, the worst over images, logit scales and seeds:\n")
     print(attacks_page.table(CONFORMANCE, exact))
     report(HEADER, rows, result)
-    if plan == FULL:
+    if not plan.quick:
         summary = [line for one in done for line in one.summary()]
         attacks_page.write(
+            shlex.join(["python", "-m", "benchmarks.attacks", *sys.argv[1:]]),
             (CONFORMANCE, exact),
             (HEADER, rows),
             summary,

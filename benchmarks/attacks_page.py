@@ -22,7 +22,7 @@ FARTHEST = 1.4
 INTRODUCTION = """\
 # Minimal attacks, measured
 
-Written by `python -m benchmarks.attacks`. A gradient evaluation is one backward pass of one photo,
+Written by `{command}`. A gradient evaluation is one backward pass of one photo,
 counted at the model; every distance is the l2 norm of an attack's candidate after the same last line
 search, as stored. Ratios are geometric means over photos with 95 % bootstrap intervals; "over the long
 DDN" is over the DDN with most gradients, on the photos that both were given. A rival's name ends with
@@ -34,11 +34,17 @@ Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 Panel = tuple[Sequence[Measured], Measured]
 
 
-def write(exact: Table, trained: Table, summary: Sequence[str], found: Mapping[str, Panel]) -> None:
+def write(
+    command: str,
+    exact: Table,
+    trained: Table,
+    summary: Sequence[str],
+    found: Mapping[str, Panel],
+) -> None:
     """Both files; `found` are the attacks and the long DDN on each model's photos, a panel each."""
     (DOCS / "attacks.svg").write_text(_figure(found) + "\n")
     (DOCS / "attacks_benchmark.md").write_text(
-        INTRODUCTION
+        INTRODUCTION.format(command=command)
         + "".join(f"- {line}\n" for line in summary)
         + "\n![distance reached against gradient evaluations](attacks.svg)\n\n"
         + "## Trained models\n\n"
