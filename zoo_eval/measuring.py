@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from math import prod
 from typing import Any
 from uuid import uuid4
@@ -128,7 +128,9 @@ def of(source: Source, architecture: str, size: Size) -> Anatomy:
     key = (variant.architecture, size, variant.n_classes)
     if (known := shipped(variant.library).get(key)) is not None:
         return known
-    kept = cache_folder("anatomies") / variant.library / f"{digest(list(key))}.json"
+    # What another version has kept may lack what this one knows.
+    known_facts = [[field.name for field in fields(Anatomy)], Block._fields]
+    kept = cache_folder("anatomies") / variant.library / f"{digest([*key, *known_facts])}.json"
     if kept.is_file():
         return Anatomy.from_json(json.loads(kept.read_text()))
     found = _measured(source, architecture, size)
