@@ -102,16 +102,23 @@ class Ratios:
 def measured(work: Callable[[], T]) -> tuple[T, Moment, int]:
     """What a call returns, what it took, and how far memory rose above its start, in bytes.
 
-    Memory is the process's resident set, sampled.
+    Memory is what the process has for itself, sampled: pages of files, such as its libraries, come
+    and go with the system's cache.
     """
     process, done = psutil.Process(), threading.Event()
+
+    def own_bytes() -> int:
+        info = process.memory_info()
+        # Only Linux tells the two apart.
+        return int(info.rss - getattr(info, "shared", 0))
+
     _give_back()
-    before = most = process.memory_info().rss
+    before = most = own_bytes()
 
     def watch() -> None:
         nonlocal most
         while not done.wait(SAMPLED_S):
-            most = max(most, process.memory_info().rss)
+            most = max(most, own_bytes())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
