@@ -14,7 +14,7 @@ from torch import Tensor
 
 from zoo_eval.errors import BadInput, nearest, one_line
 from zoo_eval.numerics.attacks import conformance, registry
-from zoo_eval.numerics.attacks.conformance import Checkable
+from zoo_eval.numerics.attacks.attack import Checkable
 from zoo_eval.numerics.attacks.foolbox_adapter import PREFIX
 from zoo_eval.numerics.attacks.logits import Logits
 from zoo_eval.numerics.attacks.norms import Norm
@@ -90,7 +90,7 @@ def checks(
 
     Args:
         name: of the registry, `foolbox:NAME`, or `module:name` of an own attack: a function (see
-            `OwnAttack`), or a value or class with the members of `conformance.Checkable`.
+            `OwnAttack`), or a value or class with the members of `Checkable`.
         norms: none for all those of a registered or Foolbox attack, or l2.
         options: of the attack.
         bound: the largest ratio allowed, instead of what the attack states.

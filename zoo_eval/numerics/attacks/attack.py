@@ -1,5 +1,6 @@
 """What every minimal attack is: a frozen value that turns images into nearby misclassified ones."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from torch import Tensor
@@ -8,13 +9,8 @@ from zoo_eval.numerics.attacks.logits import Logits
 from zoo_eval.numerics.attacks.norms import Norm
 
 
-class Attack(Protocol):
-    """Searches the smallest perturbation, in its norm, that changes the prediction.
-
-    `batched` says whether an image in a larger batch costs no more passes than alone; `bound` is
-    the largest ratio to an exact minimum that the attack may show in the conformance suite, stated
-    from measurement (infinite: not stated); `blind_bound` that where the image has no gradient.
-    """
+class Checkable(Protocol):
+    """What the conformance suite needs of an attack; see `Attack` for what each means."""
 
     @property
     def batched(self) -> bool: ...
@@ -27,6 +23,18 @@ class Attack(Protocol):
 
     @property
     def blind_bound(self) -> float: ...
+
+    @property
+    def perturb(self) -> Callable[[Logits, Tensor, Tensor], Tensor]: ...
+
+
+class Attack(Checkable, Protocol):
+    """Searches the smallest perturbation, in its norm, that changes the prediction.
+
+    `batched` says whether an image in a larger batch costs no more passes than alone; `bound` is
+    the largest ratio to an exact minimum that the attack may show in the conformance suite, stated
+    from measurement (infinite: not stated); `blind_bound` that where the image has no gradient.
+    """
 
     def perturb(self, logits: Logits, images: Tensor, labels: Tensor) -> Tensor:
         """Images (image, channel, row, column) in [0, 1] -> candidates of the same shape."""

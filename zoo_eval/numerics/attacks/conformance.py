@@ -5,7 +5,7 @@ gradient at the image, no boundary at all, images already wrong; and two things 
 that an image is attacked alike alone and in company, and alike each time.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, cast
@@ -13,8 +13,9 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor
 
+from zoo_eval.numerics.attacks.attack import Checkable
 from zoo_eval.numerics.attacks.logits import Logits
-from zoo_eval.numerics.attacks.norms import Norm, length, per_image, steepest
+from zoo_eval.numerics.attacks.norms import length, per_image, steepest
 from zoo_eval.numerics.attacks.problems import (
     Ellipsoid,
     Linear,
@@ -34,25 +35,6 @@ ROUNDING = 2e-6
 # Not bit for bit: a matrix product rounds differently in another shape.
 IN_COMPANY = 5e-3
 N_VALUES = 192
-
-
-class Checkable(Protocol):
-    """What the suite needs of an attack; see `Attack` for what each means."""
-
-    @property
-    def batched(self) -> bool: ...
-
-    @property
-    def norm(self) -> Norm: ...
-
-    @property
-    def bound(self) -> float: ...
-
-    @property
-    def blind_bound(self) -> float: ...
-
-    @property
-    def perturb(self) -> Callable[[Logits, Tensor, Tensor], Tensor]: ...
 
 
 MEMBERS = ("batched", "norm", "bound", "blind_bound", "perturb")
