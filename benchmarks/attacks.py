@@ -2,10 +2,10 @@
 
     python -m benchmarks.attacks [--quick] [--models lite0 ...] [--photos N] [--side PX]
 
---quick takes 4 photos on one model and a DDN of 250 gradients. Otherwise every photo that a model
-classifies correctly is taken, at 128 pixels, where a DDN of 1000 gradients is affordable without a
-GPU; the attacks that matter less run on the first 3. That takes over an hour on two cores, and writes
-docs/attacks_benchmark.md and docs/attacks.svg; with --photos 6, about 40 minutes.
+--quick takes 4 photos at 128 pixels on one model and a DDN of 250 gradients. Otherwise every photo that a model
+classifies correctly is taken, at the model's own input size unless --side gives another; the attacks that
+matter less run on the first 3. That takes over an hour on two cores, and writes
+docs/attacks_benchmark.md and docs/attacks.svg.
 """
 
 import argparse
@@ -68,7 +68,7 @@ class Plan:
     """What one run measures."""
 
     models: Sequence[str]
-    side: int
+    side: int | None
     n_photos: int
     n_fewer: int
     n_crops: int
@@ -83,7 +83,7 @@ class Plan:
 
 
 FULL = Plan(
-    tuple(WEIGHTS), 128, n_photos=20, n_fewer=3, n_crops=6, n_timings=3, long_steps=1000,
+    tuple(WEIGHTS), None, n_photos=20, n_fewer=3, n_crops=6, n_timings=3, long_steps=1000,
     ensemble=Ensemble(), budgets=BUDGETS, timed=TIMED, scales=conformance.SCALES,
     seeds=(0, 1), quick=False,
 )  # fmt: skip
