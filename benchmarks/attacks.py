@@ -1,19 +1,19 @@
 """Minimal attacks: against exact minima, and on trained models against Foolbox and adv-lib.
 
-    python -m benchmarks.attacks [--quick] [--models lite0 ...] [--photos N] [--side PX]
+    python -m benchmarks.attacks [--quick] [--models lite0 ...] [--photos N] [--side PX] [--keep FILE]
 
---quick takes 4 photos at 128 pixels on one model and a DDN of 250 gradients. Otherwise every photo that a model
-classifies correctly is taken, at the model's own input size unless --side gives another; the attacks that
-matter less run on the first 3. That takes over an hour on two cores, and writes
-docs/attacks_benchmark.md and docs/attacks.svg.
+--quick takes 4 photos at 128 pixels on one model and a DDN of 250 gradients. Otherwise every photo
+that a model classifies correctly is taken, at the model's own input size unless --side gives another;
+the attacks that matter less run on the first 3. That takes over an hour on two cores, and writes
+docs/attacks_benchmark.md and docs/attacks.svg. With --keep, what has been measured is in a file, and
+a run that was cut off goes on from there.
 """
 
 import argparse
 import math
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
@@ -80,6 +80,7 @@ class Plan:
     scales: Sequence[float]
     seeds: Sequence[int]
     quick: bool
+    kept: Path | None = None
 
 
 FULL = Plan(
@@ -218,13 +219,14 @@ def main() -> None:
     times: dict[str, float] = {}
     for name in plan.models:
         model = opened(name)
-        photos = with_photos(name, model, plan.n_photos, plan.side)
+        photos = replace(with_photos(name, model, plan.n_photos, plan.side), kept=plan.kept)
         savings.append(bisection_saving(photos.first(2 * plan.n_fewer)))
         print(f"{name}: gradients saved, distances apart: {savings[-1]}")
         times = times or _times(photos.first(4), plan)
         done.append(compared(photos, plan))
         if plan.n_crops:
-            done.append(on_crops(with_crops(name, model, plan.n_crops, plan.side), plan))
+            crops = with_crops(name, model, plan.n_crops, plan.side)
+            done.append(on_crops(replace(crops, kept=plan.kept), plan))
         print("\n".join(line for one in done for line in one.summary()), flush=True)
     exact, worst = conformance_rows(plan)
     rows = [row for one in done for row in one.rows()]
@@ -242,7 +244,7 @@ def main() -> None:
     if not plan.quick:
         summary = [line for one in done for line in one.summary()]
         attacks_page.write(
-            shlex.join(["python", "-m", "benchmarks.attacks", *sys.argv[1:]]),
+            _command(plan),
             (CONFORMANCE, exact),
             (HEADER, rows),
             summary,
@@ -265,12 +267,25 @@ def _over_best_rival(one: Compared) -> float:
     return one.ensemble.mean_over(one.best_rival(one.ensemble))
 
 
+def _command(plan: Plan) -> str:
+    """What measures the same, without a file that went before."""
+    words = ["python", "-m", "benchmarks.attacks"]
+    if plan.models != FULL.models:
+        words += ["--models", *plan.models]
+    if plan.n_photos != FULL.n_photos:
+        words += ["--photos", str(plan.n_photos)]
+    if plan.side != FULL.side:
+        words += ["--side", str(plan.side)]
+    return " ".join(words)
+
+
 def _plan() -> Plan:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about a minute on two cores")
     parser.add_argument("--models", nargs="+", choices=WEIGHTS)
     parser.add_argument("--photos", type=int)
     parser.add_argument("--side", type=int)
+    parser.add_argument("--keep", type=Path, help="a file to go on from, should the run be cut off")
     given = parser.parse_args()
     plan = QUICK if given.quick else FULL
     return replace(
@@ -278,6 +293,7 @@ def _plan() -> Plan:
         models=tuple(given.models or plan.models),
         n_photos=given.photos or plan.n_photos,
         side=given.side or plan.side,
+        kept=given.keep,
     )
 
 

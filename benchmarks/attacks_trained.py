@@ -1,10 +1,12 @@
 """Trained networks and photos to attack, what an attack reached on them, and what it cost."""
 
+import json
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,15 +65,19 @@ class Passes:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained network, photos as it sees them and the classes that it gives them."""
+    """A trained network, photos as it sees them and the classes that it gives them.
+
+    What attacks reach on them is `kept` in a file and taken from there, where there is one.
+    """
 
     name: str
     logits: Logits
     photos: Tensor
     labels: Tensor
+    kept: Path | None = None
 
     def first(self, n_photos: int) -> "Trained":
-        return Trained(self.name, self.logits, self.photos[:n_photos], self.labels[:n_photos])
+        return replace(self, photos=self.photos[:n_photos], labels=self.labels[:n_photos])
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +89,15 @@ class Measured:
     gradients: float
     forwards: float
     seconds: float
+
+    @classmethod
+    def from_line(cls, line: Mapping[str, Any]) -> "Measured":
+        """As it was kept."""
+        return cls(**{**line, "distances": torch.tensor(line["distances"], dtype=torch.float64)})
+
+    def line(self) -> dict[str, Any]:
+        """To be kept."""
+        return {**vars(self), "distances": self.distances.tolist()}
 
     @property
     def mean(self) -> float:
@@ -186,6 +201,11 @@ def fold_batch_norms(net: nn.Module) -> None:
 
 def measured(name: str, perturb: Perturb, model: Trained) -> Measured:
     """The attack's tightened distances on the photos, and its own passes before tightening."""
+    key = f"{model.name}, {len(model.photos)} photos: {name}"
+    if model.kept and model.kept.exists():
+        lines = dict(map(json.loads, model.kept.read_text().splitlines()))
+        if key in lines:
+            return Measured.from_line(lines[key])
     passes, n = Passes(model.logits), len(model.photos)
     torch.manual_seed(0)
     start = time.perf_counter()
@@ -196,6 +216,9 @@ def measured(name: str, perturb: Perturb, model: Trained) -> Measured:
     distances = torch.where(minimal.found, l2, torch.inf)
     found = Measured(name, distances, passes.n_backwards / n, passes.n_forwards / n, seconds)
     print(f"{model.name}  {name}: {found.mean:.5f}, {found.gradients:.0f} gradients", flush=True)
+    if model.kept:
+        with model.kept.open("a") as file:
+            file.write(json.dumps([key, found.line()]) + "\n")
     return found
 
 

@@ -3,13 +3,13 @@
 python -m benchmarks.capture [--quick]
 
 Ratios are medians of five, each of a captured pass and the bare passes next to it in time. The exact
-capture is made five times, a bare pass before, between and after. The sketched one is made once: it
+capture is made six times: first in fresh memory (`exact_fresh_ratio`, and the peak), which a virtual
+machine may have to get from its host, then in what that one left, as a second evaluation of the same
+model is; a bare pass before, between and after. The sketched one is made once: it
 pauses before each fifth of the stimuli for a bare pass over that fifth, and a fifth of what is left
 to do after the last stimulus (products, and Gram matrices made whole) is added to each.
 """
 
-import ctypes
-import gc
 import statistics
 import threading
 import time
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measurement import quick, report
-from zoo_eval import paths, stimuli
+from zoo_eval import heap, paths, stimuli
 from zoo_eval.catalog import ModelCard
 from zoo_eval.footprint import Footprint
 from zoo_eval.models import OpenModel, open_model
@@ -99,11 +99,12 @@ class Ratios:
         return statistics.median(one.cpu_seconds / other.cpu_seconds for one, other in pairs)
 
 
-def measured(work: Callable[[], T]) -> tuple[T, Moment, int]:
+def measured(work: Callable[[], T], *, anew: bool = True) -> tuple[T, Moment, int]:
     """What a call returns, what it took, and how far memory rose above its start, in bytes.
 
     Memory is what the process has for itself, sampled: pages of files, such as its libraries, come
-    and go with the system's cache.
+    and go with the system's cache. What was freed before is returned to the system first, so that
+    the growth is the call's own; unless `anew` is false, where it means nothing.
     """
     process, done = psutil.Process(), threading.Event()
 
@@ -112,7 +113,8 @@ def measured(work: Callable[[], T]) -> tuple[T, Moment, int]:
         # Only Linux tells the two apart.
         return int(info.rss - getattr(info, "shared", 0))
 
-    _give_back()
+    if anew:
+        heap.give_back()
     before = most = own_bytes()
 
     def watch() -> None:
@@ -130,14 +132,6 @@ def measured(work: Callable[[], T]) -> tuple[T, Moment, int]:
         done.set()
         watcher.join()
     return result, took, most - before
-
-
-def _give_back() -> None:
-    """Returns freed memory to the system, so that the next call's growth is its own."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def photos(n: int) -> StimulusSet:
@@ -171,7 +165,12 @@ class Capture:
 
 
 def captured(
-    model: OpenModel, shown: StimulusSet, budget: int, *, sketch: int | None = None
+    model: OpenModel,
+    shown: StimulusSet,
+    budget: int,
+    *,
+    sketch: int | None = None,
+    anew: bool = True,
 ) -> Capture:
     """One capture, within the budget."""
     layers = model.blueprint.layers(BLOCKS)
@@ -179,7 +178,7 @@ def captured(
     shapes = representations.shapes(shown, layers)
     plan = representations.footprint(shapes, len(shown), sketch=sketch)
     grams, took, growth = measured(
-        lambda: representations.grams(shown, layers, sketch=sketch, seed=SEED)
+        lambda: representations.grams(shown, layers, sketch=sketch, seed=SEED), anew=anew
     )
     return Capture(grams, took, growth, plan)
 
@@ -192,18 +191,18 @@ def gram_of(capture: Capture, layer: str) -> LayerGram:
 
 
 def alternating(model: OpenModel, shown: StimulusSet) -> tuple[Ratios, Capture, int]:
-    """The exact capture between bare passes, the last one, and how far memory rose in those."""
-    bare, rises, takes = [], [], []
+    """The exact capture between bare passes, the one before them, and how far memory rises in those."""
+    rise = max(measured(lambda: forward(model, shown))[2] for _ in range(3))
+    bare, takes = [], []
+    first = captured(model, shown, PLENTY)
     for _ in range(N_TIMES):
-        _, took, rise = measured(lambda: forward(model, shown))
+        _, took, _ = measured(lambda: forward(model, shown), anew=False)
         bare.append(took)
-        rises.append(rise)
-        capture = captured(model, shown, PLENTY)
-        takes.append(capture.took)
-    _, took, _ = measured(lambda: forward(model, shown))
+        takes.append(captured(model, shown, PLENTY, anew=False).took)
+    _, took, _ = measured(lambda: forward(model, shown), anew=False)
     bare.append(took)
     around = [(before + after).share(2) for before, after in pairwise(bare)]
-    return Ratios(takes, around), capture, max(rises)
+    return Ratios(takes, around), first, rise
 
 
 class Pausing(tuple[Pixels, ...]):
@@ -360,6 +359,7 @@ def main() -> None:
         "quarter_most_passes": -(-feature_bytes(quarter.plan) // budget),
         "quarter_max_relative_difference": difference,
         "sketch_pls_max_difference": max(pls.values(), default=0.0),
+        "exact_fresh_ratio": whole.took.seconds / len(few) / bare_seconds,
         "bare_seconds_per_image": bare_seconds,
     }
     header = ["what", "stimuli", "passes", "ratio", "CPU ratio",

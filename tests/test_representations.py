@@ -217,7 +217,7 @@ def test_a_sketched_gram_matrix_is_right_on_average_and_says_so():
     assert not torch.equal(found[0]["1"].gram, found[1]["1"].gram)
     for grams in found:
         assert (grams["1"].sketch, grams["logits"].sketch) == (n_dims, None)
-        assert_allclose(grams["1"].row_sums, exact["1"].row_sums, rtol=1e-12)
+        assert_allclose(grams["1"].row_sums, exact["1"].row_sums, rtol=1e-7)
         assert torch.equal(grams["logits"].gram, exact["logits"].gram)
 
 
@@ -227,7 +227,8 @@ def test_a_sketched_gram_matrix_is_that_of_explicit_sketches():
     grams = Representations(model, PLENTY).grams(stimuli, layers, sketch=n_dims, seed=5)
     for layer, features in explicit_of(model, stimuli, layers).items():
         offset = features[[0, 2, 5, 8]].mean(0).float()
-        code = count_sketch(features.shape[1], n_dims, 5)(features.float(), offset).double()
+        code = count_sketch(features.shape[1], n_dims, 5)(features.float(), offset).codes
+        code = code.bfloat16().double()
         offset = offset.double()
         along = (features - offset) @ offset
         expected = code @ code.T + along + along[:, None] + offset @ offset
@@ -318,7 +319,7 @@ def test_too_little_disk_is_refused_before_the_run(sketch, monkeypatch):
     blocks = os.statvfs_result((4096, 4096, 1000, 1, 1, 0, 0, 0, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda path: blocks)
     model = opened(wide(), input_px=32)
-    needed = 2 * 24 * 24 * 8 + (0 if sketch is None else 2 * 24 * 500 * 4)
+    needed = 2 * 24 * 24 * 8 + (0 if sketch is None else 2 * 24 * 500 * 2)
     message = rf"{needed / 1024:.1f} KiB of disk are needed.* has 4\.0 KiB free; set TMPDIR"
     with pytest.raises(Refusal, match=message):
         Representations(model, PLENTY).grams(noise(24, px=32), ["0", "1"], sketch=sketch)

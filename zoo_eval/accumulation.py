@@ -1,5 +1,6 @@
 """Accumulation: the Gram matrices of several layers, filled while batches of stimuli pass by."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,8 @@ from zoo_eval.numerics.accumulate import (
     moments,
     restore_offset_,
 )
-from zoo_eval.numerics.sketch import CountSketch
+from zoo_eval.numerics.precision import bfloat16_products
+from zoo_eval.numerics.sketch import Codes, CountSketch
 from zoo_eval.scratch import Matrix
 
 
@@ -52,14 +54,6 @@ class HeldFeatures:
 
 
 @dataclass(frozen=True, eq=False)
-class Codes:
-    """What stands for a batch at one layer, float32 (row, dimension), and its features' moments."""
-
-    codes: Tensor
-    moments: Moments
-
-
-@dataclass(frozen=True, eq=False)
 class Coder:
     """One layer's features minus an offset (feature,), sketched where there is a sketch."""
 
@@ -69,8 +63,9 @@ class Coder:
     def __call__(self, activation: Tensor) -> Codes:
         """Codes of a batch's activations (row, ...); a row's do not depend on the other rows."""
         values = activation.flatten(1)
-        codes = values - self.offset if self.sketch is None else self.sketch(values, self.offset)
-        return Codes(codes, moments(values, self.offset))
+        if self.sketch is not None:
+            return self.sketch(values, self.offset)
+        return Codes(values - self.offset, moments(values, self.offset))
 
 
 class Accumulation:
@@ -109,17 +104,19 @@ class Accumulation:
         part, n = Slice("", 0, codes.n_columns), codes.n_rows
         no_offset = torch.zeros(part.n_features, device=device)
         held = HeldFeatures(part, no_offset, n_held)
-        for start in range(0, n, n_held):
-            for first in range(start, n, READ_ROWS):
-                stop = min(first + READ_ROWS, n)
-                # Without a name, these rows are gone before the next are read.
-                self.add(
-                    first,
-                    start,
-                    held.products(
-                        codes.read(first, stop).to(device), first - start, with_moments=False
-                    ),
-                )
+        with bfloat16_products() if codes.dtype == torch.bfloat16 else nullcontext():
+            for start in range(0, n, n_held):
+                for first in range(start, n, READ_ROWS):
+                    # Without a name, these rows are gone before the next are read.
+                    self.add(
+                        first,
+                        start,
+                        held.products(
+                            codes.read(first, min(first + READ_ROWS, n)).to(device).float(),
+                            first - start,
+                            with_moments=False,
+                        ),
+                    )
 
     def finish(self) -> float:
         """Makes the Gram matrix whole, after which nothing is added; the sum of its entries."""

@@ -9,18 +9,23 @@ Sketches are small enough for the disk: all stimuli pass by once, and what passe
 disk, are their sketches. Gram matrices are on disk all the while; one at a time is made whole.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 from zoo_eval.errors import Refusal
 from zoo_eval.numerics.accumulate import FEW, FLOAT64_COLUMNS, PRODUCT_COLUMNS
+from zoo_eval.numerics.sketch import KEPT
 from zoo_eval.sizes import size_text
 
 FLOAT32_BYTES = 4
 FLOAT64_BYTES = 8
 # Sketches read back at a time: enough for a fast product.
-READ_ROWS = 128
+READ_ROWS = 256
+# What a heap takes for what is allocated in it: gaps between what comes and goes.
+HEAP = Fraction(21, 20)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Footprint:
     are held at a time; for a sketch, the only group passes once, and so many stimuli's sketches are
     held at a time afterwards. `peak_bytes` counts what is predicted to be allocated at once on top
     of the network and its activations: held features, offsets, signs of sketches, working copies
-    of a batch, or one Gram matrix.
+    of a batch, or one Gram matrix, and a twentieth for the gaps between them.
     """
 
     groups: tuple[tuple[Slice, ...], ...]
@@ -82,7 +87,11 @@ class Footprint:
         grams = len(self.request.n_features) * gram_bytes(n)
         if self.request.sketch is None:
             return grams
-        return grams + n * sum(self.request.n_dimensions.values()) * FLOAT32_BYTES
+        return grams + n * sum(
+            self.request.n_dimensions[layer]
+            * (KEPT.itemsize if self.request.is_sketched(layer) else FLOAT32_BYTES)
+            for layer in self.request.n_features
+        )
 
     @property
     def n_images(self) -> int:
@@ -165,7 +174,8 @@ def peak_bytes(request: Request, n_held: int, width: int) -> int:
         parts = [_held_bytes(request, n_held, width)]
     else:
         parts = [_sketching_bytes(request), _read_back_bytes(request, n_held)]
-    return _vector_bytes(request) + max(*parts, gram_bytes(request.n_stimuli))
+    most = _vector_bytes(request) + max(*parts, gram_bytes(request.n_stimuli))
+    return math.ceil(HEAP * most)
 
 
 def gram_bytes(n_stimuli: int) -> int:
@@ -196,20 +206,28 @@ def _sketching_bytes(request: Request) -> int:
     dimensions = request.n_dimensions
     signs = sum(n for layer, n in request.n_features.items() if request.is_sketched(layer))
     copies = largest + max(dimensions.values(), default=0) + sum(dimensions.values())
-    return FLOAT32_BYTES * (
-        sum(request.n_features.values()) + signs + batch * copies
-    ) + FLOAT64_BYTES * batch * (2 * layers + min(FLOAT64_COLUMNS, largest))
+    return FLOAT32_BYTES * (sum(request.n_features.values()) + signs + batch * copies) + batch * (
+        2 * layers * FLOAT64_BYTES + _moment_bytes(largest)
+    )
 
 
 def _read_back_bytes(request: Request, n_held: int) -> int:
     """One layer's sketches, held and passing by; products, and rows of the Gram matrix."""
     rows = min(READ_ROWS, request.n_stimuli)
     largest = max(request.n_dimensions.values(), default=0)
+    as_kept = rows * largest * KEPT.itemsize
     return (
         FLOAT32_BYTES * largest * (n_held + rows + 1)
         + FLOAT64_BYTES * rows * (n_held + request.n_stimuli)
-        + _product_bytes(rows, n_held, largest)
+        + max(_product_bytes(rows, n_held, largest), as_kept)
     )
+
+
+def _moment_bytes(n_features: int) -> int:
+    """A stimulus's features of which moments are taken at a time."""
+    few = min(FLOAT64_COLUMNS, n_features) * (FLOAT64_BYTES + FLOAT32_BYTES)
+    many = PRODUCT_COLUMNS * FLOAT32_BYTES if n_features > FEW else 0
+    return max(few, many)
 
 
 def _product_bytes(n_rows: int, n_held: int, n_features: int) -> int:
@@ -224,7 +242,7 @@ def _widest(request: Request, n_held: int, budget_bytes: int) -> int:
     """The most features of so many stimuli that fit; 0 if none does."""
     if peak_bytes(request, n_held, 1) > budget_bytes:
         return 0
-    room = budget_bytes - _vector_bytes(request) - _held_bytes(request, n_held, 0)
+    room = int(budget_bytes / HEAP) - _vector_bytes(request) - _held_bytes(request, n_held, 0)
     return min(sum(request.n_features.values()), room // (FLOAT32_BYTES * (n_held + 1)))
 
 

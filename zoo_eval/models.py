@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from zoo_eval import grading, measuring, tokens
+from zoo_eval import grading, heap, measuring, tokens
 from zoo_eval.anatomy import Anatomy, Size
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import DIGEST_CHARACTERS, digest, file_digest, seed_from
@@ -294,10 +294,12 @@ class OpenModel:
 
 
 def open_model(card: ModelCard, device: torch.device) -> OpenModel:
-    """The card's model, loaded.
+    """The card's model, loaded. On a CPU, the process keeps freed memory from then on (see `heap`).
 
     Raises:
         Refusal: its weights are absent, damaged or do not fit.
     """
+    if device.type == "cpu":
+        heap.keep_freed()
     plan = blueprint(card)
     return OpenModel(card, plan, _network(card, plan.weights_digest), device)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -116,4 +115,5 @@ class Scratch:
 
 
 def _view(rows: Tensor) -> memoryview:
-    return rows.numpy().view(np.uint8).reshape(-1).data
+    # As bytes, for NumPy lacks bfloat16.
+    return rows.view(torch.uint8).numpy().reshape(-1).data

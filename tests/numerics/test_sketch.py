@@ -8,11 +8,22 @@ from zoo_eval.numerics.sketch import count_sketch
 
 
 def sketched(sketch, x):
-    return sketch(x, torch.zeros(x.shape[1]))
+    return sketch(x, torch.zeros(x.shape[1])).codes
 
 
 def vectors(n, n_features, seed=0):
     return torch.randn(n, n_features, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("n_dims", [100, 16_384])
+def test_the_features_moments_come_with_their_sketches(n_dims):
+    x, offset = vectors(21, 40_000), 10 + vectors(1, 40_000, seed=3)[0]
+    found = count_sketch(40_000, n_dims, seed=0)(x, offset).moments
+    deviations = (x - offset).double()
+    lengths = deviations.norm(dim=1)
+    error = found.along_offset - deviations @ offset.double()
+    assert (error / lengths / offset.double().norm()).abs().max() < 1e-8
+    assert ((found.sums - deviations.sum(1)) / lengths / 200).abs().max() < 1e-8
 
 
 @pytest.mark.parametrize("n_features", [1, 7, 8, 9, 16, 45])
@@ -31,7 +42,7 @@ def test_a_sketch_is_the_product_with_its_matrix():
     matrix = sketched(sketch, torch.eye(45))
     torch.testing.assert_close(sketched(sketch, x), x @ matrix)
     offset = vectors(1, 45, seed=1)[0]
-    torch.testing.assert_close(sketch(x, offset), (x - offset) @ matrix)
+    torch.testing.assert_close(sketch(x, offset).codes, (x - offset) @ matrix)
 
 
 def test_features_that_fit_in_the_dimensions_keep_their_products():
@@ -89,5 +100,5 @@ def test_a_sketch_is_the_same_on_a_gpu():
     x = vectors(3, 3000)
     cuda = torch.device("cuda")
     offset = vectors(1, 3000, seed=1)[0]
-    found = count_sketch(3000, 128, seed=5, device=cuda)(x.to(cuda), offset.to(cuda))
-    torch.testing.assert_close(found.cpu(), count_sketch(3000, 128, seed=5)(x, offset))
+    found = count_sketch(3000, 128, seed=5, device=cuda)(x.to(cuda), offset.to(cuda)).codes
+    torch.testing.assert_close(found.cpu(), count_sketch(3000, 128, seed=5)(x, offset).codes)

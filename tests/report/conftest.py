@@ -1,5 +1,6 @@
 """A store with hand-written (planted) rows: what the report must show is known."""
 
+import shutil
 from datetime import UTC, datetime
 
 import pytest
@@ -87,3 +88,22 @@ def planted_store(tmp_path) -> Store:
 def quarantined_store(planted_store) -> Store:
     commit_model(planted_store, "local/wrong", 3, "fail")
     return planted_store
+
+
+@pytest.fixture
+def browser(tmp_path):
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("chromium and chromedriver are not installed")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
+                 "disable-background-networking", "disable-component-update", "disable-sync",
+                 "window-size=1280,1600", f"user-data-dir={tmp_path / 'profile'}"):  # fmt: skip
+        options.add_argument(f"--{flag}")
+    service = webdriver.ChromeService(executable_path=driver)
+    opened = webdriver.Chrome(options=options, service=service)
+    yield opened
+    opened.quit()

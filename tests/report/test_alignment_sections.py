@@ -183,3 +183,18 @@ def test_a_gallery_of_its_own_shows_every_image_of_the_models_asked_for(store, t
     assert "img-src data:" in text
     assert gallery.main(store.uri, str(out), "timm/*") == 2
     assert "no picture of a model 'timm/*' is stored; set save_pert" in capsys.readouterr().err
+
+
+@pytest.mark.browser
+def test_a_page_with_a_gallery_shows_every_picture_within_the_window(browser, store, tmp_path):
+    zoo(store)
+    write(store, tmp_path / "report.html")
+    browser.get((tmp_path / "report.html").as_uri())
+    sizes = browser.execute_script(
+        "return [...document.images].map(i => [i.complete, i.naturalWidth, i.clientWidth])"
+    )
+    assert len(sizes) == len(shown((tmp_path / "report.html").read_text())) > 0
+    assert all(done and own == PX and wide > 0 for done, own, wide in sizes)
+    inside = "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    assert browser.execute_script(inside)
+    assert browser.get_log("browser") == []

@@ -1,7 +1,6 @@
 """The report is one file that works offline, shows what the store holds, and survives any name."""
 
 import re
-import shutil
 from html import escape
 
 import pytest
@@ -52,25 +51,6 @@ def test_an_empty_store_gives_a_page(tmp_path):
     text = (tmp_path / "report.html").read_text()
     assert "No model has been evaluated yet." in text
     assert "No trial failed or was refused." in text
-
-
-@pytest.fixture
-def browser(tmp_path):
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("chromium and chromedriver are not installed")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-                 "disable-background-networking", "disable-component-update", "disable-sync",
-                 "window-size=1280,1600", f"user-data-dir={tmp_path / 'profile'}"):  # fmt: skip
-        options.add_argument(f"--{flag}")
-    service = webdriver.ChromeService(executable_path=driver)
-    opened = webdriver.Chrome(options=options, service=service)
-    yield opened
-    opened.quit()
 
 
 @pytest.mark.browser

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from zoo_eval import heap
 from zoo_eval.inputs import Inputs
 from zoo_eval.planning import Order
 from zoo_eval.runners.work import Report, prefetch, run_order
@@ -66,4 +67,6 @@ class Slot:
         yield from run_order(
             order, loaded, self.store, device=self.device, budget_bytes=self.budget_bytes
         )
+        # The next model's heap starts where this one's did.
+        heap.give_back()
         self.model = "idle"
