@@ -124,7 +124,7 @@ def opened(name: str) -> OpenModel:
     )  # fmt: skip
     model = open_model(card, torch.device("cpu"))
     fold_batch_norms(model.net)
-    model.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch
+    model.net.to(memory_format=torch.channels_last)
     return model
 
 

@@ -85,12 +85,13 @@ def no_moments(features: Tensor) -> Moments:
 
 def add_moments_(total: Moments, deviations: Tensor, offset: Tensor) -> None:
     """Adds those of some features' D, float32 (stimulus, feature), which is overwritten."""
-    whole = len(offset) // SUMMED_COLUMNS * SUMMED_COLUMNS
+    n_parts = len(offset) // SUMMED_COLUMNS
+    whole = n_parts * SUMMED_COLUMNS
     if whole < len(offset):
         _add_moments_in_float64_(total, deviations[:, whole:], offset[whole:])
-    parts = deviations[:, :whole].unflatten(1, (-1, SUMMED_COLUMNS))
+    parts = deviations[:, :whole].view(len(deviations), n_parts, SUMMED_COLUMNS)
     total.sums.add_(parts.sum(2).sum(1, dtype=torch.float64))
-    parts *= offset[:whole].unflatten(0, (-1, SUMMED_COLUMNS))
+    parts *= offset[:whole].view(n_parts, SUMMED_COLUMNS)
     total.along_offset.add_(parts.sum(2).sum(1, dtype=torch.float64))
 
 
