@@ -12,7 +12,7 @@ PACKAGE = ROOT / "zoo_eval"
 
 # Each layer may import from those above it and from its own; a folder stands for its files.
 LAYERS = [
-    ["errors", "digests", "sizes"],
+    ["errors", "digests", "sizes", "heap"],
     [
         "paths",
         "tables",
