@@ -90,7 +90,7 @@ FULL = Plan(
 )  # fmt: skip
 # The ensemble with no more gradients than its rivals there.
 QUICK = Plan(
-    ("lite0",), 128, n_photos=4, n_fewer=4, n_crops=0, n_timings=1, long_steps=250,
+    ("lite0",), 128, n_photos=4, n_fewer=4, n_crops=0, n_timings=2, long_steps=250,
     ensemble=Ensemble(steps=65), budgets=(*BUDGETS[:2], BUDGETS[3]),
     timed={"perpendicular": {"steps": 6}}, scales=(100.0,), seeds=(0,), quick=True,
 )  # fmt: skip
