@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+import torch
+
 from zoo_eval.errors import Refusal
 from zoo_eval.numerics.accumulate import FEW, FLOAT64_COLUMNS, PRODUCT_COLUMNS
 from zoo_eval.numerics.sketch import KEPT
@@ -56,6 +58,10 @@ class Request:
     def is_sketched(self, layer: str) -> bool:
         return self.sketch is not None and self.n_features[layer] > self.sketch
 
+    def kept_as(self, layer: str) -> torch.dtype:
+        """The type of the numbers that stand for a stimulus on disk, where there is a sketch."""
+        return KEPT if self.is_sketched(layer) else torch.float32
+
     @property
     def n_dimensions(self) -> Mapping[str, int]:
         """Numbers that stand for one stimulus, by layer."""
@@ -88,9 +94,8 @@ class Footprint:
         if self.request.sketch is None:
             return grams
         return grams + n * sum(
-            self.request.n_dimensions[layer]
-            * (KEPT.itemsize if self.request.is_sketched(layer) else FLOAT32_BYTES)
-            for layer in self.request.n_features
+            n_dimensions * self.request.kept_as(layer).itemsize
+            for layer, n_dimensions in self.request.n_dimensions.items()
         )
 
     @property

@@ -16,7 +16,7 @@ from zoo_eval.errors import Refusal
 from zoo_eval.footprint import Footprint, Request, Slice, passes
 from zoo_eval.models import LOGITS, Blueprint, OpenModel
 from zoo_eval.numerics.accumulate import FEW
-from zoo_eval.numerics.sketch import KEPT, count_sketch
+from zoo_eval.numerics.sketch import count_sketch
 from zoo_eval.scratch import Matrix, Scratch, check_room
 from zoo_eval.stimuli import Pixels, StimulusSet
 
@@ -247,13 +247,12 @@ class Representations:
         """Shows the stimuli once; what stands for them, (stimulus, dimension) by layer, on disk."""
         (group,), scratch, coders, codes = plan.groups, Scratch(), {}, {}
         for part, offset in self._offsets(stimuli, group, plan.request).items():
-            layer, code, kept = part.layer, None, torch.float32
+            layer, code = part.layer, None
             if plan.request.is_sketched(layer):
                 code = count_sketch(part.n_features, sketch, seed, self.model.device)
-                kept = KEPT
             coders[layer] = Coder(offset, code)
             n_dimensions = plan.request.n_dimensions[layer]
-            codes[layer] = scratch.matrix(len(stimuli), n_dimensions, kept)
+            codes[layer] = scratch.matrix(len(stimuli), n_dimensions, plan.request.kept_as(layer))
             totals[layer].begin(offset)
         batches = self._reduced(
             stimuli, 0, list(coders), lambda layer, activation, _row: coders[layer](activation)
