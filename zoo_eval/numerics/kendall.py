@@ -37,30 +37,31 @@ def taus_a(x: Ranking, others: Sequence[Ranking]) -> list[float]:
     for start in range(0, len(others), at_once):
         some = others[start : start + at_once]
         sequences, n_joint_ties = zip(*(_in_order_of(x, y) for y in some))
-        for y, joint, n_discordant in zip(some, n_joint_ties, n_inversions(np.stack(sequences))):
+        for y, joint, n_discordant in zip(some, n_joint_ties, n_inversions(sequences)):
             n_untied = n_pairs - x.n_tied_pairs - y.n_tied_pairs + joint
             found.append((n_untied - 2 * n_discordant) / n_pairs)
     return found
 
 
-def n_inversions(sequences: Integers) -> list[int]:
+def n_inversions(sequences: Sequence[Integers]) -> list[int]:
     """How many pairs of each sequence stand in descending order: i < j with s[i] > s[j].
 
     Blocks of up to 64 are counted pair by pair. Then neighbouring runs are merged until one is
     left: the inversions between two runs follow from where the members of the right one end up.
 
     Args:
-        sequences: integers from 0 on (sequence, value).
+        sequences: integers from 0 on, (value,) each and all of one length.
     """
-    n_sequences, n_values = sequences.shape
+    n_sequences, n_values = len(sequences), len(sequences[0])
     n_doublings = ((n_values - 1) // LONGEST_BLOCK).bit_length()
     block = -(-n_values // 2**n_doublings)
     length = block << n_doublings
     # What is added stands last and is as large as any: it takes part in no inversion.
-    largest = int(sequences.max())
+    largest = max(int(sequence.max()) for sequence in sequences)
     dtype = np.int16 if largest < 2**14 else np.int32 if largest < 2**24 else np.int64
     doubled = np.full((n_sequences, length), 2 * largest, dtype=dtype)
-    np.multiply(sequences, 2, out=doubled[:, :n_values], casting="unsafe")
+    for row, sequence in zip(doubled, sequences, strict=True):
+        np.multiply(sequence, 2, out=row[:n_values], casting="unsafe")
     part = length
     while part > SHARE:
         part //= 2
@@ -121,10 +122,11 @@ def _merging(runs: Integers, half: int) -> Integers:
     """Inversions between neighbouring parts of length `half`, per run; both are sorted in place."""
     pairs = runs.reshape(len(runs), -1, 2 * half)
     # A right member goes behind the left ones of the same value: a tie is no inversion.
-    pairs[:, :, :half] &= -2
-    pairs[:, :, half:] |= 1
+    pairs &= -2
+    pairs[:, :, half:] += 1
     pairs.sort(axis=2)
-    is_right = (pairs & 1).sum(1, dtype=np.int32)
+    # Far fewer pairs than the type can count: no cast is needed, which would take longer.
+    is_right = (pairs & 1).sum(1, dtype=runs.dtype)
     places = np.einsum("rp,p->r", is_right, np.arange(2 * half))
     # Without inversions the right members would be the last ones of each pair.
     last: int = pairs.shape[1] * (half * half + half * (half - 1) // 2)
@@ -137,7 +139,7 @@ def _in_order_of(x: Ranking, y: Ranking) -> tuple[Integers, int]:
     sequence = y.lowest.cpu().numpy()[x.order.cpu().numpy()]
     if not x.n_tied_pairs:
         return sequence, 0
-    keys = x.lowest[x.order].cpu().numpy() * len(sequence) + sequence
+    keys = x.lowest[x.order].cpu().numpy() * np.int64(len(sequence)) + sequence
     keys.sort()
     sizes = np.diff(np.flatnonzero(np.r_[True, keys[1:] != keys[:-1], True]))
     return keys % len(sequence), int((sizes * (sizes - 1) // 2).sum())

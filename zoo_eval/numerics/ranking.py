@@ -1,6 +1,7 @@
 """Ranking: the order of many values, made once and reused for every comparison of ranks."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,12 +12,27 @@ class Ranking:
     """Where each value stands among all of them.
 
     `order` (value,) lists the positions of the values from the smallest on, ties by position;
-    `lowest` (value,) is the number of smaller values; `n_tied_pairs` counts pairs of equal values.
+    `group_sizes` (group,) says how many values are equal, in that order; None without ties.
     """
 
     order: Tensor
-    lowest: Tensor
-    n_tied_pairs: int
+    group_sizes: Tensor | None
+
+    @cached_property
+    def lowest(self) -> Tensor:
+        """The number of smaller values (value,), int32 where that is wide enough."""
+        n_values = len(self.order)
+        dtype = torch.int32 if n_values <= torch.iinfo(torch.int32).max else torch.int64
+        place = torch.arange(n_values, dtype=dtype, device=self.order.device)
+        if self.group_sizes is not None:
+            place = (self.group_sizes.cumsum(0) - self.group_sizes).to(dtype)
+            place = place.repeat_interleave(self.group_sizes)
+        return torch.empty_like(place).scatter_(0, self.order, place)
+
+    @cached_property
+    def n_tied_pairs(self) -> int:
+        """How many pairs of values are equal."""
+        return 0 if self.group_sizes is None else n_pairs_within(self.group_sizes)
 
     def mean_ranks(self) -> Tensor:
         """Ranks from 0 on, ties averaged, float64 (value,)."""
@@ -33,14 +49,13 @@ def ranking(values: Tensor) -> Ranking:
     smallest value and the largest) beside the value's position, which takes a fifth of the time of
     sorting indices. Values that share a bucket are looked at again.
     """
-    order, tied = _on_device(values) if values.is_cuda else _by_buckets(values)
-    place = torch.arange(len(values), device=values.device)
-    if not bool(tied.any()):
-        return Ranking(order, torch.empty_like(order).scatter_(0, order, place), 0)
-    starts = torch.cat([place[:1], place[1:][~tied]])
-    sizes = torch.cat([starts[1:], place[-1:] + 1]) - starts
-    lowest = torch.empty_like(order).scatter_(0, order, starts.repeat_interleave(sizes))
-    return Ranking(order, lowest, n_pairs_within(sizes))
+    order, later = _on_device(values) if values.is_cuda else _by_buckets(values)
+    if not len(later):
+        return Ranking(order, None)
+    starts = torch.ones_like(order, dtype=torch.bool)
+    starts[later] = False
+    ends = torch.cat([starts.nonzero()[:, 0], later.new_tensor([len(values)])])
+    return Ranking(order, ends.diff())
 
 
 def n_pairs_within(sizes: Tensor) -> int:
@@ -49,9 +64,9 @@ def n_pairs_within(sizes: Tensor) -> int:
 
 
 def _on_device(values: Tensor) -> tuple[Tensor, Tensor]:
-    """The order, and whether each value in it but the first equals the one before."""
+    """The order, and the places in it whose value equals the one before."""
     in_order, order = values.sort(stable=True)
-    return order, in_order[1:] == in_order[:-1]
+    return order, (in_order[1:] == in_order[:-1]).nonzero()[:, 0] + 1
 
 
 def _by_buckets(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,14 +82,14 @@ def _by_buckets(values: Tensor) -> tuple[Tensor, Tensor]:
     keys <<= n_position_bits
     keys |= torch.arange(len(values))
     keys.numpy().sort()
-    shared = (keys[1:] ^ keys[:-1]) < 1 << n_position_bits
+    shares = (keys[1:] ^ keys[:-1]) < 1 << n_position_bits
     order = keys.bitwise_and_((1 << n_position_bits) - 1)
-    left = shared.nonzero()[:, 0]
-    if len(left):
-        is_crowded = torch.zeros_like(order, dtype=torch.bool)
-        is_crowded[left] = is_crowded[left + 1] = True
-        crowded = is_crowded.nonzero()[:, 0]
-        theirs = order[crowded]
-        order[crowded] = theirs[values[theirs].argsort(stable=True)]
-        shared[left] = values[order[left]] == values[order[left + 1]]
-    return order, shared
+    later = shares.nonzero()[:, 0] + 1
+    if not len(later):
+        return order, later
+    is_crowded = torch.zeros_like(order, dtype=torch.bool)
+    is_crowded[later] = is_crowded[later - 1] = True
+    crowded = is_crowded.nonzero()[:, 0]
+    theirs = order[crowded]
+    order[crowded] = theirs[values[theirs].argsort(stable=True)]
+    return order, later[values[order[later]] == values[order[later - 1]]]

@@ -6,7 +6,7 @@ as in `scipy.spatial.distance.squareform`. (Kriegeskorte, Mur & Bandettini 2008;
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import isfinite, isqrt, nan
 from typing import Literal, get_args
 
@@ -85,11 +85,19 @@ def condensed(square: Tensor) -> Tensor:
     """
     n_rows, n_columns = square.shape[-2:]
     if n_columns < MANY_STIMULI or square.is_cuda:
-        rows, columns = torch.triu_indices(n_rows, n_columns, 1, device=square.device)
-        return square.flatten(-2).index_select(-1, rows * n_columns + columns)
+        return square.flatten(-2).index_select(
+            -1, _right_of_diagonal(n_rows, n_columns, square.device)
+        )
     values = square.numpy()
     right = [values[..., row, row + 1 :] for row in range(n_rows)]
     return torch.from_numpy(np.concatenate(right, -1))
+
+
+@lru_cache(maxsize=4)
+def _right_of_diagonal(n_rows: int, n_columns: int, device: torch.device) -> Tensor:
+    """Positions in a flattened matrix (pair,); an RDM per layer asks for the same ones."""
+    rows, columns = torch.triu_indices(n_rows, n_columns, 1, device=device)
+    return rows * n_columns + columns
 
 
 def _measured(
@@ -234,7 +242,7 @@ def compare_with_each(x: Rdm, others: Sequence[Rdm], comparison: Comparison) -> 
             values = [float(direction(x) @ direction(y)) for y in known]
     if comparison == "kendall_tau_a":
         values = taus_a(own, theirs)
-    found = iter(np.clip(values, -1, 1).tolist())
+    found = (min(max(value, -1.0), 1.0) for value in values)
     return [next(found) if is_defined else nan for is_defined in defined]
 
 
