@@ -152,12 +152,12 @@ def compared(model: Trained, plan: Plan) -> Compared:
     own = [measured(_name(one), one.perturb, model) for one in plan.budgets]
     long = measured(*rivals.long_ddn(plan.long_steps), model)
     ensemble = measured("ours: ensemble", plan.ensemble.perturb, model)
-    everywhere, fewer = [], rivals.deepfools()
+    everywhere, fewer = rivals.deepfools(), []
     if not plan.quick:
         steps = math.ceil(ensemble.gradients)
-        everywhere = rivals.ddns(steps)
+        everywhere += rivals.strongest(steps)
         mine = [(f"ours: {name}", registry.build(name, {}).perturb) for name in LESS]
-        fewer = [*mine, *fewer, *rivals.of_adv_lib(steps), *rivals.of_foolbox(steps)]
+        fewer = [*mine, *rivals.of_adv_lib(steps), *rivals.of_foolbox(steps)]
     others = [measured(*one, model) for one in everywhere]
     some = model.first(plan.n_fewer)
     return Compared(model, own, long, ensemble, [*others, *(measured(*one, some) for one in fewer)])

@@ -55,15 +55,15 @@ def deepfools() -> list[tuple[str, Perturb]]:
     ]
 
 
-def ddns(steps: int) -> list[tuple[str, Perturb]]:
-    """DDN of adv-lib and of Foolbox as it comes, and adv-lib's from a tenth of its first radius."""
+def strongest(steps: int) -> list[tuple[str, Perturb]]:
+    """adv-lib's DDN as it comes and from a tenth of its first radius, and its FMN."""
     return [
         long_ddn(steps),
         (
             f"adv-lib: ddn from 0.1, {steps}",
             _adv_lib("ddn", steps=steps, levels=None, init_norm=0.1),
         ),
-        (f"foolbox: DDN, {steps}", _foolbox("DDNAttack", steps=steps)),
+        (f"adv-lib: fmn, {steps}", _adv_lib("fmn", norm=2, steps=steps)),
     ]
 
 
@@ -72,7 +72,6 @@ def of_adv_lib(steps: int) -> list[tuple[str, Perturb]]:
     each = steps // SEARCH_STEPS
     search = {"max_iterations": each, "binary_search_steps": SEARCH_STEPS, "abort_early": False}
     return [
-        (f"adv-lib: fmn, {steps}", _adv_lib("fmn", norm=2, steps=steps)),
         (f"adv-lib: alma, {steps}", _adv_lib("alma", num_steps=steps)),
         (f"adv-lib: c&w, {SEARCH_STEPS} x {each}", _adv_lib("carlini_wagner_l2", **search)),
     ]
@@ -83,6 +82,7 @@ def of_foolbox(steps: int) -> list[tuple[str, Perturb]]:
     each = steps // SEARCH_STEPS
     search = {"steps": each, "binary_search_steps": SEARCH_STEPS, "abort_early": False}
     return [
+        (f"foolbox: DDN, {steps}", _foolbox("DDNAttack", steps=steps)),
         (f"foolbox: FMN, {steps}", _foolbox("L2FMNAttack", steps=steps)),
         (f"foolbox: C&W, {SEARCH_STEPS} x {each}", _foolbox("L2CarliniWagnerAttack", **search)),
     ]

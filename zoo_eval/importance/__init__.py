@@ -130,8 +130,8 @@ class ImportanceMaps:
         border = None if transform.fill is None else (0.0, 0.0, 0.0)
         geometry = replace(transform, interpolation="bilinear", fill=border)
         maps = np.empty((len(self), *transform.size), np.float32)
-        for index, one in enumerate(torch.from_numpy(self.maps)):
-            maps[index] = geometry.view(one.expand(1, 3, -1, -1))[0, 0].numpy()
+        for index, one in enumerate(self.maps):
+            maps[index] = geometry.view(torch.tensor(one).expand(1, 3, -1, -1))[0, 0].numpy()
         described = {
             "size": list(transform.size),
             "resize_px": transform.resize_px,

@@ -97,7 +97,8 @@ def condensed(square: Tensor) -> Tensor:
 def _right_of_diagonal(n_rows: int, n_columns: int, device: torch.device) -> Tensor:
     """Positions in a flattened matrix (pair,); an RDM per layer asks for the same ones."""
     rows, columns = torch.triu_indices(n_rows, n_columns, 1, device=device)
-    return rows * n_columns + columns
+    positions: Tensor = rows * n_columns + columns
+    return positions
 
 
 def _measured(
