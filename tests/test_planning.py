@@ -25,10 +25,21 @@ sketch = 300
 """
 
 
-def planned(tiny_sweep: Path, budget: str):
-    """The sweep's plan with this budget and a sketched fit more, and its stimuli."""
+OVERLAPPING = """
+[[evaluations]]
+kind = "neural_fit"
+recording = "planted"
+readouts = ["ridge", "cka"]
+n_folds = 3
+n_inner_folds = 2
+comparison = "pearson"
+"""
+
+
+def planned(tiny_sweep: Path, budget: str, more: str = SKETCHED):
+    """The sweep's plan with this budget and an evaluation more, and its stimuli."""
     file = tiny_sweep.with_name(f"{budget}.toml")
-    file.write_text(tiny_sweep.read_text() + SKETCHED + f'[run]\nmemory_budget = "{budget}"\n')
+    file.write_text(tiny_sweep.read_text() + more + f'[run]\nmemory_budget = "{budget}"\n')
     sweep = sweep_file.read(file)
     store = Store(sweep.store.uri, create=True)
     inputs = load_inputs(sweep, file.parent, store)
@@ -82,3 +93,17 @@ def test_a_refusal_at_planning_is_that_of_the_run(tiny_sweep):
                 capture()
             said.add(str(refusal.value))
     assert reasons == said
+
+
+def test_a_trial_that_two_evaluations_want_is_planned_once(tiny_sweep):
+    plans = [planned(tiny_sweep, "4GiB", more)[0] for more in ("", OVERLAPPING)]
+    alone, both = (
+        [trial for order in one.orders for group in order.groups for trial in group.trials]
+        for one in plans
+    )
+    ids = [trial.id for trial in both]
+    assert len(set(ids)) == len(ids) == plans[1].wanted
+    assert {trial.id for trial in alone} < set(ids)
+    ridge = [trial for trial in both if trial.readout == "ridge"]
+    assert len(ridge) == sum(trial.readout == "ridge" for trial in alone)
+    assert any(trial.readout == "cka" for trial in both)

@@ -18,7 +18,12 @@ from fractions import Fraction
 import torch
 
 from zoo_eval.errors import Refusal
-from zoo_eval.numerics.accumulate import FEW, FLOAT64_COLUMNS, PRODUCT_COLUMNS
+from zoo_eval.numerics.accumulate import (
+    FEW,
+    FLOAT64_COLUMNS,
+    MOST_LARGE,
+    PRODUCT_COLUMNS,
+)
 from zoo_eval.numerics.sketch import KEPT
 from zoo_eval.sizes import size_text
 
@@ -239,7 +244,9 @@ def _product_bytes(n_rows: int, n_held: int, n_features: int) -> int:
     """A product, and copies of the columns that it is of."""
     n_columns = min(FLOAT64_COLUMNS, n_features)
     few = (n_rows * n_held + (n_rows + n_held) * n_columns) * FLOAT64_BYTES
-    many = n_rows * (n_held + PRODUCT_COLUMNS) * FLOAT32_BYTES if n_features > FEW else 0
+    many = n_rows * (n_held + PRODUCT_COLUMNS) * FLOAT32_BYTES
+    many += (n_rows + n_held) * MOST_LARGE * (FLOAT64_BYTES + FLOAT32_BYTES)
+    many = many if n_features > FEW else 0
     return max(few + n_rows * n_columns * FLOAT32_BYTES, many)
 
 

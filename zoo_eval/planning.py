@@ -117,10 +117,13 @@ def plan(
                 result.wanted += 1
                 result.refused.append(Refused(_request(card, evaluation, sweep), str(error)))
     for subject, wanted in subjects:
+        seen: set[str] = set()
         groups = [
             group
             for evaluation in wanted
-            for group in _pending(subject, evaluation, sweep, inputs, ledger, retry_failed, result)
+            for group in _pending(
+                subject, evaluation, sweep, inputs, ledger, retry_failed, result, seen
+            )
         ]
         if groups:
             result.orders.append(Order(subject, tuple(groups)))
@@ -177,7 +180,9 @@ def _pending(
     ledger: Ledger,
     retry_failed: bool,
     result: Plan,
+    seen: set[str],
 ) -> Iterator[Group]:
+    """The groups of what `seen` has not: evaluations may share trials, each of which runs once."""
     try:
         trials = evaluation.trials(subject, inputs, sweep.run.seed)
     except Refusal as error:
@@ -188,6 +193,9 @@ def _pending(
         return
     todo = []
     for trial in trials:
+        if trial.id in seen:
+            continue
+        seen.add(trial.id)
         result.wanted += 1
         status = ledger.status.get(trial.id)
         if status == "ok":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -43,6 +43,10 @@ class LayerGram:
     row_sums: Tensor
     shape: tuple[int, ...]
     sketch: int | None = None
+
+    def on(self, device: torch.device) -> "LayerGram":
+        """With the Gram matrix there."""
+        return replace(self, gram=self.gram.to(device))
 
     @property
     def n_features(self) -> int:

@@ -20,19 +20,19 @@ from zoo_eval.errors import BadInput
 from zoo_eval.evaluations import Subject, Workbench, similarity
 from zoo_eval.evaluations.ceilings import Ceilings
 from zoo_eval.evaluations.neural_fit import NeuralFit
-from zoo_eval.evaluations.regression import ALPHAS
+from zoo_eval.evaluations.regression import ALPHAS, Regression
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics.protocols import nested_folds
 from zoo_eval.numerics.splits import grouped_folds
 from zoo_eval.recordings import Recording
 from zoo_eval.recordings.ceiling_file import FileCeilings
 from zoo_eval.recordings.rdm import RdmRecording
-from zoo_eval.representations import Representations
+from zoo_eval.representations import LayerGram, Representations
 
 N, P, Q, SEED = 60, 30, 5, 3
 TIGHT = {"scale": False, "tol": 1e-20, "max_iter": 20000}
 GROUPS = tuple(f"photo {i // 2}" for i in range(N))
-SHOWN = replace(noise(N), groups=GROUPS, labels=tuple(i % 3 for i in range(N)))
+SHOWN = replace(noise(N), groups=GROUPS, labels=tuple((2, 10, 11)[i % 3] for i in range(N)))
 OTHERS = noise(40, seed=1)
 
 
@@ -93,7 +93,9 @@ def correlations(predicted, observed):
 
 
 def test_pls_equals_scikit_learn_on_the_features(net, features, recording):
-    found = rows(net, recording, fit(recording, readouts=["pls"], components=4))
+    found = rows(
+        net, recording, fit(recording, readouts=["pls"], components=4, choose_components=False)
+    )
     folds, inner = nested_folds(GROUPS, n_folds=5, n_inner_folds=4, seed=SEED)
     for row, fold, inside in zip(found, folds, inner, strict=True):
 
@@ -123,15 +125,41 @@ def test_ridge_equals_scikit_learn_with_the_penalties_that_it_says_it_chose(
         np.testing.assert_allclose(row["r"], expected, atol=1e-6)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"readout": "pls", "protocol": "nested", "choose_components": True},
+        {"readout": "ridge", "protocol": "nested"},
+        {"readout": "pls", "protocol": "brainscore", "pca_components": 20},
+    ],
+)
+def test_fits_on_a_gpu_equal_those_on_the_cpu(net, features, recording, choices):
+    with torch.no_grad():
+        others = net(pixels(OTHERS)).double().numpy()
+    shown = np.concatenate([features, others]) if "pca_components" in choices else features
+    shown = torch.from_numpy(shown)
+    layer = LayerGram(shown @ shown.T, shown.sum(1), (P,))
+    regression = Regression(n_folds=5, n_inner_folds=4, components=4, **choices)
+    here, there = (
+        regression.rows(layer.on(torch.device(name)), recording, SHOWN, seed=SEED)
+        for name in ("cpu", "cuda")
+    )
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_allclose(other["r"], one["r"], atol=1e-8)
+        assert other["choices"] == one["choices"]
+        for name in ("score", "selection_score", "score_low", "stimuli_low", "stimuli_high"):
+            assert other[name] == pytest.approx(one[name], abs=1e-8)
+
+
 def test_a_fixed_penalty_is_one_for_all_targets(net, recording):
     evaluation = fit(recording, readouts=["ridge"], protocol="kfold", alpha=0.1)
     assert {c for row in rows(net, recording, evaluation) for c in row["choices"]} == {0.1}
 
 
-def test_components_can_be_chosen_inside_the_training_folds(net, recording):
-    chosen = rows(
-        net, recording, fit(recording, readouts=["pls"], components=9, choose_components=True)
-    )
+def test_components_are_chosen_inside_the_training_folds_unless_said_otherwise(net, recording):
+    chosen = rows(net, recording, fit(recording, readouts=["pls"], components=9))
     numbers = {c for row in chosen for c in row["choices"]}
     assert numbers <= set(range(1, 10))
     assert len(numbers) > 1
@@ -305,13 +333,19 @@ def test_shuffled_responses_score_nothing(net, recording):
     assert abs(np.mean([r for row in found for r in row["r"]])) < 0.2
 
 
-def test_a_sketch_says_so_and_is_near(net, recording):
+@pytest.mark.parametrize("readout", ["pls", "ridge"])
+def test_a_sketch_says_so_and_is_near(recording, readout):
+    torch.manual_seed(0)
+    wide = nn.Sequential(nn.Flatten(), nn.Linear(192, 4000))
     exact, sketched = (
-        rows(net, recording, fit(recording, readouts=["ridge"], sketch=sketch))
-        for sketch in (None, 29)
+        rows(wide, recording, fit(recording, readouts=[readout], components=5, sketch=sketch))
+        for sketch in (None, 2048)
     )
     assert {row["sketch"] for row in exact} == {None}
-    assert {row["sketch"] for row in sketched} == {29}
+    assert {row["sketch"] for row in sketched} == {2048}
+    apart = np.subtract(*([row["r"] for row in found] for found in (exact, sketched)))
+    assert np.abs(apart).max() > 0
+    assert np.median(np.abs(apart)) < 0.05
 
 
 @pytest.mark.parametrize("sketch", [None, 29])
@@ -361,6 +395,34 @@ def test_too_few_stimuli_are_refused_at_planning(net, recording, choices, said):
 def test_dissimilarities_alone_cannot_be_predicted(net, subjects, readout, said):
     with pytest.raises(BadInput, match=said):
         rows(net, subjects, fit(subjects, readouts=[readout]))
+
+
+def test_distances_that_are_of_no_points_have_no_shape(net, subjects):
+    rdms = subjects.rdms.copy()
+    rdms[:, 0, 1:] *= 9
+    rdms[:, 1:, 0] *= 9
+    bent = replace(subjects, rdms=rdms, dissimilarity="squared_euclidean")
+    with pytest.raises(BadInput, match=r"not \(no Gram matrix.*use rsa or cka"):
+        rows(net, bent, fit(bent, readouts=["procrustes"]))
+    assert rows(net, bent, fit(bent, readouts=["cka"]))
+
+
+def test_a_readout_that_fails_takes_no_other_with_it(net, recording, monkeypatch):
+    def fails(*_):
+        raise ArithmeticError("planted")
+
+    monkeypatch.setattr(similarity.procrustes, "factor", fails)
+    model = opened(net)
+    subject, given = Subject(model.card, model.blueprint), inputs(recording)
+    evaluation = fit(recording, readouts=["procrustes", "cka", "ridge"])
+    trials = evaluation.trials(subject, given, SEED)
+    bench = Workbench(given, subject, model, Representations(model, 2**28))
+    results = {result.trial.readout: result for result in evaluation.run(trials, bench)}
+    assert str(results["procrustes"].error) == "planted"
+    assert not results["procrustes"].rows
+    for readout in ("cka", "ridge"):
+        assert results[readout].error is None
+        assert results[readout].rows["neural_scores"]
 
 
 def test_brainscore_without_labels_is_refused(net, recording):

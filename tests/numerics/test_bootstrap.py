@@ -58,7 +58,7 @@ def test_the_median_interval_is_the_exact_one_and_scipys():
 
 def test_correlations_are_those_of_the_resampled_stimuli():
     predicted, observed = sides()
-    counts = resample_counts(40, n_resamples=20, seed=0)
+    counts = resample_counts(range(40), n_resamples=20, seed=0)
     assert_allclose(counts.sum(1), 40)
     found = resampled_pearson(predicted, observed, counts)
     for draw, count in zip(found, counts):
@@ -67,9 +67,39 @@ def test_correlations_are_those_of_the_resampled_stimuli():
         assert_allclose(draw, expected, atol=1e-12)
 
 
+def test_copies_in_a_group_say_no_more_than_one_of_them():
+    predicted, observed = sides(stimuli=20)
+    alone = resampled_pearson(
+        predicted, observed, resample_counts(range(20), n_resamples=50, seed=0)
+    )
+    of_copies = np.repeat(np.arange(20), 5)
+    counts = resample_counts(of_copies.tolist(), n_resamples=50, seed=0)
+    together = resampled_pearson(predicted[of_copies], observed[of_copies], counts)
+    assert_allclose(together, alone, atol=1e-12)
+    apart = resampled_pearson(
+        predicted[of_copies], observed[of_copies],
+        resample_counts(range(100), n_resamples=50, seed=0),
+    )  # fmt: skip
+    assert (apart.std(0) < 0.7 * together.std(0)).all()
+
+
+def test_resamples_of_groups_of_several_sizes_are_those_of_their_stimuli():
+    predicted, observed = sides()
+    groups = ["a"] * 25 + ["b"] * 10 + list("cdefg")
+    counts = resample_counts(groups, n_resamples=20, seed=0)
+    assert counts.sum(1).std() > 0
+    found = resampled_pearson(predicted, observed, counts)
+    for draw, count in zip(found, counts):
+        by_group = dict(zip(groups, count))
+        assert sum(by_group.values()) == 7
+        rows = np.repeat(np.arange(40), [int(by_group[group]) for group in groups])
+        expected = stats.pearsonr(predicted[rows], observed[rows]).statistic
+        assert_allclose(draw, expected, atol=1e-12)
+
+
 def test_the_correlation_interval_equals_scipys():
     predicted, observed = sides()
-    counts = resample_counts(40, n_resamples=5000, seed=0)
+    counts = resample_counts(range(40), n_resamples=5000, seed=0)
     low, high = percentile_interval(resampled_pearson(predicted, observed, counts), confidence=0.9)
     for target in range(3):
         expected = stats.bootstrap(
@@ -84,7 +114,7 @@ def test_the_correlation_interval_equals_scipys():
 def test_rdm_correlations_are_those_of_the_resampled_stimuli():
     predicted, observed = sides(stimuli=15, targets=6)
     x, y = (squareform(pdist(side)) for side in (predicted, observed))
-    counts = resample_counts(15, n_resamples=20, seed=0)
+    counts = resample_counts(range(15), n_resamples=20, seed=0)
     found = resampled_rdm_pearson(x, y, counts)
     for draw, count in zip(found, counts):
         rows = np.repeat(np.arange(15), count.astype(int))
@@ -97,7 +127,7 @@ def test_rdm_correlations_are_those_of_the_resampled_stimuli():
 
 
 def test_every_stimulus_is_drawn_once_on_average_with_binomial_counts():
-    counts = resample_counts(50, n_resamples=20_000, seed=0)
+    counts = resample_counts(range(50), n_resamples=20_000, seed=0)
     assert_allclose(counts.mean(0), 1, atol=0.04)
     for k in range(4):
         exact = stats.binom.pmf(k, 50, 1 / 50)
@@ -110,7 +140,7 @@ def test_the_same_seed_draws_the_same():
     )
     assert_allclose(one, same, rtol=0)
     assert np.abs(one - other).max() > 0
-    one, same, other = (resample_counts(9, n_resamples=50, seed=seed) for seed in (0, 0, 1))
+    one, same, other = (resample_counts(range(9), n_resamples=50, seed=seed) for seed in (0, 0, 1))
     assert_allclose(one, same, rtol=0)
     assert np.abs(one - other).max() > 0
 
@@ -136,7 +166,7 @@ def test_intervals_leave_undefined_resamples_out():
 def test_a_side_that_does_not_vary_has_no_correlation():
     predicted, observed = sides()
     predicted[:, 1] = 0.1
-    counts = resample_counts(40, n_resamples=5, seed=0)
+    counts = resample_counts(range(40), n_resamples=5, seed=0)
     found = resampled_pearson(predicted, observed, counts)
     assert np.isnan(found).all(0).tolist() == [False, True, False]
     one_stimulus = np.zeros((1, 40))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from himalaya.kernel_ridge import KernelRidgeCV
 from numpy.testing import assert_allclose
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.model_selection import KFold
 
 from tests.numerics.regression import problem
@@ -84,6 +84,31 @@ def test_the_choice_and_the_selection_r_equal_a_loop_over_sklearn(n, p):
     assert list(tuned.choice) == list(choice)
     expected = np.mean(r, axis=0)[choice, np.arange(len(choice))]
     assert_allclose(tuned.selection_r, expected, atol=1e-7)
+
+
+def test_the_choice_for_one_target_is_that_of_ridgecv():
+    given, (*blocks, responses, alphas, held_out) = tuned_problem(targets=9, mean=2, noise=2)
+    features, expected = given.training()
+    chosen = []
+    for target in range(9):
+        own = responses[:, target : target + 1]
+        tuned = ridge.tune(*blocks, own, alphas, held_out)
+        model = RidgeCV(alphas.tolist(), cv=KFold(4), scoring="neg_mean_squared_error")
+        model.fit(features, expected[:, target])
+        assert float(alphas[tuned.choice]) == pytest.approx(model.alpha_, rel=1e-12)
+        chosen.append(model.alpha_)
+    assert len(set(chosen)) > 1
+
+
+def test_the_order_of_the_stimuli_changes_nothing():
+    _, (inner, cross, responses, alphas, held_out) = tuned_problem()
+    order = torch.randperm(len(inner), generator=torch.Generator().manual_seed(1))
+    moved = [order.argsort()[rows] for rows in held_out]
+    one = ridge.tune(inner, cross, responses, alphas, held_out)
+    other = ridge.tune(inner[order][:, order], cross[:, order], responses[order], alphas, moved)
+    assert torch.equal(other.choice, one.choice)
+    assert_allclose(other.predictions, one.predictions, atol=1e-9)
+    assert_allclose(other.selection_r, one.selection_r, atol=1e-9)
 
 
 def test_penalties_in_parts_equal_penalties_at_once(monkeypatch):

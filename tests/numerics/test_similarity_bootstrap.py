@@ -20,7 +20,7 @@ from zoo_eval.numerics.procrustes import factor, shape_similarity
 from zoo_eval.numerics.ranking import ranking
 
 N, P, Q = 14, 30, 5
-COUNTS = resample_counts(N, n_resamples=12, seed=0)
+COUNTS = resample_counts(range(N), n_resamples=12, seed=0)
 ONCE = np.ones((1, N))
 
 
@@ -114,7 +114,7 @@ def test_debiased_cka_leaves_pairs_of_a_stimulus_with_its_copy_out(offset):
 
 def test_debiased_cka_of_independent_features_stays_about_zero_in_resamples():
     rng = np.random.default_rng(0)
-    counts = resample_counts(30, n_resamples=40, seed=0)
+    counts = resample_counts(range(30), n_resamples=40, seed=0)
     debiased, plain = [], []
     for _ in range(60):
         sides = [centred(gram(rng.standard_normal((30, 300)))).numpy() for _ in range(2)]

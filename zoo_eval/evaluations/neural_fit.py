@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
+import torch
 from pydantic import Field, model_validator
 
 from zoo_eval.evaluations import (
@@ -22,6 +23,7 @@ from zoo_eval.evaluations.similarity import CkaKind, Measure, Reference
 from zoo_eval.evaluations.similarity import check as check_similarity
 from zoo_eval.footprint import Request
 from zoo_eval.inputs import AnyRecording, Inputs
+from zoo_eval.numerics import protocols
 from zoo_eval.numerics.rsa import Comparison, Dissimilarity
 from zoo_eval.representations import LayerGram, NonFinite
 from zoo_eval.stimuli import StimulusSet, joined
@@ -36,8 +38,8 @@ Row = dict[str, Any]
 class NeuralFit(Choices):
     """Every layer against a recording: `pls` and `ridge` per target, `rsa`, `cka`, `procrustes`.
 
-    `nested` chooses hyper-parameters inside each fold's training rows, `kfold` fixes them, and
-    `brainscore` is PLS over ten stratified shuffles, on principal components of `pca_stimuli` if
+    `nested` chooses hyper-parameters inside each fold's training rows (the number of PLS components
+    too, unless `choose_components` is false), `kfold` fixes them, and `brainscore` is PLS over ten stratified shuffles, on principal components of `pca_stimuli` if
     those are named. Whatever the protocol, a selection score from the training rows stands beside
     the score.
     """
@@ -48,7 +50,7 @@ class NeuralFit(Choices):
     protocol: Protocol = "nested"
     layers: str | tuple[str, ...] = "blocks"
     components: Annotated[int, Field(ge=1)] = 25
-    choose_components: bool = False
+    choose_components: bool | None = None
     alpha: Annotated[float, Field(gt=0)] | None = None
     n_folds: Annotated[int, Field(ge=2)] = 5
     n_inner_folds: Annotated[int, Field(ge=2)] = 4
@@ -60,7 +62,7 @@ class NeuralFit(Choices):
     sketch: Annotated[int, Field(ge=2)] | None = None
     n_resamples: Annotated[int, Field(ge=10)] = 200
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     needs_model: ClassVar[bool] = True
 
     @model_validator(mode="after")
@@ -128,16 +130,18 @@ class NeuralFit(Choices):
         return joined(stimuli, inputs.stimulus_set(self.pca_stimuli))
 
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
-        _, representations = bench.opened()
+        model, representations = bench.opened()
         recording = bench.inputs.recording(self.recording)
         stimuli = bench.inputs.stimulus_set(recording.stimuli)
         layers = list(dict.fromkeys(str(trial.layer) for trial in trials))
         grams = representations.grams(
             self._shown(bench.inputs), layers, sketch=self.sketch, seed=trials[0].seed
         )
+        # Fits are float64, which not every accelerator has.
+        device = model.device if model.device.type == "cuda" else torch.device("cpu")
         for layer in layers:
             own = [trial for trial in trials if trial.layer == layer]
-            yield from self._results(own, grams[layer], recording, stimuli)
+            yield from self._results(own, grams[layer], recording, stimuli, device)
 
     def _results(
         self,
@@ -145,6 +149,7 @@ class NeuralFit(Choices):
         gram: LayerGram | NonFinite,
         recording: AnyRecording,
         stimuli: StimulusSet,
+        device: torch.device,
     ) -> Iterator[Result]:
         """Those of one layer, whose Gram matrix is in memory until the last of them."""
         for trial in trials:
@@ -160,15 +165,25 @@ class NeuralFit(Choices):
                 "protocol": trial.protocol,
                 "sketch": gram.sketch,
             }
-            found = self._rows(trial, gram, recording, stimuli)
+            # One readout's failure is its own: the layer's others, and other layers, go on.
+            try:
+                found = self._rows(trial, gram, recording, stimuli, device)
+            except Exception as error:  # noqa: BLE001
+                yield Result(trial, error=error)
+                continue
             yield Result(trial, {"neural_scores": [described | row for row in found]})
 
     def _rows(
-        self, trial: Trial, gram: LayerGram, recording: AnyRecording, stimuli: StimulusSet
+        self,
+        trial: Trial,
+        gram: LayerGram,
+        recording: AnyRecording,
+        stimuli: StimulusSet,
+        device: torch.device,
     ) -> list[Row]:
         if trial.readout in FITS:
             fit = self._regression(str(trial.readout))
-            return fit.rows(gram, recording, stimuli, seed=trial.seed)
+            return fit.rows(gram.on(device), recording, stimuli, seed=trial.seed)
         measure = self._measure(str(trial.readout))
         reference = _reference(measure, recording, stimuli.groups, self.n_folds, trial.seed)
         return _similarity_rows(measure, reference, gram, recording, self.n_resamples)
@@ -180,10 +195,16 @@ class NeuralFit(Choices):
             n_folds=self.n_folds,
             n_inner_folds=self.n_inner_folds,
             components=self.components,
-            choose_components=self.choose_components,
+            choose_components=self._chooses,
             alpha=self.alpha,
             pca_components=self.pca_components if self.pca_stimuli else None,
             n_resamples=self.n_resamples,
+        )
+
+    @property
+    def _chooses(self) -> bool:
+        return (
+            self.protocol == "nested" if self.choose_components is None else self.choose_components
         )
 
     def _measure(self, readout: Any) -> Measure:
@@ -191,7 +212,10 @@ class NeuralFit(Choices):
 
     def _parameters(self, readout: str, inputs: Inputs) -> dict[str, Any]:
         """What of the choices changes this readout's numbers."""
-        found: dict[str, Any] = {"n_resamples": self.n_resamples}
+        found: dict[str, Any] = {
+            "n_resamples": self.n_resamples,
+            "protocol_version": protocols.VERSIONS[self.protocol],
+        }
         if self.sketch is not None:
             found["sketch"] = self.sketch
         if self.protocol != "brainscore":
@@ -199,7 +223,7 @@ class NeuralFit(Choices):
         if readout in FITS:
             found["n_inner_folds"] = self.n_inner_folds
         if readout == "pls":
-            found |= {"components": self.components, "choose_components": self.choose_components}
+            found |= {"components": self.components, "choose_components": self._chooses}
             if self.pca_stimuli is not None:
                 digest = inputs.stimulus_set(self.pca_stimuli).digest
                 found |= {"pca_stimuli": digest, "pca_components": self.pca_components}

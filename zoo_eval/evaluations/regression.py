@@ -1,7 +1,7 @@
 """Fits from a layer to a recording's targets: PLS and ridge under a protocol, scored fold by fold."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +94,7 @@ class Regression:
                 "statistic": "pearson_r",
                 "fold": fold,
                 "score": score.median_r,
-                **self._intervals(score, responses, seed_from(f"{seed} {fold}")),
+                **self._intervals(score, responses, stimuli, seed_from(f"{seed} {fold}")),
                 "r": score.r.tolist(),
                 "selection_score": median_defined(score.selection_r),
                 "choices": score.choice.tolist(),
@@ -137,14 +137,15 @@ class Regression:
         return protocols.Ridge(ALPHAS if self.alpha is None else (self.alpha,))
 
     def _intervals(
-        self, score: FoldScore, responses: Tensor, seed: int
+        self, score: FoldScore, responses: Tensor, stimuli: StimulusSet, seed: int
     ) -> Mapping[str, float | None]:
-        """95 % intervals of the median r, over targets and over the fold's stimuli."""
+        """95 % intervals of the median r, over targets and over the fold's groups of stimuli."""
         n_resamples = self.n_resamples
+        groups = [stimuli.groups[row] for row in score.rows.tolist()]
         medians = bootstrap.resampled_medians(
             score.r.cpu().numpy(), n_resamples=n_resamples, seed=seed
         )
-        counts = bootstrap.resample_counts(len(score.rows), n_resamples=n_resamples, seed=seed)
+        counts = bootstrap.resample_counts(groups, n_resamples=n_resamples, seed=seed)
         draws = bootstrap.resampled_pearson(
             score.predictions.cpu().numpy(), responses[score.rows].cpu().numpy(), counts
         )
@@ -155,9 +156,9 @@ class Regression:
         return found
 
 
-def _strata(stimuli: StimulusSet) -> list[str]:
+def _strata(stimuli: StimulusSet) -> Sequence[int]:
     assert stimuli.labels is not None
-    return [str(label) for label in stimuli.labels]
+    return stimuli.labels
 
 
 def reasons(undefined: tuple[str, ...]) -> list[str] | None:

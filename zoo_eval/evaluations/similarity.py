@@ -6,7 +6,7 @@ training stimuli beside it, so that a layer can be chosen without looking at the
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import isnan
 from typing import Literal
 
@@ -104,7 +104,7 @@ class Reference:
         side = self._side("all", np.arange(len(self.groups)))
         own = side.own(layer)
         score, subjects, undefined = side.compared(own)
-        low, high = side.interval(own, n_resamples=n_resamples, seed=self.seed)
+        low, high = side.interval(own, self.groups, n_resamples=n_resamples, seed=self.seed)
         return Similarity(None, score, subjects, undefined, None, low, high)
 
     def _side(self, name: int | str, rows: Rows) -> "_Side":
@@ -192,13 +192,12 @@ class _Side:
         return ""
 
     def interval(
-        self, own: "Own", *, n_resamples: int, seed: int
+        self, own: "Own", groups: Sequence[str], *, n_resamples: int, seed: int
     ) -> tuple[float | None, float | None]:
-        """A bootstrap over stimuli; None where it is undefined or would take too long."""
-        n_stimuli = len(self.rows)
+        """A bootstrap over groups of stimuli; None where undefined or where it would take too long."""
         if self.measure.readout == "procrustes":
             n_resamples = min(n_resamples, MOST_PROCRUSTES_RESAMPLES)
-        counts = bootstrap.resample_counts(n_stimuli, n_resamples=n_resamples, seed=seed)
+        counts = bootstrap.resample_counts(groups, n_resamples=n_resamples, seed=seed)
         draws = self._draws(own, counts)
         if draws is None or np.isnan(draws).all():
             return None, None
@@ -248,12 +247,23 @@ _CKA: dict[CkaKind, Callable[[Tensor, Tensor], float]] = {
 }
 
 
+@lru_cache(maxsize=16)
+def _not_of_points(recording: RdmRecording) -> str | None:
+    """Why the mean RDM is of no points in any space; once per recording, not per model."""
+    squared = torch.from_numpy(recording.rdms.mean(0))
+    try:
+        procrustes.factor(rsa.gram_of_squared_distances(squared))
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def check(measure: Measure, recording: AnyRecording, groups: Sequence[str], n_folds: int) -> None:
     """Refuses what cannot be measured, at planning.
 
     Raises:
         BadInput: too few stimuli for the folds, a single target, or dissimilarities of an unknown
-            kind where inner products are needed.
+            kind, or of no points, where inner products are needed.
     """
     where = f"{measure.readout} of recording {recording.name!r}"
     try:
@@ -270,6 +280,11 @@ def check(measure: Measure, recording: AnyRecording, groups: Sequence[str], n_fo
             raise BadInput(
                 f"{where} needs inner products, which follow from squared Euclidean distances "
                 'only; set dissimilarity = "squared_euclidean" if these are, or use rsa'
+            )
+        if measure.readout == "procrustes" and (why := _not_of_points(recording)):
+            raise BadInput(
+                f"{where} needs distances between points, and these mean RDM's are not ({why}), as "
+                "cross-validated distances often are not; use rsa or cka"
             )
     elif measure.readout == "rsa" and measure.dissimilarity != "squared_euclidean":
         n_targets = len(recording.target_ids)

@@ -17,9 +17,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Wide enough for fast products, narrow enough that float32 sums over them lose nothing that
-# matters: an entry's error is below 1e-6 |D_i| |D_j| (2e-7 in practice; tested).
+# Wide enough for fast products: an entry's error is below 1e-6 |D_i| |D_j| (2e-7 in practice; tested).
 PRODUCT_COLUMNS = 8192
+# A feature that holds a larger share of their squares, as far as some stimuli show, is multiplied in
+# float64: what is added to its product in float32 would be rounded to its size.
+LARGE_SHARE, SHOWING_ROWS = 1 / 1024, 8
+# No more than so many of `PRODUCT_COLUMNS`; most layers have none.
+MOST_LARGE = 128
 # Up to so many, features are multiplied in float64,
 FEW = 8192
 # so many columns at a time, for the float64 copies are to stay small.
@@ -44,7 +48,7 @@ def cross_products(features: Tensor, offset: Tensor, others: Tensor) -> Tensor:
     """(F - offset) others^T, float64 (row, other row).
 
     Up to `FEW` features are multiplied in float64. Beyond, products over `PRODUCT_COLUMNS` of them
-    are float32 and their sum is float64.
+    are float32, but for those of the largest features, and their sum is float64.
 
     Args:
         features: F, float32 (row, feature).
@@ -56,8 +60,22 @@ def cross_products(features: Tensor, offset: Tensor, others: Tensor) -> Tensor:
     shape = len(features), len(others)
     total = torch.zeros(shape, dtype=torch.float64, device=features.device)
     for columns, deviations in _deviations(features, offset, width):
-        total += deviations.to(dtype) @ others[:, columns].to(dtype).T
+        theirs = others[:, columns]
+        if not few and len(large := _large(deviations)):
+            total += deviations[:, large].double() @ theirs[:, large].double().T
+            deviations[:, large] = 0
+        total += deviations.to(dtype) @ theirs.to(dtype).T
     return total
+
+
+def _large(deviations: Tensor) -> Tensor:
+    """The features of (stimulus, feature) that would drown the others' products, by position."""
+    squares = deviations[:SHOWING_ROWS].square().sum(0)
+    is_large = squares > LARGE_SHARE * squares.sum()
+    if not bool(is_large.any()):
+        return squares.new_empty(0, dtype=torch.long)
+    largest = squares.topk(min(MOST_LARGE, len(squares))).indices
+    return largest[is_large[largest]]
 
 
 def moments(features: Tensor, offset: Tensor) -> Moments:

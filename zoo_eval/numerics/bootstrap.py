@@ -5,6 +5,8 @@ would be a pair with itself: of two RDMs, and in debiased CKA, such pairs are le
 others counts as often as it was drawn (as in rsatoolbox; Nili et al. 2014).
 """
 
+from collections.abc import Hashable, Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -68,12 +70,23 @@ def medians_defined(draws: Array) -> Array:
     return np.where(undefined, np.nan, medians)
 
 
-def resample_counts(n_stimuli: int, *, n_resamples: int, seed: int) -> Array:
-    """How often each stimulus stands in each resample with replacement: (resample, stimulus)."""
-    rng = np.random.default_rng(seed)
-    counts: Array = rng.multinomial(
-        n_stimuli, np.full(n_stimuli, 1 / n_stimuli), size=n_resamples
-    ).astype(np.float64)
+def resample_counts(groups: Sequence[Hashable], *, n_resamples: int, seed: int) -> Array:
+    """How often each stimulus stands in each resample with replacement: (resample, stimulus).
+
+    Groups are drawn, as many as there are, each with all of its stimuli: crops of one photo say
+    little more than one of them. (Davison & Hinkley 1997, section 3.8.)
+
+    Args:
+        groups: group of each stimulus (stimulus,); one each where they are independent.
+        n_resamples: how many resamples.
+        seed: of the resampling.
+    """
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    n_groups = len(numbers)
+    draws = np.random.default_rng(seed).multinomial(
+        n_groups, np.full(n_groups, 1 / n_groups), size=n_resamples
+    )
+    counts: Array = draws[:, [numbers[group] for group in groups]].astype(np.float64)
     return counts
 
 
@@ -92,11 +105,11 @@ def resampled_pearson(predicted: Array, observed: Array, counts: Array) -> Array
         (resample, target); NaN where a side is constant in the resample.
     """
     x, y = _standardised(predicted), _standardised(observed)
-    n_stimuli = len(x)
-    mean_x, mean_y = counts @ x / n_stimuli, counts @ y / n_stimuli
-    covariance = counts @ (x * y) / n_stimuli - mean_x * mean_y
-    variance_x = counts @ (x * x) / n_stimuli - mean_x**2
-    variance_y = counts @ (y * y) / n_stimuli - mean_y**2
+    weights = counts / counts.sum(1, keepdims=True)
+    mean_x, mean_y = weights @ x, weights @ y
+    covariance = weights @ (x * y) - mean_x * mean_y
+    variance_x = weights @ (x * x) - mean_x**2
+    variance_y = weights @ (y * y) - mean_y**2
     return _ratio(covariance, variance_x, variance_y)
 
 

@@ -137,7 +137,7 @@ def kfold(
 def brainscore(
     gram: Tensor,
     responses: Tensor,
-    strata: Sequence[str],
+    strata: Sequence[str] | Sequence[int],
     readout: Pls | None = None,
     *,
     n_inner_folds: int = 4,
@@ -151,7 +151,8 @@ def brainscore(
     Args:
         gram: K = F F^T, float64 (stimulus, stimulus), not centred.
         responses: float64 (stimulus, target).
-        strata: object name of each stimulus.
+        strata: object of each stimulus; the splits depend on how they sort, names as Brain-Score's
+            or numbers in the order of such names.
         readout: PLS with 25 components unless given.
         n_inner_folds: folds inside each training set, for the selection r only.
 
@@ -181,7 +182,7 @@ def nested_folds(
 
 
 def brainscore_folds(
-    strata: Sequence[str], *, n_inner_folds: int
+    strata: Sequence[str] | Sequence[int], *, n_inner_folds: int
 ) -> tuple[list[Fold], list[list[Fold]]]:
     """The splits of `brainscore`, and random folds inside the training rows of each.
 

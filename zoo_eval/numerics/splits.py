@@ -53,11 +53,12 @@ def grouped_folds_within(
 
 
 def stratified_shuffles(
-    strata: Sequence[str], *, n_splits: int, train_share: float, seed: int
+    strata: Sequence[str] | Sequence[int], *, n_splits: int, train_share: float, seed: int
 ) -> list[Fold]:
     """The splits of scikit-learn's StratifiedShuffleSplit, rows sorted.
 
     Each stratum gives its share to both sides; a row can be tested in several splits or in none.
+    Draws go from stratum to stratum in sorted order: strings sort otherwise than numbers.
 
     Raises:
         ValueError: a stratum of one row, or fewer rows on a side than strata (scikit-learn's words).
