@@ -174,3 +174,15 @@ def test_without_attacks_the_leaderboard_shows_the_gradients_alignment(store):
               evaluation="human_alignment", parameters={"method": method})  # fmt: skip
     (row,) = rows(store, "SELECT alignment, alignment_method FROM leaderboard")
     assert row == {"alignment": 0.6, "alignment_method": "input_gradient"}
+
+
+def test_a_human_ceiling_that_is_not_positive_is_no_ratio(store):
+    align(store, [0.2, 0.4], ceiling=0.0)
+    (row,) = rows(store, "SELECT alignment, ceiled_alignment FROM alignments")
+    assert row == {"alignment": pytest.approx(0.3), "ceiled_alignment": None}
+
+
+def test_an_infinite_tolerance_is_no_multiple_of_another(store):
+    attack(store, [math.inf, math.inf])
+    (row,) = rows(store, "SELECT corrected_tolerance, times_corrected FROM protocols")
+    assert row == {"corrected_tolerance": math.inf, "times_corrected": None}

@@ -51,11 +51,11 @@ def neural(store, layer, folds, *, model="a", readout="pls", **facts):
     add(store, "neural_fit", "neural_scores", rows, model=model, layer=layer, readout=readout, **facts)  # fmt: skip
 
 
-def ceiling(store, values, estimator="splithalf_spearman_brown", recording_digest="r"):
-    rows = [{"target": f"t{i}", "ceiling": v, "estimator": estimator, "scale": "reliability"}
+def ceiling(store, values, estimator="splithalf_spearman_brown", scale="reliability", **facts):
+    rows = [{"target": f"t{i}", "ceiling": v, "estimator": estimator, "scale": scale}
             for i, v in enumerate(values)]  # fmt: skip
-    add(store, "ceilings", "ceilings", rows, model=None, recording="it", protocol=estimator,
-        recording_digest=recording_digest)  # fmt: skip
+    facts = {"recording": "it", "recording_digest": "r", "protocol": estimator, **facts}
+    add(store, "ceilings", "ceilings", rows, model=None, **facts)
 
 
 def attack(store, outcomes, *, model="a", attack="ddn", **facts):
@@ -474,7 +474,7 @@ def test_similarities_over_all_stimuli_stand_beside_their_subjects_ceilings(stor
     facts = {"recording": "fmri", "recording_digest": "r", "protocol": "nested"}
     rows = [
         {"fold": None, "score": 0.4, "selection_score": None, "statistic": "spearman_rho",
-         "r": [0.3, 0.5], "target_ids": ["s0", "s1"]},
+         "r": [0.2, 0.5], "target_ids": ["s0", "s1"]},
         {"fold": 0, "score": 0.9, "selection_score": 0.1, "statistic": "spearman_rho"},
     ]  # fmt: skip
     add(store, "neural_fit", "neural_scores", rows, layer="a", readout="rsa", **facts)
@@ -485,7 +485,8 @@ def test_similarities_over_all_stimuli_stand_beside_their_subjects_ceilings(stor
             recording_digest="r")  # fmt: skip
     (found,) = connect(store).rows("SELECT * FROM similarities")
     assert (found["score"], found["nili_lower"], found["nili_upper"]) == (0.4, 0.45, 0.6)
-    assert found["subject_scores"] == pytest.approx([0.3, 0.5])
+    assert found["subject_scores"] == pytest.approx([0.2, 0.5])
+    assert found["mean_subject_score"] == pytest.approx(0.35)
     # Its fold is what a layer may be chosen and scored by; a fit's ceiling is not put on it.
     (fold,) = connect(store).rows("SELECT * FROM neural_folds")
     assert (fold["fold"], fold["score"], fold["reliability"]) == (0, 0.9, None)
@@ -497,3 +498,72 @@ def test_the_leaderboard_prefers_a_fit_to_a_similarity_of_another_scale(store):
     neural(store, "x", [(0.9, 0.9)], readout="cka")
     (row,) = connect(store).rows("SELECT neural_scores FROM leaderboard")
     assert dict(row["neural_scores"]) == {"it": 0.3}
+
+
+VARIANTS = [
+    {"recording_digest": "other"},
+    {"stimuli_digest": "other"},
+    {"protocol": "kfold"},
+    {"parameters": {"components": 3}},
+    {"seed": 1},
+]
+
+
+def neural_scores(store):
+    found = rows(store, "SELECT model, neural_scores['it'] AS score FROM leaderboard")
+    return {row["model"]: row["score"] for row in found}
+
+
+@pytest.mark.parametrize("facts", VARIANTS)
+def test_the_leaderboard_compares_models_on_the_variant_that_most_share(store, facts):
+    for model in ("a", "b", "c"):
+        gate(store, model)
+    neural(store, "l", [(0.9, 0.1)], model="a", minute=9, **facts)
+    neural(store, "l", [(0.8, 0.1)], model="c", minute=9, **facts)
+    for model, score in (("a", 0.3), ("b", 0.4)):
+        neural(store, "l", [(score, 0.1)], model=model)
+        neural(store, "l", [(score / 2, 0.1)], model=model, readout="ridge")
+    neural(store, "l", [(0.2, 0.1)], model="d")  # has no gate, but shares the variant
+    assert neural_scores(store) == {"a": 0.3, "b": 0.4, "c": None}
+    place = "SELECT model, place FROM neural_leaderboard WHERE readout = 'pls' AND score < 0.5"
+    assert {row["model"]: row["place"] for row in rows(store, place)} == {"b": 1, "a": 2, "d": 3}
+
+
+@pytest.mark.parametrize("facts", VARIANTS)
+def test_of_equally_shared_variants_the_leaderboard_takes_the_newest(store, facts):
+    gate(store)
+    gate(store, "b")
+    for model in ("a", "b"):
+        neural(store, "l", [(0.9, 0.1)], model=model, minute=1, **facts)
+        neural(store, "l", [(0.3, 0.1)], model=model, minute=2)
+    assert neural_scores(store) == {"a": 0.3, "b": 0.3}
+
+
+def test_the_leaderboard_holds_no_fit_against_another_models_similarity(store):
+    for model in ("a", "b"):
+        gate(store, model)
+        neural(store, "l", [(0.8, 0.1)], model=model, readout="cka")
+    neural(store, "l", [(0.3, 0.1)], model="a", readout="ridge")
+    neural(store, "l", [(0.9, 0.1)], model="a", readout="rsa")
+    assert neural_scores(store) == {"a": 0.8, "b": 0.8}
+
+
+def test_an_undefined_score_is_no_variant(store):
+    gate(store)
+    neural(store, "l", [(0.3, 0.1)])
+    for model in ("a", "b"):
+        neural(store, "l", [(None, 0.1)], model=model, seed=1)
+    assert neural_scores(store) == {"a": 0.3}
+
+
+def test_scores_of_other_stimuli_are_not_mixed(store):
+    for digest, score in (("p", 0.2), ("q", 0.4)):
+        row = {"fold": 0, "score": score, "selection_score": 0.1, "r": [score], "target_ids": ["t"]}
+        add(store, "neural_fit", "neural_scores", [row], layer="l", readout="pls", recording="it",
+            recording_digest="r", protocol="nested", stimuli_digest=digest)  # fmt: skip
+    for view, score in (("best_layer", "score"), ("best_layer_on_test", "score"),
+                        ("neural_targets", "r")):  # fmt: skip
+        found = rows(store, f"SELECT stimuli_digest, {score} AS s FROM {view} ORDER BY ALL")
+        assert [(r["stimuli_digest"], r["s"]) for r in found] == [
+            ("p", pytest.approx(0.2)), ("q", pytest.approx(0.4)),
+        ]  # fmt: skip

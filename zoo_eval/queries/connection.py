@@ -17,6 +17,7 @@ from zoo_eval.tables import TABLES, TRIALS
 VIEWS = (
     "gates",
     "current_trials",
+    "current_ceilings",
     "failures",
     "neural_folds",
     "neural_targets",

@@ -205,18 +205,19 @@ def _scatters(
     *,
     log: bool = False,
 ) -> str:
-    """One panel per comparison; protocols and parameters are never mixed in a panel."""
+    """One panel per comparison; protocols, parameters, contents and seeds are mixed in none."""
     panels = defaultdict(list)
     for row in rows:
         if row["value"] is not None:
-            panels[row["subject"], row["protocol"], row["parameters"]].append(row)
+            content = (str(row.get(name)) for name in ("recording_digest", "stimuli_digest", "seed"))
+            panels[row["subject"], row["protocol"], row["parameters"], *content].append(row)
     if not panels:
         return "<p>Nothing to show yet.</p>"
     colours = _colours(family)
     y = svg.axis(label, [row["value"] for row in rows if row["value"] is not None], log=log)
     x = svg.axis(TOP1, [row["top1"] for row in rows])
     figures = []
-    for (subject, protocol, parameters), some in sorted(panels.items()):
+    for (subject, protocol, parameters, *_), some in sorted(panels.items()):
         points = [
             svg.Point(
                 r["model"], r["top1"], r["value"], family.get(r["model"], ""), detail(r),
@@ -246,7 +247,8 @@ def _colours(family: dict[str, str]) -> dict[str, int]:
 
 def _profiles(connection: Connection, family: dict[str, str]) -> str:
     rows = connection.rows(
-        "SELECT f.model, f.recording, f.readout, f.protocol, f.parameters, f.layer, "
+        "SELECT f.model, f.recording, f.readout, f.protocol, f.parameters, f.recording_digest, "
+        "f.stimuli_digest, f.seed, f.layer, "
         "any_value(l.depth) AS depth, "
         "avg(coalesce(f.r_over_sqrt_ceiling, f.score)) AS score FROM neural_folds f JOIN "
         "layers l ON l.model = f.model AND l.layer = f.layer GROUP BY ALL ORDER BY f.model, depth"
@@ -254,7 +256,13 @@ def _profiles(connection: Connection, family: dict[str, str]) -> str:
     panels: dict[Any, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         if row["score"] is not None:
-            key = (row["recording"], row["readout"], row["protocol"], row["parameters"])
+            key = tuple(
+                row[name]
+                for name in (
+                    "recording", "readout", "protocol", "parameters", "recording_digest",
+                    "stimuli_digest", "seed",
+                )
+            )  # fmt: skip
             panels[key][row["model"]].append(row)
     if not panels:
         return "<p>No layer has been fitted to a recording yet.</p>"
@@ -262,7 +270,7 @@ def _profiles(connection: Connection, family: dict[str, str]) -> str:
     x = svg.axis("depth in the network (0 first, 1 logits)", [row["depth"] for row in rows])
     y = svg.axis("r / sqrt(ceiling), mean over folds", [row["score"] or 0 for row in rows])
     figures = []
-    for (recording, readout, _, _), by_model in sorted(panels.items()):
+    for (recording, readout, *_), by_model in sorted(panels.items()):
         lines = [
             svg.Line(
                 model,

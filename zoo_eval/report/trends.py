@@ -15,7 +15,15 @@ SEED = 0
 # For each trend: its view, what names a comparison, and the value set against top-1.
 VIEWS = {
     "accuracy_vs_neural": (
-        ("recording", "readout", "protocol", "parameters"),
+        (
+            "recording",
+            "readout",
+            "protocol",
+            "parameters",
+            "recording_digest",
+            "stimuli_digest",
+            "seed",
+        ),
         "coalesce(ceiled_score, score)",
     ),
     "accuracy_vs_tolerance": (
@@ -48,8 +56,8 @@ def trends(connection: Connection) -> list[dict[str, Any]]:
 
 
 def _n_named(keys: Sequence[str]) -> int:
-    """Protocol and parameters separate comparisons, but do not name them to a reader."""
-    return sum(key not in ("protocol", "parameters") for key in keys)
+    """How many keys name a comparison to a reader; those from the protocol on only separate some."""
+    return keys.index("protocol")
 
 
 def _statistics(trend: str, subject: str, points: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ SELECT
     avg(a.spearman - a.null_spearman) AS alignment_above_null,
     avg((a.spearman > a.null_high)::INTEGER) AS share_above_null,
     any_value(a.human_ceiling) AS human_ceiling,
-    avg(a.spearman / a.human_ceiling) AS ceiled_alignment,
+    avg(a.spearman / a.human_ceiling) FILTER (a.human_ceiling > 0) AS ceiled_alignment,
     count(a.spearman) AS n_images,
     count(*) - count(a.spearman) AS n_undefined,
     coalesce(json_extract(t.parameters, '$.importance.planted')::BOOLEAN, FALSE) AS planted

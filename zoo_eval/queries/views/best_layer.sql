@@ -5,13 +5,14 @@ WITH chosen AS (
     SELECT * FROM neural_folds
     QUALIFY row_number() OVER (
         PARTITION BY
-            model, weights_digest, recording_digest, protocol, parameters, seed, readout, fold
+            model, weights_digest, recording_digest, stimuli_digest, protocol, parameters, seed,
+            readout, fold
         ORDER BY selection_score DESC NULLS LAST, layer
     ) = 1
 )
 SELECT
-    model, weights_digest, arg_max(recording, fold) AS recording, recording_digest, protocol,
-    parameters, seed, readout,
+    model, weights_digest, arg_max(recording, fold) AS recording, recording_digest,
+    stimuli_digest, protocol, parameters, seed, readout,
     mode(layer ORDER BY layer) AS layer,
     list(layer ORDER BY fold) AS layer_per_fold,
     count(*) AS n_folds,
@@ -19,6 +20,9 @@ SELECT
     stddev_samp(score) / sqrt(count(*)) AS standard_error,
     avg(selection_score) AS selection_score,
     any_value(reliability) AS reliability,
-    avg(score) / sqrt(any_value(reliability)) AS ceiled_score
+    any_value(reliability_estimator) AS reliability_estimator,
+    avg(r_over_sqrt_ceiling) AS ceiled_score,
+    max(started_at) AS started_at
 FROM chosen
-GROUP BY model, weights_digest, recording_digest, protocol, parameters, seed, readout
+GROUP BY
+    model, weights_digest, recording_digest, stimuli_digest, protocol, parameters, seed, readout

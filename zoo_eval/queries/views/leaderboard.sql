@@ -1,18 +1,46 @@
 -- How do all models compare: one row each?
--- neural maps a recording to the best honest score over readouts (raw and ceiled), over fits where
--- there are any: a similarity is on another scale. tolerance is the smallest over l2 attacks, that of
--- tolerance_attack: every attack bounds the true minimum from above. alignment is that of
--- alignment_method: of the attack's perturbations, or else of the input gradient, with the channel
+-- neural_scores maps a recording to the best honest score over readouts (and neural_scores_ceiled to the
+-- same, ceiled). All models are compared on what most of them share, of equals the newest: one content of
+-- the recording, stimuli, protocol, seed and measure (fits, or one similarity), and one choice of
+-- parameters per readout. A model without it is not in the map. tolerance is the smallest over l2
+-- attacks, that of tolerance_attack: every attack bounds the true minimum from above. alignment is that
+-- of alignment_method: of the attack's perturbations, or else of the input gradient, with the channel
 -- reduction published for it. Released protocols, whose defects the view `protocols` shows, are left out.
-WITH neural AS (
+WITH measured AS (
+    SELECT *, CASE WHEN readout IN ('pls', 'ridge') THEN 'fit' ELSE readout END AS measure
+    FROM best_layer WHERE score IS NOT NULL
+),
+shared AS (
+    SELECT recording, recording_digest, stimuli_digest, protocol, seed, measure
+    FROM measured
+    GROUP BY recording, recording_digest, stimuli_digest, protocol, seed, measure
+    QUALIFY row_number() OVER (
+        PARTITION BY recording
+        ORDER BY
+            count(DISTINCT model) DESC, measure = 'fit' DESC, max(started_at) DESC, recording_digest,
+            stimuli_digest, protocol, seed, measure
+    ) = 1
+),
+compared AS (
+    SELECT m.* FROM measured AS m JOIN shared
+        USING (recording, recording_digest, stimuli_digest, protocol, seed, measure)
+),
+chosen AS (
+    SELECT recording, readout, parameters FROM compared GROUP BY recording, readout, parameters
+    QUALIFY row_number() OVER (
+        PARTITION BY recording, readout
+        ORDER BY count(DISTINCT model) DESC, max(started_at) DESC, parameters
+    ) = 1
+),
+neural AS (
     SELECT model, weights_digest,
         map_from_entries(list((recording, score) ORDER BY recording)) AS neural_scores,
         map_from_entries(list((recording, ceiled_score) ORDER BY recording)) AS neural_scores_ceiled
     FROM (
-        SELECT * FROM best_layer
+        SELECT * FROM compared JOIN chosen USING (recording, readout, parameters)
         QUALIFY row_number() OVER (
             PARTITION BY model, weights_digest, recording
-            ORDER BY readout IN ('pls', 'ridge') DESC, score DESC NULLS LAST, readout
+            ORDER BY score DESC, readout
         ) = 1
     )
     GROUP BY model, weights_digest

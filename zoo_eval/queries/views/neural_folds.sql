@@ -1,22 +1,31 @@
 -- How well does each layer tell each recording, fold by fold, with its ceiling?
--- score is the median r over targets, or a similarity; the ceiling is the median over targets of the
--- estimator that needs no planted truth, and belongs to fits. Normalisations: r / sqrt(reliability),
--- r^2 / c and (r / c)^2.
+-- score is the median r over targets, or a similarity. A fit has a reliability, the median over targets
+-- of reliability_estimator: split-half, or else the recording's file (c^2 where its scale is
+-- `correlation`). Normalisations: r / sqrt(reliability), r / c, r^2 / c and (r / c)^2; null unless c > 0.
 SELECT
     s.model, t.weights_digest, s.recording, t.recording_digest, t.stimuli_digest,
     t.evaluation_version, s.protocol, t.parameters, t.seed, s.layer, s.readout, s.statistic, s.fold,
     s.score, s.score_low, s.score_high, s.stimuli_low, s.stimuli_high, s.selection_score,
-    s.n_constant_targets, s.sketch,
-    c.reliability,
-    s.score / sqrt(c.reliability) AS r_over_sqrt_ceiling,
-    s.score ** 2 / c.reliability AS r2_over_ceiling,
-    (s.score / c.reliability) ** 2 AS r_over_ceiling_squared
+    s.n_constant_targets, s.sketch, t.started_at,
+    c.reliability, c.reliability_estimator,
+    s.score / sqrt(c.positive) AS r_over_sqrt_ceiling,
+    s.score / c.positive AS r_over_ceiling,
+    s.score ** 2 / c.positive AS r2_over_ceiling,
+    (s.score / c.positive) ** 2 AS r_over_ceiling_squared
 FROM neural_scores AS s
 JOIN current_trials AS t USING (trial_id)
 LEFT JOIN (
-    SELECT recording_digest, median(ceiling) AS reliability
-    FROM ceilings
-    WHERE estimator = 'splithalf_spearman_brown'
-    GROUP BY recording_digest
-) AS c ON c.recording_digest = t.recording_digest AND s.readout IN ('pls', 'ridge')
+    SELECT
+        recording_digest, seed, estimator AS reliability_estimator,
+        median(if(scale = 'correlation', ceiling * abs(ceiling), ceiling)) AS reliability,
+        CASE WHEN reliability > 0 THEN reliability END AS positive
+    FROM current_ceilings
+    WHERE estimator IN ('splithalf_spearman_brown', 'from_file')
+    GROUP BY recording_digest, seed, estimator
+    HAVING reliability IS NOT NULL
+    QUALIFY row_number() OVER (
+        PARTITION BY recording_digest, seed ORDER BY estimator = 'from_file'
+    ) = 1
+) AS c ON c.recording_digest = t.recording_digest AND c.seed = t.seed
+    AND s.readout IN ('pls', 'ridge')
 WHERE s.fold IS NOT NULL

@@ -1,6 +1,7 @@
 -- How well is each target predicted, layer by layer, under each ceiling and normalisation?
 -- r is the mean over folds. A ceiling of scale `reliability` is meant for r / sqrt(c), one of scale
--- `correlation` for r / c, one of scale `variance` for r^2 / c; all are there to compare conventions.
+-- `correlation` for r / c, one of scale `variance` for r^2 / c; all are there to compare conventions,
+-- null unless c > 0.
 -- undefined says why folds have no r, null where all have one.
 WITH targets AS (
     SELECT trial_id, model, recording, layer, readout, protocol, fold,
@@ -9,8 +10,8 @@ WITH targets AS (
     WHERE readout IN ('pls', 'ridge')
 ),
 means AS (
-    SELECT t.model, t.weights_digest, s.recording, t.recording_digest, s.protocol, t.parameters,
-        t.seed, s.layer, s.readout, s.target,
+    SELECT t.model, t.weights_digest, s.recording, t.recording_digest, t.stimuli_digest,
+        s.protocol, t.parameters, t.seed, s.layer, s.readout, s.target,
         avg(s.r) FILTER (NOT isnan(s.r)) AS r,
         count(*) FILTER (isnan(s.r)) AS n_undefined_folds,
         string_agg(DISTINCT nullif(s.undefined, ''), ', ' ORDER BY nullif(s.undefined, ''))
@@ -20,12 +21,12 @@ means AS (
     GROUP BY ALL
 )
 SELECT m.*, c.estimator, c.scale, c.ceiling,
-    m.r / sqrt(c.ceiling) AS r_over_sqrt_ceiling,
-    m.r / c.ceiling AS r_over_ceiling,
-    m.r ** 2 / c.ceiling AS r2_over_ceiling,
-    (m.r / c.ceiling) ** 2 AS r_over_ceiling_squared
+    m.r / sqrt(c.positive) AS r_over_sqrt_ceiling,
+    m.r / c.positive AS r_over_ceiling,
+    m.r ** 2 / c.positive AS r2_over_ceiling,
+    (m.r / c.positive) ** 2 AS r_over_ceiling_squared
 FROM means AS m
 LEFT JOIN (
-    SELECT DISTINCT recording_digest, target, estimator, scale, ceiling
-    FROM ceilings WHERE target <> 'all'
-) AS c USING (recording_digest, target)
+    SELECT *, CASE WHEN ceiling > 0 THEN ceiling END AS positive
+    FROM current_ceilings WHERE target <> 'all'
+) AS c USING (recording_digest, seed, target)

@@ -3,7 +3,8 @@
 -- that it keeps. mean_l2 is the length in [0, 1] pixels of the same perturbations as stored. flags maps
 -- each sign of a masked gradient, and each defect of a released protocol, to its share of the attacked
 -- images. times_corrected sets the tolerance against the smallest of protocol `corrected` for the same
--- norm and decision. Alignment is by the channel reduction that the protocol's own code uses.
+-- norm and decision; null where both are infinite. Alignment is by the channel reduction that the
+-- protocol's own code uses.
 WITH flagged AS (
     SELECT trial_id, map_from_entries(list((flag, share) ORDER BY flag)) AS flags
     FROM (
@@ -44,7 +45,7 @@ judged AS (
 SELECT
     j.model, j.weights_digest, j.stimuli, j.stimuli_digest, j.protocol, j.attack, j.norm, j.decision,
     j.tolerance, j.median_found, j.mean_found, j.mean_l2, j.corrected_tolerance,
-    j.tolerance / j.corrected_tolerance AS times_corrected,
+    nullif(j.tolerance / j.corrected_tolerance, 'nan') AS times_corrected,
     j.n_found, j.n_bound_hit, j.n_already_wrong, j.n_error, j.bound_hit_share,
     a.importance, a.channel_reduction, a.alignment, a.null_alignment, a.ceiled_alignment, a.n_aligned,
     f.flags, j.parameters, j.seed
