@@ -114,15 +114,18 @@ class Compared:
     @property
     def gradients_to_long(self) -> float:
         """The fewest with which perpendicular reaches the long DDN, as a share of that one's."""
-        enough = [one.gradients for one in self.perpendicular if one.mean <= self.long.mean]
+        enough = [one.gradients for one in self.perpendicular if one.mean_over(self.long) <= 1]
         return min(enough, default=math.inf) / self.long.gradients
 
     def best_rival(self, ensemble: Measured) -> Measured:
-        """Of those with about as many gradients as the ensemble, or fewer."""
+        """The one that does best beside the ensemble, of those with about as many gradients or fewer.
+
+        Each is compared on the photos that it was given.
+        """
         most = AS_MANY * ensemble.gradients
         theirs = [one for one in self.all if not one.name.startswith("ours")]
-        allowed = [one for one in theirs if one.gradients <= most and len(one.over(self.long))]
-        return min(allowed, key=lambda one: one.mean_over(self.long))
+        allowed = [one for one in theirs if one.gradients <= most and len(ensemble.over(one))]
+        return max(allowed, key=ensemble.mean_over)
 
     def rows(self) -> list[list[str]]:
         return [
@@ -142,7 +145,8 @@ class Compared:
             best = self.best_rival(self.ensemble)
             lines.append(
                 f"{where}: ensemble, {self.ensemble.gradients:.0f} gradients, over the best rival "
-                f"with as many, {best.name}: {interval(self.ensemble, best)}"
+                f"with as many, {best.name} ({len(self.ensemble.over(best))} photos): "
+                f"{interval(self.ensemble, best)}"
             )
         return lines
 

@@ -104,10 +104,13 @@ class Measured:
         return float(self.distances.log().mean().exp())
 
     def over(self, other: "Measured") -> Tensor:
-        """Ratios of the distances (image,), over the photos that both were given and changed."""
+        """Ratios of the distances (image,), over the photos that both were given and `other` changed.
+
+        Infinite where this one failed.
+        """
         n = min(len(self.distances), len(other.distances))
-        ratios = self.distances[:n] / other.distances[:n]
-        return ratios[ratios.isfinite() & (ratios > 0)]
+        known = other.distances[:n].isfinite()
+        return self.distances[:n][known] / other.distances[:n][known]
 
     def mean_over(self, other: "Measured") -> float:
         """Their geometric mean."""

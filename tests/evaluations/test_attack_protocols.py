@@ -230,3 +230,61 @@ def test_no_more_passes_are_made_than_were_planned(net, choices):
     bench = Workbench(given, subject, model, Representations(model, 2**28))
     assert all(result.error is None for result in evaluation.run(trials, bench))
     assert 0 < model.n_passes <= evaluation.n_passes(trials, given)
+
+
+# What the network sees of the pixels, where it is not just normalised.
+SEEN = {
+    "defect_rescaled_after_normalisation": lambda view: rescaled(normalised(view)),
+    "defect_rescaled_image": lambda view: normalised(by_itself(view)),
+}
+SINGLE = [name for name in PROTOCOLS if name.startswith("defect_")]
+
+
+def test_every_defect_of_a_release_is_also_a_protocol_alone():
+    of_releases = {defect for name in RELEASED for defect in PROTOCOLS[name].defects}
+    assert {f"defect_{defect}" for defect in of_releases} == set(SINGLE)
+
+
+@pytest.mark.parametrize("protocol", SINGLE)
+def test_a_defect_alone_is_flagged_and_what_is_stored_is_true(net, protocol):
+    shown = labelled(net, SEEN.get(protocol, normalised))
+    attacked, kept = rows(net, shown, protocol)
+    assert {row["status"] for row in attacked} <= {"found", "bound_hit"}
+    found = [row for row in attacked if row["status"] == "found"]
+    assert len(found) == len(kept) > N // 2
+    for row, delta in zip(found, deltas(kept), strict=True):
+        assert row["flags"][-1] == protocol.removeprefix("defect_")
+        assert row["l2"] == pytest.approx(float(delta.norm()))
+        assert row["adversarial_prediction"] != row["label"]
+
+
+def test_each_defect_moves_the_distances_its_own_way(net):
+    plain = labelled(net, normalised)
+    paper, drifting, constant = (
+        np.array([row["distance"] for row in rows(net, plain, protocol)[0]])
+        for protocol in (
+            "linsley2023_paper", "defect_drifting_projection", "defect_constant_radius",
+        )
+    )  # fmt: skip
+    # Three steps that all start from where the last one ended are up to three radii long.
+    assert (drifting >= paper * 0.999).all()
+    assert np.median(drifting / paper) > 1.2
+    # Nothing is bisected: radius 1, but for what the box cuts off.
+    assert (constant <= 1.001).all()
+    assert np.median(constant) > 0.9
+    assert (constant >= paper * 0.999).all()
+    broken, correct = (
+        np.array(
+            [
+                row["l2"]
+                for row in rows(net, labelled(net, SEEN.get(protocol, normalised)), protocol)[0]
+            ]
+        )
+        for protocol in ("defect_radius_ignored", "defect_rescaled_image")
+    )
+    assert np.median(broken) > 1.5 * np.median(correct)
+
+
+def test_the_broken_attack_is_refused_but_for_the_protocol_that_used_it():
+    with pytest.raises(ValidationError, match='use fmn, or protocol = "feng2025_release"'):
+        MinimalAttack(stimuli="photos", attacks=["foolbox:L2FMNAttack"])

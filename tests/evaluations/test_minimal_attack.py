@@ -114,6 +114,72 @@ def test_distances_are_near_the_exact_ones_and_those_of_what_is_stored(
         assert row["n_forwards"] >= row["n_backwards"]
 
 
+def test_on_a_common_canvas_the_models_resize_is_inside_the_attack(net):
+    big = noise(3, px=40)
+    grey = replace(big, images=tuple((110 + image // 8).astype(np.uint8) for image in big.images))
+    canvas = functional.interpolate(
+        pixels(grey), (32, 32), mode="bicubic", antialias=True, align_corners=False
+    )
+
+    def resized(values):
+        return functional.interpolate(
+            values, (8, 8), mode="bicubic", antialias=True, align_corners=False
+        )
+
+    with torch.no_grad():
+        labels = net(resized(canvas)).argmax(1).tolist()
+    shown = replace(grey, labels=tuple(labels))
+    attacked, kept = rows(net, shown, attacks=["perpendicular"], canvas=32)
+    # The resize is linear far from the box: its matrix makes the network one of canvas pixels.
+    down = resized(torch.eye(1024).reshape(1024, 1, 32, 32)).reshape(1024, 64).double()
+    weights = net[1].weight.detach().double().reshape(N_CLASSES, 3, 64)
+    weights = torch.einsum("kcs,ps->kcp", weights, down).flatten(1)
+    logits = canvas.flatten(1).double() @ weights.T + net[1].bias.detach().double()
+    for row, stored, image, values, label in zip(attacked, kept, canvas, logits, labels):
+        assert (row["status"], row["canvas_px"]) == ("found", 32)
+        assert stored["shape"] == [3, 32, 32]
+        distances = (values[label] - values) / (weights[label] - weights).norm(dim=1)
+        minimum = float(distances[others(label)].min())
+        assert minimum - ROUNDING <= row["l2"] <= 1.2 * minimum + ROUNDING
+        delta = torch.from_numpy(stored["perturbation"]).float().reshape(3, 32, 32)
+        with torch.no_grad():
+            seen = int(net(resized((image + delta)[None])).argmax())
+        assert seen == row["adversarial_prediction"] != label
+
+
+def test_the_canvas_and_the_sweeps_seed_are_part_of_the_trial(net, shown):
+    model = opened(net)
+    anatomy = replace(model.blueprint.anatomy, n_classes=N_CLASSES)
+    subject = Subject(model.card, replace(model.blueprint, anatomy=anatomy))
+    given = Inputs({shown.name: shown})
+    ids = {
+        MinimalAttack(stimuli=shown.name, attacks=["ddn"], canvas=canvas)
+        .trials(subject, given, seed)[0]
+        .id
+        for canvas in ("own", 32)
+        for seed in (0, 1)
+    }
+    assert len(ids) == 4
+
+
+def test_draws_are_the_trials_own_unless_the_sweep_gives_a_seed(net, shown):
+    def seeds(**choices):
+        drawn = []
+        real = MinimalAttack._attack
+
+        def noted(self, name, **more):
+            drawn.append(more.get("seed"))
+            return real(self, name, **more)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(MinimalAttack, "_attack", noted)
+            rows(net, shown, attacks=["ddn"], **choices)
+        return set(drawn) - {None}
+
+    assert len(seeds()) == 1
+    assert seeds(options={"ddn": {"seed": 3}}) == set()
+
+
 def test_an_ensemble_says_who_won_and_others_do_not(net, shown):
     together, _ = rows(net, shown, attacks=["ensemble"])
     assert {row.get("winner") for row in together[:-1]} <= {

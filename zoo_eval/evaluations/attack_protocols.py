@@ -1,6 +1,7 @@
 """Procedures of published attacks, by name: what is attacked, how, and what is wrong with it.
 
-`corrected` is not among them: it is whatever the sweep file chooses.
+`corrected` is not among them: it is whatever the sweep file chooses. `defect_...` is none that was
+published: a single defect of one, so that its share in the numbers is known.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,12 @@ from torch import Tensor
 
 from zoo_eval.models import OpenModel
 from zoo_eval.numerics.attacks.procedures import STORING_PASSES, AsReleased, Units
-from zoo_eval.numerics.attacks.released import FoolboxFMNRelease, ReleasedAttack, SpherePGD
+from zoo_eval.numerics.attacks.released import (
+    FoolboxFMNRelease,
+    ReleasedAttack,
+    ReleasedFMN,
+    SpherePGD,
+)
 from zoo_eval.stimuli import Pixels
 
 # The least and the largest value that an image is rescaled by.
@@ -93,6 +99,21 @@ class AttackProtocol:
         return self.attack.passes_per_image() + STORING_PASSES
 
 
+def _single(
+    defect: str, name: str, attack: ReleasedAttack, rescaling: Rescaling | None = None
+) -> tuple[str, AttackProtocol]:
+    """One of the defects alone, where the rest is as the papers say, by the protocol's name."""
+    return f"defect_{defect}", AttackProtocol(
+        attack_name=name,
+        attack=attack,
+        decision="argmax",
+        channel_reduction="abs_mean",
+        left_out="no success within the attack's reach: left out",
+        rescaling=rescaling,
+        defects=(defect,),
+    )
+
+
 PROTOCOLS: Mapping[str, AttackProtocol] = {
     "linsley2023_paper": AttackProtocol(
         attack_name="l2_pgd_sphere",
@@ -120,5 +141,19 @@ PROTOCOLS: Mapping[str, AttackProtocol] = {
         left_out="no success among the steps: the released code leaves it out",
         rescaling=Rescaling(1, normalised=False),
         defects=("radius_ignored", "rescaled_image"),
+    ),
+    **dict(
+        [
+            _single("drifting_projection", "l2_pgd_sphere", SpherePGD(drifting=True)),
+            _single("constant_radius", "l2_pgd_sphere", SpherePGD(constant_radius=True)),
+            _single(
+                "rescaled_after_normalisation",
+                "l2_pgd_sphere",
+                SpherePGD(),
+                Rescaling(10, normalised=True),
+            ),
+            _single("radius_ignored", "foolbox_fmn_release", FoolboxFMNRelease()),
+            _single("rescaled_image", "fmn", ReleasedFMN(), Rescaling(1, normalised=False)),
+        ]
     ),
 }

@@ -29,6 +29,8 @@ from zoo_eval.trial import Trial
 
 # What a published protocol decides itself.
 DECIDED = frozenset({"attacks", "norm", "decision", "top_k", "target", "canvas", "options"})
+# In Foolbox 3.3.4; by name they are for `attacks check` and for the protocol that they were used in.
+BROKEN = frozenset({f"{PREFIX}L2FMNAttack"})
 
 
 class MinimalAttack(Choices):
@@ -50,7 +52,15 @@ class MinimalAttack(Choices):
     kind: Literal["minimal_attack"] = "minimal_attack"
     stimuli: str
     protocol: Literal[
-        "corrected", "linsley2023_paper", "linsley2023_release", "feng2025_release"
+        "corrected",
+        "linsley2023_paper",
+        "linsley2023_release",
+        "feng2025_release",
+        "defect_drifting_projection",
+        "defect_constant_radius",
+        "defect_rescaled_after_normalisation",
+        "defect_radius_ignored",
+        "defect_rescaled_image",
     ] = "corrected"
     attacks: Annotated[tuple[str, ...], Field(min_length=1)] = ("ddn", "deepfool")
     norm: Norm = "l2"
@@ -62,7 +72,7 @@ class MinimalAttack(Choices):
     save_perturbations: bool = False
     importance: str | None = None
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     needs_model: ClassVar[bool] = True
     shares_work: ClassVar[bool] = False
 
@@ -83,6 +93,11 @@ class MinimalAttack(Choices):
         for name in (*self.attacks, *self.options):
             if name not in registry.ATTACKS and not name.startswith(PREFIX):
                 raise ValueError(f"unknown attack {name!r}; {nearest(name, registry.ATTACKS)}")
+        for name in set(self.attacks) & BROKEN:
+            raise ValueError(
+                f"{name} ignores its own radius, and its distances are artefacts of its step size; "
+                'use fmn, or protocol = "feng2025_release", which says so in its rows'
+            )
         # Options stay where they are while `attacks` is narrowed for a while.
         for name in (*self.attacks, *self.options):
             try:
@@ -140,10 +155,17 @@ class MinimalAttack(Choices):
             yield self.published.attack_name, dict(vars(self.published.attack))
             return
         for name in self.attacks:
-            yield name, dict(vars(self._attack(name)))
+            options = dict(vars(self._attack(name)))
+            if self._draws_by_trial(name):
+                del options["seed"]
+            yield name, options
 
-    def _attack(self, name: str) -> Attack:
-        return registry.build(name, self.options.get(name, {}), self.norm)
+    def _attack(self, name: str, **more: Any) -> Attack:
+        return registry.build(name, {**self.options.get(name, {}), **more}, self.norm)
+
+    def _draws_by_trial(self, name: str) -> bool:
+        """Whether the attack has a seed that the sweep file leaves to the trial."""
+        return "seed" in vars(self._attack(name)) and "seed" not in self.options.get(name, {})
 
     @property
     def _decided(self) -> str:
@@ -227,7 +249,9 @@ class MinimalAttack(Choices):
                 left_out=published.left_out,
                 seed=trial.random_seed,
             )
-        attack = self._attack(str(trial.attack))
+        name = str(trial.attack)
+        seed = {"seed": trial.random_seed} if self._draws_by_trial(name) else {}
+        attack = self._attack(name, **seed)
         view, logits = self._canvas(model)
         return Assault(
             Corrected(attack),

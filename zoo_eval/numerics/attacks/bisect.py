@@ -48,14 +48,16 @@ class Bisected(ABC):
     steps: int = 20
     tolerance: float = 0.02
     rounds: int = 24
-    leave: bool = True
     seed: int = 0
     norm: Norm = "l2"
 
+    @property
+    def brackets(self) -> Brackets:
+        return Brackets(tolerance=self.tolerance, rounds=self.rounds)
+
     def perturb(self, logits: Logits, images: Tensor, labels: Tensor) -> Tensor:
-        brackets = Brackets(tolerance=self.tolerance, rounds=self.rounds, leave=self.leave)
         return smallest_radius(
-            self.within, logits, images, labels, norm=self.norm, brackets=brackets
+            self.within, logits, images, labels, norm=self.norm, brackets=self.brackets
         )
 
     @abstractmethod

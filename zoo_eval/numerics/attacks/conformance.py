@@ -1,7 +1,7 @@
 """Whether an attack finds minima that are known exactly; any attack can be checked.
 
-Linear, ReLU and quadratic classifiers at four logit scales, far from the box and at its bounds; no
-gradient at the image, no boundary at all, images already wrong; and two things no classifier shows:
+Linear and ReLU classifiers at four logit scales, far from the box and at its bounds, and quadratic
+ones; no gradient at the image or one that is not finite, no boundary at all, images already wrong; and two things no classifier shows:
 that an image is attacked alike alone and in company, and alike each time.
 """
 
@@ -20,6 +20,7 @@ from zoo_eval.numerics.attacks.problems import (
     Ellipsoid,
     Linear,
     Problem,
+    Rooted,
     SumOfReLUs,
     classifier,
     interior,
@@ -158,6 +159,7 @@ def problems(
     for n_classes in (3, 10, 100):
         yield linear(f"{n_classes} linear classes", n_classes, interior)
     yield linear("10 linear classes at the box", 10, saturated)
+    yield _rooted(linear("a gradient that is not finite", 2, interior), attack)
     yield from _sums_of_relus(attack, scale, n_images, seed)
     yield from _ellipsoids(attack, scale, n_images, seed)
     wrong = linear("already wrong", 10, interior)
@@ -204,13 +206,29 @@ def _close_by(problem: Problem, attack: Checkable) -> Problem:
     return Problem("two linear classes, close by", model, images, labels, minimum)
 
 
+def _rooted(problem: Problem, attack: Checkable) -> Problem:
+    """The same classes, but for the first value, which is 0 and has no finite gradient."""
+    linear = cast(Linear, problem.logits)
+    images, weights = problem.images.clone(), linear.weights.clone()
+    images[:, 0, 0, 0] = 0
+    weights[:, 0] = 0
+    linear = replace(linear, weights=weights)
+    labels = linear(images).argmax(1)
+    minimum = linear.minimum(images, labels, attack.norm)
+    return replace(problem, logits=Rooted(linear), images=images, labels=labels, minimum=minimum)
+
+
 def _sums_of_relus(attack: Checkable, scale: float, n_images: int, seed: int) -> Iterator[Problem]:
-    """Four units that point much the same way, some of them on at the image, then none."""
+    """Four units that point much the same way: some of them on at the image, none, some at the box."""
     generator = torch.Generator().manual_seed(seed)
     common, *own = unit_rows(torch.randn(5, N_VALUES, generator=generator))
     weights = unit_rows(common + 0.6 * torch.stack(own))
-    images = interior(4 * n_images, seed=seed)
-    for name, on, threshold in (("sum of ReLUs", 0.1, 0.9), ("sum of ReLUs, all off", -0.35, 0.4)):
+    for name, on, threshold, draw in (
+        ("sum of ReLUs", 0.1, 0.9, interior),
+        ("sum of ReLUs, all off", -0.35, 0.4, interior),
+        ("sum of ReLUs at the box", 0.1, 2.5, saturated),
+    ):
+        images = draw(4 * n_images, seed=seed)
         bias = on - (images.flatten(1) @ weights.T).mean(0)
         model = SumOfReLUs(weights, bias, threshold=threshold, scale=scale)
         labels = model(images).argmax(1)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zoo_eval.numerics.attacks.logits import Logits
-from zoo_eval.numerics.attacks.norms import Norm, length, noise, per_image, unit, usable
+from zoo_eval.numerics.attacks.norms import Norm, finite, length, noise, per_image, unit, usable
 
 MARGIN = 10.0
 FINAL_STEP = 0.01
@@ -82,7 +82,7 @@ def ddn(
         if step == steps:
             break
         loss = functional.cross_entropy(values / scale[:, None], labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, points)
+        gradient = finite(torch.autograd.grad(loss, points)[0])
         alpha = FINAL_STEP + (1 - FINAL_STEP) * (1 + math.cos(math.pi * step / steps)) / 2
         # Without a gradient and a success, another direction altogether.
         stays = per_image(usable(gradient) | adversarial)

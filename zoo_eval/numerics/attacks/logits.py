@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from zoo_eval.numerics.attacks.norms import Norm, dual_length
+from zoo_eval.numerics.attacks.norms import Norm, dual_length, finite
 
 Logits = Callable[[Tensor], Tensor]
 
@@ -69,7 +69,13 @@ def margins(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def gradients(logits: Logits, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Margins (image,) at points (image, channel, row, column), and their gradients there."""
+    """Margins (image,) at points (image, channel, row, column), and their `finite` gradients there."""
+    margin, gradient = raw_gradients(logits, points, labels)
+    return margin, finite(gradient)
+
+
+def raw_gradients(logits: Logits, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """`gradients` as they are, NaN and infinity included."""
     points = points.detach().requires_grad_()
     with torch.enable_grad():
         margin = margins(logits(points), labels)
@@ -81,7 +87,7 @@ def gradients(logits: Logits, points: Tensor, labels: Tensor) -> tuple[Tensor, T
 
 @dataclass(frozen=True, eq=False)
 class Others:
-    """Other classes and the margins over them (class, image), with gradients (class, image, ...)."""
+    """Other classes, margins over them (class, image), and `finite` gradients (class, image, ...)."""
 
     classes: Tensor
     margins: Tensor
@@ -118,7 +124,7 @@ def class_gradients(logits: Logits, points: Tensor, labels: Tensor, n_others: in
             else torch.zeros_like(points)
             for place, row in enumerate(margin)
         ]
-    return Others(likeliest.T, margin.detach(), torch.stack(found).detach())
+    return Others(likeliest.T, margin.detach(), finite(torch.stack(found).detach()))
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo_eval.numerics.attacks.logits import Logits, at_rows, beaten, gradients
+from zoo_eval.numerics.attacks.logits import Logits, at_rows, beaten, raw_gradients
 from zoo_eval.numerics.attacks.norms import Norm, farthest, in_box, noise, per_image
 
 N_DIRECTIONS = 8
@@ -53,7 +53,7 @@ def flags(
         norm: of the distances.
         seed: of the noise.
     """
-    margin, gradient = gradients(logits, images, labels)
+    margin, gradient = raw_gradients(logits, images, labels)
     with torch.no_grad():
         first, second = logits(images), logits(images)
     flat = gradient.flatten(1)

@@ -72,6 +72,11 @@ def noise(images: Tensor, seed: int, norm: Norm = "l2") -> Tensor:
     return steepest(direction.to(images.device)[None], norm).expand_as(images)
 
 
+def finite(gradients: Tensor) -> Tensor:
+    """The gradients with 0 for values that are not finite: what is left of them still points."""
+    return gradients.nan_to_num(0.0, 0.0, 0.0)
+
+
 def usable(gradients: Tensor) -> Tensor:
     """Whether each gradient says anything: finite everywhere and not zero everywhere (image,)."""
     flat = gradients.flatten(1)

@@ -1,11 +1,11 @@
 """PGD (Madry et al. 2018, arXiv 1706.06083) at the smallest radius that succeeds, l2 and linf."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from zoo_eval.numerics.attacks.bisect import Bisected
+from zoo_eval.numerics.attacks.bisect import Bisected, Brackets
 from zoo_eval.numerics.attacks.logits import Logits, at_rows, beaten, gradients
 from zoo_eval.numerics.attacks.norms import (
     in_box,
@@ -27,10 +27,15 @@ class PGDBisect(Bisected):
     """
 
     stride: float = 2.5
+    leave: bool = True
 
     def __post_init__(self) -> None:
         if min(self.steps, self.rounds) < 1 or min(self.stride, self.tolerance) <= 0:
             raise ValueError("pgd_bisect needs steps, rounds >= 1 and stride, tolerance > 0")
+
+    @property
+    def brackets(self) -> Brackets:
+        return replace(super().brackets, leave=self.leave)
 
     def within(
         self, logits: Logits, images: Tensor, labels: Tensor, radii: Tensor, near: Tensor

@@ -57,6 +57,23 @@ class Linear:
 
 
 @dataclass(frozen=True, eq=False)
+class Rooted:
+    """Linear logits, and to class 0's a vanishing multiple of the root of the first value.
+
+    Where that value is 0 its gradient is infinite. The linear part does not depend on it, so that the
+    minimum is that of the linear part.
+    """
+
+    linear: Linear
+    factor: float = 1e-6
+
+    def __call__(self, images: Tensor) -> Tensor:
+        logits = self.linear(images)
+        root = self.linear.scale * self.factor * images.flatten(1)[:, :1].sqrt()
+        return logits + torch.cat([root, root.expand(-1, logits.shape[1] - 1) * 0], 1)
+
+
+@dataclass(frozen=True, eq=False)
 class SumOfReLUs:
     """logits = scale * (c - sum_j relu(a_j x + b_j), 0), a (unit, value), b (unit,), c > 0.
 

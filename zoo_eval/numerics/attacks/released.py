@@ -12,6 +12,7 @@ from foolbox.attacks.fast_minimum_norm import L2FMNAttack
 from torch import Tensor
 from torch.nn import functional
 
+from zoo_eval.numerics.attacks.fmn import FMN
 from zoo_eval.numerics.attacks.foolbox_adapter import run
 from zoo_eval.numerics.attacks.logits import Logits, at_rows, beaten
 from zoo_eval.numerics.attacks.norms import Norm, length, per_image
@@ -148,6 +149,14 @@ class FoolboxFMNRelease:
 
     def passes_per_image(self) -> int:
         return 2 * self.steps
+
+
+@dataclass(frozen=True)
+class ReleasedFMN(FMN):
+    """FMN with the correct projection, its last point stored as it is: what Foolbox's should be."""
+
+    def measured(self, perturbations: Tensor) -> Tensor:
+        return length(perturbations.double(), "l2")
 
 
 def _direction(vectors: Tensor) -> Tensor:
