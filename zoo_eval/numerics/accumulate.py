@@ -21,9 +21,9 @@ from torch import Tensor
 PRODUCT_COLUMNS = 8192
 # A feature that holds a larger share of their squares, as far as some stimuli show, is multiplied in
 # float64: what is added to its product in float32 would be rounded to its size.
-LARGE_SHARE, SHOWING_ROWS = 1 / 1024, 8
-# No more than so many of `PRODUCT_COLUMNS`; most layers have none.
-MOST_LARGE = 128
+LARGE_SHARE, SHOWING_ROWS = 1 / 256, 3
+# As many have that share at most, of `PRODUCT_COLUMNS`; most layers have none.
+MOST_LARGE = 256
 # Up to so many, features are multiplied in float64,
 FEW = 8192
 # so many columns at a time, for the float64 copies are to stay small.
@@ -71,11 +71,11 @@ def cross_products(features: Tensor, offset: Tensor, others: Tensor) -> Tensor:
 def _large(deviations: Tensor) -> Tensor:
     """The features of (stimulus, feature) that would drown the others' products, by position."""
     squares = deviations[:SHOWING_ROWS].square().sum(0)
-    is_large = squares > LARGE_SHARE * squares.sum()
-    if not bool(is_large.any()):
+    limit = LARGE_SHARE * squares.sum()
+    # Two numbers tell sooner than a search that there is none.
+    if not squares.amax() > limit:
         return squares.new_empty(0, dtype=torch.long)
-    largest = squares.topk(min(MOST_LARGE, len(squares))).indices
-    return largest[is_large[largest]]
+    return (squares > limit).nonzero()[:, 0]
 
 
 def moments(features: Tensor, offset: Tensor) -> Moments:
