@@ -1,5 +1,6 @@
 """The sweep of the 2023 attack study is right, and says honestly which networks it lacks."""
 
+import json
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,6 +11,7 @@ import timm
 from tests.importance.shards import jpeg_record, write
 from zoo_eval import sweep as sweep_file
 from zoo_eval.evaluations import Subject
+from zoo_eval.evaluations.attack_protocols import PROTOCOLS
 from zoo_eval.loading import load_inputs
 from zoo_eval.models import blueprint
 from zoo_eval.queries.connection import connect
@@ -51,6 +53,12 @@ def test_the_tag_is_the_one_that_timm_takes_by_default():
         assert timm.get_pretrained_cfg(architecture).tag == tag, name
 
 
+def beside(trial):
+    """What two attacks must have in common for one to be a multiple of the other."""
+    said = [trial.parameters[name] for name in ("norm", "decision", "canvas", "importance")]
+    return json.dumps([trial.stimuli_digest, trial.seed, *said], sort_keys=True)
+
+
 @pytest.mark.parametrize("name", ["timm/resnet18.a1_in1k", "timm/xcit_nano_12_p8_384.fb_dist_in1k"])
 def test_its_trials_are_planned_on_shards_like_clickmes(tmp_path, name):
     """Everything but the weights: every evaluation wants its trials of a 1000-way model."""
@@ -62,11 +70,15 @@ def test_its_trials_are_planned_on_shards_like_clickmes(tmp_path, name):
     (card,) = [card for card in cards(SWEEP, tmp_path) if card.name == name]
     subject = Subject(card, blueprint(card, "assumed"))
     trials = [t for e in SWEEP.evaluations for t in e.trials(subject, inputs, 0)]
-    assert len({trial.id for trial in trials}) == len(trials) == 9
+    assert len({trial.id for trial in trials}) == len(trials) == 16
     assert {t.importance for t in trials if t.evaluation != "accuracy"} == {"clickme"}
     assert {t.protocol for t in trials if t.evaluation == "minimal_attack"} == {
-        "corrected", "linsley2023_paper", "linsley2023_release", "feng2025_release",
-    }  # fmt: skip
+        "corrected",
+        *PROTOCOLS,
+    }
+    attacked = [trial for trial in trials if trial.evaluation == "minimal_attack"]
+    corrected = {beside(trial) for trial in attacked if trial.protocol == "corrected"}
+    assert {beside(trial) for trial in attacked} == corrected
 
 
 def test_the_example_of_the_page_is_a_right_sweep(tmp_path):

@@ -328,7 +328,13 @@ TRENDS = Table(
     "statistic over models",
     (
         Column("trend", TEXT, "x_vs_y, e.g. accuracy_vs_neural"),
-        Column("subject", TEXT, "the recording and readout, or the stimuli and attack"),
+        Column("subject", TEXT, "recording and readout, or stimuli and attack, and what differs"),
+        Column("protocol", TEXT, "of all trials compared"),
+        Column("parameters", TEXT, "of all trials compared, as JSON"),
+        Column("recording_digest", TEXT, "null without a recording", nullable=True),
+        Column("stimuli_digest", TEXT, "of all trials compared"),
+        Column("importance_digest", TEXT, "null without human maps", nullable=True),
+        Column("seed", COUNT, "of all trials compared"),
         Column("statistic", TEXT, "spearman_rho or pearson_r"),
         Column("estimate", REAL, "null with fewer than three models", nullable=True),
         Column("low", REAL, "95 % percentile bootstrap over models", nullable=True),
@@ -363,25 +369,11 @@ TRAINING_METRICS = Table(
     ),
 )
 
-TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (
-        MODELS,
-        TRIALS,
-        ACCURACY,
-        LAYERS,
-        FEATURES,
-        NEURAL_SCORES,
-        CEILINGS,
-        SPATIAL_SCORES,
-        ATTACKS,
-        PERTURBATIONS,
-        ALIGNMENT,
-        TRENDS,
-        TRAINING_RUNS,
-        TRAINING_METRICS,
-    )
-}
+_ALL = (
+    MODELS, TRIALS, ACCURACY, LAYERS, FEATURES, NEURAL_SCORES, CEILINGS, SPATIAL_SCORES, ATTACKS,
+    PERTURBATIONS, ALIGNMENT, TRENDS, TRAINING_RUNS, TRAINING_METRICS,
+)  # fmt: skip
+TABLES: dict[str, Table] = {table.name: table for table in _ALL}
 
 
 def documentation(tables: Iterable[Table] = TABLES.values()) -> str:

@@ -151,10 +151,35 @@ def test_protocols_stand_side_by_side(store):
     assert by_attack["ddn"]["flags"] is None
 
 
+def test_a_protocol_is_set_against_corrected_attacks_for_its_own_decision_and_canvas(store):
+    own, wide = PARAMETERS, {**PARAMETERS, "canvas": 224}
+    animate = {**PARAMETERS, "decision": "animate"}
+    attack(store, [0.4], parameters=own)
+    attack(store, [0.1], parameters=wide)
+    attack(store, [0.8], parameters=animate)
+    # A name that no view knows: what is not `corrected` is a protocol beside it.
+    attack(store, [2.0], protocol="defect_anything", flags=["anything"], parameters=own)
+    attack(store, [2.0], protocol="feng2025_release", parameters=animate)
+    attack(store, [2.0], protocol="elsewhere", parameters={**animate, "canvas": 224})
+    align(store, [0.3], protocol="defect_anything", parameters=own)
+    found = rows(store, "SELECT * FROM protocols WHERE protocol <> 'corrected'")
+    times = {
+        row["protocol"]: (row["decision"], row["canvas"], row["times_corrected"]) for row in found
+    }
+    assert times == {
+        "defect_anything": ("argmax", "own", pytest.approx(2.0 / 0.4)),
+        "feng2025_release": ("animate", "own", pytest.approx(2.0 / 0.8)),
+        "elsewhere": ("animate", "224", None),
+    }
+    (single,) = [row for row in found if row["protocol"] == "defect_anything"]
+    assert (single["alignment"], single["channel_reduction"]) == (pytest.approx(0.3), "abs_mean")
+
+
 def test_the_leaderboard_leaves_released_protocols_and_other_norms_out(store):
     gate(store)
     attack(store, [0.4])
     attack(store, [0.001], name="l2_pgd_sphere", protocol="linsley2023_paper")
+    attack(store, [0.001], name="l2_pgd_sphere", protocol="defect_constant_radius")
     add(store, "minimal_attack", "attacks", [{"status": "found", "norm": "linf", "distance": 0.002}],
         attack="deepfool", protocol="corrected", parameters={"norm": "linf"})  # fmt: skip
     align(store, [0.7], method="l2_pgd_sphere", protocol="linsley2023_paper")

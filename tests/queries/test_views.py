@@ -58,14 +58,14 @@ def ceiling(store, values, estimator="splithalf_spearman_brown", scale="reliabil
     add(store, "ceilings", "ceilings", rows, model=None, **facts)
 
 
-def attack(store, outcomes, *, model="a", attack="ddn", **facts):
+def attack(store, outcomes, *, model="a", attack="ddn", protocol="corrected", **facts):
     """One row per stimulus: a distance, inf where the bound was hit, None where already wrong."""
     rows = []
     for stimulus, distance in outcomes.items():
         status = "already_wrong" if distance is None else "found" if distance < math.inf else "bound_hit"  # fmt: skip
         found = {"distance": distance, "l2": distance} if status == "found" else {}
         rows.append({"stimulus_id": stimulus, "status": status, "norm": "l2", "n_forwards": 4, **found})  # fmt: skip
-    add(store, "minimal_attack", "attacks", rows, model=model, attack=attack, **facts)
+    add(store, "minimal_attack", "attacks", rows, model=model, attack=attack, protocol=protocol, **facts)  # fmt: skip
 
 
 def rows(store, sql):

@@ -30,7 +30,7 @@ def commit_model(store: Store, name: str, i: int, gate: str) -> None:
 
     def add(table: str, evaluation: str, row: dict, **identity) -> None:
         trial = Trial(
-            evaluation, 1, "planted", model=name, weights_digest=f"w{i}", transform={},
+            evaluation, 1, identity.pop("protocol", "planted"), model=name, weights_digest=f"w{i}", transform={},
             stimuli="photos", stimuli_digest="s", **identity,
         )  # fmt: skip
         if not any(t["trial_id"] == trial.id for t in trials):
@@ -64,7 +64,7 @@ def commit_model(store: Store, name: str, i: int, gate: str) -> None:
     add("attacks", "minimal_attack", {
         "stimulus_id": "x", "attack": "ddn", "canvas_px": 64, "norm": "l2", "label": 1,
         "clean_prediction": 1, "n_forwards": 1, "n_backwards": 1, **status,
-    }, attack="ddn")  # fmt: skip
+    }, attack="ddn", protocol="corrected")  # fmt: skip
     store.commit(rows, trials)
 
 

@@ -121,6 +121,7 @@ def test_protocols_are_shown_with_what_is_wrong_with_them(store):
                  flags=["constant_radius", "drifting_projection"])  # fmt: skip
     html = page(connect(store), "x")
     section = html.partition("Attack protocols side by side")[2].partition("<h2>")[0]
+    assert "for the same decision and canvas" in section
     for name in ("corrected", "linsley2023_release", "constant_radius", "drifting_projection"):
         assert f"<dt><code>{name}</code></dt>" in section
     for absent in ("feng2025_release", "radius_ignored", "rescaled_image"):
@@ -129,6 +130,13 @@ def test_protocols_are_shown_with_what_is_wrong_with_them(store):
     # The median of 3, 6 and 9 beside that of 1, 2 and 3.
     assert section.count(">6.000<") >= len(TOP1)
     assert section.count(">3.000<") >= len(TOP1)
+
+
+def test_any_protocol_beside_the_corrected_one_is_shown(store):
+    zoo(store)
+    attacked(store, "local/a", protocol="defect_unheard_of", attack="fmn", scale=4.0)
+    section = page(connect(store), "x").partition("Attack protocols side by side")[2]
+    assert ">defect_unheard_of<" in section.partition("<h2>")[0]
 
 
 def test_every_published_protocol_and_defect_has_its_words():

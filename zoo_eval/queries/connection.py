@@ -32,6 +32,7 @@ VIEWS = (
     "accuracy_vs_neural",
     "accuracy_vs_tolerance",
     "accuracy_vs_alignment",
+    "tolerance_and_alignment",
     "leaderboard",
 )
 

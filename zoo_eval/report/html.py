@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from zoo_eval.errors import BadInput
 from zoo_eval.queries.connection import Connection, connect
 from zoo_eval.report import examples, gallery, protocols, svg
 from zoo_eval.report.table import number, table
-from zoo_eval.report.trends import describe, trends
+from zoo_eval.report.trends import Comparison, comparisons, describe
 from zoo_eval.store import Store
 
 Row = dict[str, Any]
@@ -36,47 +36,41 @@ def page(connection: Connection, uri: str) -> str:
     """The report's HTML: nothing in it refers to anything outside."""
     leaderboard = connection.rows("SELECT * FROM leaderboard")
     family = {row["model"]: row["family"] for row in leaderboard}
-    statistics = trends(connection)
     parts = [
         _summary(connection, uri),
         _section("Leaderboard", _leaderboard(leaderboard)),
         _section(
             "Accuracy against neural score",
             _scatters(
-                connection.rows(
-                    "SELECT *, coalesce(ceiled_score, score) AS value, "
-                    "recording || ', ' || readout AS subject FROM accuracy_vs_neural ORDER BY model"
-                ),
-                family, statistics, "accuracy_vs_neural", "r / sqrt(ceiling), best layer",
+                comparisons(connection, "accuracy_vs_neural"),
+                family,
+                lambda _: Scale("r / sqrt(ceiling), best layer"),
                 lambda row: f"top-1 {row['top1']:.2f}, {row['value']:.3f} at {row['layer']}",
             ),
         ),
         _section(
             "Accuracy against tolerance",
             _scatters(
-                connection.rows(
-                    "SELECT *, tolerance AS value, stimuli || ', ' || attack AS subject "
-                    "FROM accuracy_vs_tolerance ORDER BY model"
+                comparisons(connection, "accuracy_vs_tolerance"),
+                family,
+                _tolerance_scale,
+                lambda row: (
+                    f"top-1 {row['top1']:.2f}, tolerance {number(row['value'])} over "
+                    f"{row['n_found'] + row['n_bound_hit']} correct images"
                 ),
-                family, statistics, "accuracy_vs_tolerance",
-                "median smallest l2 perturbation ([0, 1] pixels)",
-                lambda row: f"top-1 {row['top1']:.2f}, tolerance {number(row['value'])} over "
-                f"{row['n_found'] + row['n_bound_hit']} correct images",
-                log=True,
             ),
         ),
         _section(
             "Accuracy against human alignment",
             ALIGNMENT_NOTE
             + _scatters(
-                connection.rows(
-                    "SELECT *, alignment AS value, concat_ws(', ', importance, stimuli, method, "
-                    "channel_reduction) AS subject FROM accuracy_vs_alignment "
-                    "WHERE published_reduction ORDER BY model"
+                comparisons(connection, "accuracy_vs_alignment"),
+                family,
+                lambda _: Scale("mean Spearman with human maps"),
+                lambda row: (
+                    f"top-1 {row['top1']:.2f}, alignment {number(row['value'])}, with other "
+                    f"images' maps {number(row['null_alignment'])}, {row['n_images']} images"
                 ),
-                family, statistics, "accuracy_vs_alignment", "mean Spearman with human maps",
-                lambda row: f"top-1 {row['top1']:.2f}, alignment {number(row['value'])}, with other "
-                f"images' maps {number(row['null_alignment'])}, {row['n_images']} images",
             ),
         ),
         _section("Attack protocols side by side", protocols.section(connection)),
@@ -85,7 +79,7 @@ def page(connection: Connection, uri: str) -> str:
         _section("Quarantined by the sanity gate", _quarantined(connection)),
         _section("Failures", _failures(connection)),
         _footer(connection),
-    ]  # fmt: skip
+    ]
     return _document("zoo_eval report", parts)
 
 
@@ -185,57 +179,73 @@ def _leaderboard(rows: Sequence[Row]) -> str:
     note = (
         '<p class="soft">Layers are chosen without the scored fold. Tolerance: median smallest '
         "perturbation over correctly classified images; every attack bounds it from above. Alignment: "
-        "mean Spearman of perturbation (else gradient) and human map; its null takes other images' "
-        "maps.</p>"
+        "mean Spearman of perturbation and human map (of gradient, if no perturbation has maps); its "
+        f"null takes other images' maps.{_setting(rows)}</p>"
     )
     return note + table(header, body)
+
+
+def _setting(rows: Sequence[Row]) -> str:
+    """In which all tolerances were measured; nothing where none was."""
+    for row in rows:
+        if row["tolerance"] is not None:
+            said = [row["tolerance_stimuli"], row["tolerance_decision"]]
+            said += [f"canvas {row['tolerance_canvas']}"] if row["tolerance_canvas"] else []
+            return f" All tolerances are of one setting: {escape(', '.join(filter(None, said)))}."
+    return ""
 
 
 def _interval(row: Row) -> str | None:
     return None if row["top1"] is None else f"{row['top1_low']:.2f} to {row['top1_high']:.2f}"
 
 
+class Scale(NamedTuple):
+    """What a plot measures; plots of one scale have one axis."""
+
+    label: str
+    log: bool = False
+    protocol: str | None = None
+
+
+def _tolerance_scale(comparison: Comparison) -> Scale:
+    """Of the norm; a published protocol's distances are as its code measures them."""
+    norm, protocol = comparison.rows[0]["norm"], comparison.key["protocol"]
+    if protocol == "corrected":
+        return Scale(f"median smallest {norm} perturbation ([0, 1] pixels)", log=True)
+    return Scale(f"median {norm} distance (the protocol's own unit)", True, protocol)
+
+
 def _scatters(
-    rows: Sequence[Row],
+    compared: Sequence[Comparison],
     family: dict[str, str],
-    statistics: Sequence[Row],
-    trend: str,
-    label: str,
+    scale: Callable[[Comparison], Scale],
     detail: Callable[[Row], str],
-    *,
-    log: bool = False,
 ) -> str:
-    """One panel per comparison; protocols, parameters, contents and seeds are mixed in none."""
-    panels = defaultdict(list)
-    for row in rows:
-        if row["value"] is not None:
-            content = (str(row.get(name)) for name in ("recording_digest", "stimuli_digest", "seed"))
-            panels[row["subject"], row["protocol"], row["parameters"], *content].append(row)
-    if not panels:
+    """One panel per comparison."""
+    if not compared:
         return "<p>Nothing to show yet.</p>"
     colours = _colours(family)
-    y = svg.axis(label, [row["value"] for row in rows if row["value"] is not None], log=log)
-    x = svg.axis(TOP1, [row["top1"] for row in rows])
+    x = svg.axis(TOP1, [row["top1"] for one in compared for row in one.rows])
+    values: dict[Scale, list[float]] = defaultdict(list)
+    for one in compared:
+        values[scale(one)] += [row["value"] for row in one.rows]
+    axes = {of: svg.axis(of.label, some, log=of.log) for of, some in values.items()}
     figures = []
-    for (subject, protocol, parameters, *_), some in sorted(panels.items()):
+    for one in compared:
         points = [
             svg.Point(
                 r["model"], r["top1"], r["value"], family.get(r["model"], ""), detail(r),
                 r["top1_low"], r["top1_high"],
             )
-            for r in some
+            for r in one.rows
         ]  # fmt: skip
-        said = "; ".join(
-            describe(s)
-            for s in statistics
-            if s["trend"] == trend
-            and s["subject"] == subject
-            and s["models"] == [r["model"] for r in some]
-        )
+        plot = svg.scatter(one.subject, points, x, axes[scale(one)], colours)
+        said = "; ".join(describe(statistic) for statistic in one.statistics())
         figures.append(
-            f"<figure><h3>{escape(subject)}</h3>{svg.scatter(subject, points, x, y, colours)}"
+            f"<figure><h3>{escape(one.subject)}</h3>{plot}"
             f"<figcaption>{svg.legend(points, colours)}<br>{escape(said)}<br>"
-            f'<span class="soft">{escape(protocol)} {escape(parameters)}</span></figcaption></figure>'
+            f'<span class="soft">{escape(one.key["protocol"])} {escape(one.key["parameters"])}</span>'
+            "</figcaption></figure>"
         )
     return f'<div class="figures">{"".join(figures)}</div>'
 

@@ -1,4 +1,4 @@
-"""Attack protocols side by side, and what each defect is, in plain words."""
+"""Attack protocols side by side: what each published one does, in plain words."""
 
 from collections.abc import Mapping
 from html import escape
@@ -23,6 +23,16 @@ WORDS: Mapping[str, str] = {
     "feng2025_release": (
         "Foolbox's L2FMNAttack, and animate or inanimate as the decision: only crossing from one to "
         "the other counts."
+    ),
+    "defect_drifting_projection": "the paper's attack of 2023 with this defect alone.",
+    "defect_constant_radius": "the paper's attack of 2023 with this defect alone.",
+    "defect_rescaled_after_normalisation": "the paper's attack of 2023 with this defect alone.",
+    "defect_radius_ignored": (
+        "Foolbox's L2FMNAttack of the 2025 release with this defect alone: the image as it is, and "
+        "the class as the decision."
+    ),
+    "defect_rescaled_image": (
+        "FMN with a right projection, the class as the decision, and this defect alone."
     ),
 }
 DEFECTS: Mapping[str, str] = {
@@ -51,6 +61,7 @@ COLUMNS: Mapping[str, str] = {
     "protocol": "protocol",
     "attack": "attack",
     "decision": "decision",
+    "canvas": "canvas",
     "tolerance": "tolerance",
     "times_corrected": "times corrected",
     "median_found": "median found",
@@ -65,10 +76,10 @@ COLUMNS: Mapping[str, str] = {
 
 
 def section(connection: Connection) -> str:
-    """What each protocol makes of the same models and images, with its defects explained."""
+    """What each published protocol makes of the same models and images, with its defects explained."""
     rows = connection.rows("SELECT * FROM protocols")
     present = {row["protocol"] for row in rows}
-    if not present & (WORDS.keys() - {"corrected"}):
+    if not present - {"corrected"}:
         return (
             "<p>Only the corrected protocol was run: <code>protocol = "
             '"linsley2023_paper"</code>, <code>"linsley2023_release"</code> or '
@@ -79,7 +90,7 @@ def section(connection: Connection) -> str:
         '<p class="soft">Tolerance: median with bound hits (images on which the attack fails) as '
         "infinitely far. Mean as reported: over the images that the published code keeps, as it "
         "measures them; mean l2: the same perturbations in [0, 1] pixels. Times corrected: against "
-        "the smallest corrected tolerance for the same decision.</p>"
+        "the smallest corrected tolerance for the same decision and canvas.</p>"
     )
     body = [[_cell(row, column) for column in COLUMNS] for row in rows]
     return note + _explained(present, rows) + table(list(COLUMNS.values()), body)

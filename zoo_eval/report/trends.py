@@ -1,77 +1,103 @@
 """Trends over models: correlations of the `accuracy_vs_...` views, with bootstrap intervals."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from zoo_eval.numerics.trends import STATISTICS, bootstrap
 from zoo_eval.queries.connection import Connection
+from zoo_eval.report.subjects import subjects
 
+Row = dict[str, Any]
 N_RESAMPLES = 2000
 SEED = 0
 
-# For each trend: its view, what names a comparison, and the value set against top-1.
-VIEWS = {
-    "accuracy_vs_neural": (
-        (
-            "recording",
-            "readout",
-            "protocol",
-            "parameters",
-            "recording_digest",
-            "stimuli_digest",
-            "seed",
-        ),
+
+@dataclass(frozen=True)
+class View:
+    """What a view compares: what names a comparison and the value set against top-1, both SQL.
+
+    All rows of a comparison have the same `name` and the same values in the columns `key`.
+    """
+
+    name: str
+    value: str
+    key: tuple[str, ...]
+
+
+VIEWS: Mapping[str, View] = {
+    "accuracy_vs_neural": View(
+        "concat_ws(', ', recording, readout)",
         "coalesce(ceiled_score, score)",
+        ("protocol", "parameters", "recording_digest", "stimuli_digest", "seed"),
     ),
-    "accuracy_vs_tolerance": (
-        ("stimuli", "attack", "protocol", "parameters"),
+    "accuracy_vs_tolerance": View(
+        "concat_ws(', ', stimuli, attack || ' ' || norm)",
         "tolerance",
+        ("protocol", "parameters", "stimuli_digest", "seed"),
     ),
     # One channel reduction per method: the published one. The view has them all.
-    "accuracy_vs_alignment": (
-        ("importance", "stimuli", "method", "channel_reduction", "protocol", "parameters"),
+    "accuracy_vs_alignment": View(
+        "concat_ws(', ', importance, stimuli, concat_ws(' ', method, norm), channel_reduction)",
         "CASE WHEN published_reduction THEN alignment END",
+        ("protocol", "parameters", "importance_digest", "stimuli_digest", "seed"),
     ),
 }
 
 
-def trends(connection: Connection) -> list[dict[str, Any]]:
-    """Rows of the `trends` table: Spearman and Pearson for every comparison in the store."""
-    rows = []
-    for trend, (keys, value) in VIEWS.items():
-        points = connection.rows(
-            f"SELECT model, top1, {value} AS value, {', '.join(keys)} FROM {trend} "
-            f"WHERE {value} IS NOT NULL ORDER BY model"
-        )
-        by_comparison = defaultdict(list)
-        for point in points:
-            by_comparison[tuple(point[key] for key in keys)].append(point)
-        for comparison, some in sorted(by_comparison.items()):
-            subject = ", ".join(str(part) for part in comparison[: _n_named(keys)])
-            rows += _statistics(trend, subject, some)
-    return rows
+@dataclass(frozen=True)
+class Comparison:
+    """Models set against each other: rows of a view by model, each with its `value`.
+
+    `key` holds the columns that all of them share; no two comparisons of a view have one subject.
+    """
+
+    trend: str
+    subject: str
+    key: Mapping[str, Any]
+    rows: Sequence[Row]
+
+    def statistics(self) -> list[Row]:
+        """Rows of the `trends` table: Spearman and Pearson over the models."""
+        top1 = np.array([row["top1"] for row in self.rows])
+        value = np.array([row["value"] for row in self.rows])
+        return [
+            {
+                "trend": self.trend,
+                "subject": self.subject,
+                **self.key,
+                "statistic": name,
+                **vars(bootstrap(statistic, top1, value, n_resamples=N_RESAMPLES, seed=SEED)),
+                "models": [row["model"] for row in self.rows],
+            }
+            for name, statistic in STATISTICS.items()
+        ]
 
 
-def _n_named(keys: Sequence[str]) -> int:
-    """How many keys name a comparison to a reader; those from the protocol on only separate some."""
-    return keys.index("protocol")
-
-
-def _statistics(trend: str, subject: str, points: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    top1 = np.array([point["top1"] for point in points])
-    value = np.array([point["value"] for point in points])
+def comparisons(connection: Connection, trend: str) -> list[Comparison]:
+    """What a view compares: protocols, parameters, contents and seeds are mixed in none."""
+    view = VIEWS[trend]
+    by_key: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in connection.rows(
+        f"SELECT *, {view.name} AS name, {view.value} AS value FROM {trend} "
+        f"WHERE {view.value} IS NOT NULL ORDER BY name, {', '.join(view.key)}, model"
+    ):
+        by_key[row["name"], *(row[column] for column in view.key)].append(row)
+    keys = [dict(zip(view.key, key, strict=True)) for _, *key in by_key]
+    named = subjects([name for name, *_ in by_key], keys)
     return [
-        {
-            "trend": trend,
-            "subject": subject,
-            "statistic": name,
-            **vars(bootstrap(statistic, top1, value, n_resamples=N_RESAMPLES, seed=SEED)),
-            "models": [point["model"] for point in points],
-        }
-        for name, statistic in STATISTICS.items()
+        Comparison(trend, subject, key, rows)
+        for subject, key, rows in zip(named, keys, by_key.values(), strict=True)
+    ]
+
+
+def trends(connection: Connection) -> list[Row]:
+    """Rows of the `trends` table for every comparison in the store."""
+    return [
+        row for trend in VIEWS for one in comparisons(connection, trend) for row in one.statistics()
     ]
 
 

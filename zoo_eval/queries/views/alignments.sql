@@ -6,6 +6,7 @@ SELECT
     a.model, t.weights_digest, a.method, a.channel_reduction,
     any_value(t.importance) AS importance, t.importance_digest,
     any_value(t.stimuli) AS stimuli, t.stimuli_digest, t.evaluation, t.protocol, t.parameters, t.seed,
+    json_extract_string(t.parameters, '$.norm') AS norm,  -- of an attack
     a.channel_reduction = CASE
         WHEN t.protocol = 'feng2025_release' THEN 'abs_of_max'
         WHEN t.evaluation = 'minimal_attack' THEN 'abs_mean'
@@ -20,7 +21,8 @@ SELECT
     avg(a.spearman / a.human_ceiling) FILTER (a.human_ceiling > 0) AS ceiled_alignment,
     count(a.spearman) AS n_images,
     count(*) - count(a.spearman) AS n_undefined,
-    coalesce(json_extract(t.parameters, '$.importance.planted')::BOOLEAN, FALSE) AS planted
+    coalesce(json_extract(t.parameters, '$.importance.planted')::BOOLEAN, FALSE) AS planted,
+    max(t.started_at) AS started_at
 FROM alignment AS a JOIN current_trials AS t USING (trial_id)
 GROUP BY
     a.model, t.weights_digest, a.method, a.channel_reduction, t.importance_digest, t.stimuli_digest,

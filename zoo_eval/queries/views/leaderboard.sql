@@ -2,10 +2,8 @@
 -- neural_scores maps a recording to the best honest score over readouts (and neural_scores_ceiled to the
 -- same, ceiled). All models are compared on what most of them share, of equals the newest: one content of
 -- the recording, stimuli, protocol, seed and measure (fits, or one similarity), and one choice of
--- parameters per readout. A model without it is not in the map. tolerance is the smallest over l2
--- attacks, that of tolerance_attack: every attack bounds the true minimum from above. alignment is that
--- of alignment_method: of the attack's perturbations, or else of the input gradient, with the channel
--- reduction published for it. Released protocols, whose defects the view `protocols` shows, are left out.
+-- parameters per readout. A model without it is not in the map. Tolerance and alignment are those of
+-- the view `tolerance_and_alignment`, in one setting for all models.
 WITH measured AS (
     SELECT *, CASE WHEN readout IN ('pls', 'ridge') THEN 'fit' ELSE readout END AS measure
     FROM best_layer WHERE score IS NOT NULL
@@ -44,37 +42,14 @@ neural AS (
         ) = 1
     )
     GROUP BY model, weights_digest
-),
-attacked AS (
-    SELECT model, weights_digest, min(tolerance) AS tolerance,
-        arg_min(tolerance_common, tolerance) AS tolerance_common,
-        arg_min(attack, tolerance) AS tolerance_attack
-    FROM tolerances
-    WHERE norm = 'l2'
-        AND protocol NOT IN ('linsley2023_paper', 'linsley2023_release', 'feng2025_release')
-    GROUP BY model, weights_digest
-),
-aligned AS (
-    SELECT
-        model, weights_digest, method AS alignment_method, alignment, null_alignment,
-        ceiled_alignment
-    FROM alignments LEFT JOIN attacked USING (model, weights_digest)
-    WHERE published_reduction AND alignment IS NOT NULL
-        AND protocol NOT IN ('linsley2023_paper', 'linsley2023_release', 'feng2025_release')
-    QUALIFY row_number() OVER (
-        PARTITION BY model, weights_digest
-        ORDER BY
-            evaluation = 'minimal_attack' DESC,
-            coalesce(method = tolerance_attack, FALSE) DESC,
-            method = 'input_gradient' DESC,
-            n_images DESC, method, parameters
-    ) = 1
 )
 SELECT
     m.model, m.architecture, m.family, m.graded_from, m.n_params, m.input_px, m.pretraining, m.year,
     m.licence, m.gate, a.accuracy_stimuli, a.top1, a.top1_low, a.top1_high, a.top5, m.published_top1,
     n.neural_scores, n.neural_scores_ceiled, k.tolerance, k.tolerance_common, k.tolerance_attack,
-    l.alignment, l.null_alignment, l.ceiled_alignment, l.alignment_method, m.weights_digest
+    k.tolerance_stimuli, k.tolerance_decision, k.tolerance_canvas,
+    k.alignment, k.null_alignment, k.ceiled_alignment, k.alignment_method, k.alignment_stimuli,
+    m.weights_digest
 FROM (
     SELECT m.* EXCLUDE (gate), g.gate
     FROM models AS m
@@ -84,6 +59,5 @@ FROM (
 ) AS m
 LEFT JOIN model_accuracy AS a USING (model, weights_digest)
 LEFT JOIN neural AS n USING (model, weights_digest)
-LEFT JOIN attacked AS k USING (model, weights_digest)
-LEFT JOIN aligned AS l USING (model, weights_digest)
+LEFT JOIN tolerance_and_alignment AS k USING (model, weights_digest)
 ORDER BY a.top1 DESC NULLS LAST, m.model

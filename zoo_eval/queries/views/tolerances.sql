@@ -7,6 +7,7 @@
 WITH attacked AS (
     SELECT
         a.*, t.weights_digest, t.stimuli, t.stimuli_digest, t.parameters, t.protocol, t.seed,
+        t.started_at,
         CASE a.status WHEN 'found' THEN a.distance WHEN 'bound_hit' THEN 'infinity'::DOUBLE END
             AS censored
     FROM attacks AS a JOIN current_trials AS t USING (trial_id)
@@ -22,6 +23,8 @@ common AS (
 SELECT
     model, weights_digest, any_value(stimuli) AS stimuli, stimuli_digest, attack, norm,
     protocol, parameters, seed,
+    json_extract_string(parameters, '$.decision') AS decision,
+    json_extract_string(parameters, '$.canvas') AS canvas,
     quantile_cont(censored, 0.5) AS tolerance,
     quantile_cont(censored, 0.5) FILTER (
         (stimuli_digest, parameters, protocol, seed, attack, stimulus_id) IN (FROM common)
@@ -39,6 +42,7 @@ SELECT
     count(*) FILTER (status = 'already_wrong') AS n_already_wrong,
     count(*) FILTER (status = 'error') AS n_error,
     avg(n_forwards) AS forwards_per_image,
-    avg(n_backwards) AS backwards_per_image
+    avg(n_backwards) AS backwards_per_image,
+    max(started_at) AS started_at
 FROM competent
 GROUP BY model, weights_digest, stimuli_digest, attack, norm, protocol, parameters, seed
