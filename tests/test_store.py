@@ -254,7 +254,8 @@ def test_a_nearly_full_disk_is_refused_before_anything_runs(store, monkeypatch):
 def test_a_derived_table_is_replaced_as_a_whole(store):
     def trend(name, estimate):
         return {"trend": name, "subject": "s", "protocol": "p", "parameters": "{}", "seed": 0,
-                "stimuli_digest": "d", "statistic": "pearson_r", "estimate": estimate, "n_models": 3, "n_infinite": 0, "n_resamples": 1, "models": ["a"]}  # fmt: skip
+                "stimuli_digest": "d", "statistic": "pearson_r", "estimate": estimate,
+                "n_models": 3, "n_infinite": 0, "n_resamples": 1, "models": ["a"]}  # fmt: skip
 
     store.replace("trends", [trend("x", 0.1), trend("y", 0.2)])
     store.replace("trends", [trend("z", None)])
