@@ -54,7 +54,7 @@ TIMED: Mapping[str, Mapping[str, int]] = {
 # A rival with a tenth more gradients than the ensemble still counts as one with as many.
 AS_MANY = 1.1
 HEADER = (
-    "model", "attack", "photos", "gradients/photo", "forwards/photo", "seconds",
+    "model", "attack", "photos", "gradients/photo", "forwards/photo",
     "geometric-mean l2", "over the long DDN, photo by photo",
 )  # fmt: skip
 CONFORMANCE = (
@@ -130,8 +130,7 @@ class Compared:
     def rows(self) -> list[list[str]]:
         return [
             [self.model.name, one.name, str(len(one.distances)), f"{one.gradients:.0f}",
-             f"{one.forwards:.0f}", f"{one.seconds:.0f}", f"{one.mean:.5f}",
-             interval(one, self.long)]
+             f"{one.forwards:.0f}", f"{one.mean:.5f}", interval(one, self.long)]
             for one in self.all
         ]  # fmt: skip
 

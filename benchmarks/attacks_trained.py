@@ -88,7 +88,6 @@ class Measured:
     distances: Tensor
     gradients: float
     forwards: float
-    seconds: float
 
     @classmethod
     def from_line(cls, line: Mapping[str, Any]) -> "Measured":
@@ -211,13 +210,11 @@ def measured(name: str, perturb: Perturb, model: Trained) -> Measured:
             return Measured.from_line(lines[key])
     passes, n = Passes(model.logits), len(model.photos)
     torch.manual_seed(0)
-    start = time.perf_counter()
     candidates = perturb(passes, model.photos, model.labels)
-    seconds = time.perf_counter() - start
     minimal = tighten(model.logits, model.photos, candidates, model.labels)
     l2 = length(minimal.perturbation.double(), "l2")
     distances = torch.where(minimal.found, l2, torch.inf)
-    found = Measured(name, distances, passes.n_backwards / n, passes.n_forwards / n, seconds)
+    found = Measured(name, distances, passes.n_backwards / n, passes.n_forwards / n)
     print(f"{model.name}  {name}: {found.mean:.5f}, {found.gradients:.0f} gradients", flush=True)
     if model.kept:
         with model.kept.open("a") as file:
