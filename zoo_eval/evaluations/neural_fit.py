@@ -39,9 +39,9 @@ class NeuralFit(Choices):
     """Every layer against a recording: `pls` and `ridge` per target, `rsa`, `cka`, `procrustes`.
 
     `nested` chooses hyper-parameters inside each fold's training rows (the number of PLS components
-    too, unless `choose_components` is false), `kfold` fixes them, and `brainscore` is PLS over ten stratified shuffles, on principal components of `pca_stimuli` if
-    those are named. Whatever the protocol, a selection score from the training rows stands beside
-    the score.
+    too, unless `choose_components` is false), `kfold` fixes them, and `brainscore` is PLS over ten
+    stratified shuffles, on principal components of `pca_stimuli` if those are named. Whatever the
+    protocol, a selection score from the training rows stands beside the score.
     """
 
     kind: Literal["neural_fit"] = "neural_fit"
