@@ -1,12 +1,13 @@
 """Accumulation: the Gram matrices of several layers, filled while batches of stimuli pass by."""
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from zoo_eval.footprint import READ_ROWS, Slice
+from zoo_eval.footprint import HELD_ROWS, READ_ROWS, Slice
 from zoo_eval.numerics.accumulate import (
     FLOAT64_COLUMNS,
     Moments,
@@ -21,19 +22,23 @@ from zoo_eval.scratch import Matrix
 
 @dataclass(frozen=True, eq=False)
 class Products:
-    """Of a batch at some features: with the held stimuli, float64 (row, held), and its moments.
+    """Of a batch at some features: those of its rows but the first `n_held`, and all rows' moments.
 
-    Those are None for a batch that has passed by before.
+    They are with the held stimuli, float64 (row, held), None where all rows are held themselves.
+    Moments are None for a batch that has passed by before.
     """
 
-    with_held: Tensor
+    n_held: int
+    with_held: Tensor | None
     moments: Moments | None
 
 
 class HeldFeatures:
     """Some features of one layer: those of a few stimuli are held, all are multiplied with them.
 
-    Nothing is kept on a call but the held features, so that a batch may be repeated.
+    Stimuli that come after the held ones are multiplied as they pass by, the held ones with each
+    other at the end, many rows at a time. Nothing is kept on a call but the held features, so that
+    a batch may be repeated.
     """
 
     def __init__(self, part: Slice, offset: Tensor, n_held: int) -> None:
@@ -42,15 +47,27 @@ class HeldFeatures:
         self._held = torch.empty(n_held, part.n_features, device=offset.device)
 
     def products(self, activation: Tensor, first: int, *, with_moments: bool) -> Products:
-        """Products of a batch's activations (row, ...) whose first row is the `first` to pass by."""
+        """Holds what there is room for of a batch (row, ...), and multiplies the rest.
+
+        Its first row is the `first` to pass by.
+        """
         values = activation.flatten(1)[:, self.part.start : self.part.stop]
         kept = self._held[first : first + len(values)]
-        torch.sub(values[: len(kept)], self.offset, out=kept)
-        seen = self._held[: first + len(values)]
-        return Products(
-            cross_products(values, self.offset, seen),
-            moments(values, self.offset) if with_moments else None,
-        )
+        found = moments(values, self.offset, kept) if with_moments else None
+        if not with_moments:
+            torch.sub(values[: len(kept)], self.offset, out=kept)
+        rest = values[len(kept) :]
+        with_held = cross_products(rest, self.offset, self._held) if len(rest) else None
+        return Products(len(kept), with_held, found)
+
+    def among_held(self, n: int) -> Iterator[tuple[int, Tensor]]:
+        """Products of the first `n` with each other, some rows at a time: float64 (row, held).
+
+        With the number of the first of these rows; on and below the diagonal, at least.
+        """
+        for start in range(0, n := min(n, len(self._held)), HELD_ROWS):
+            stop = min(start + HELD_ROWS, n)
+            yield start, cross_products(self._held[start:stop], None, self._held[:stop])
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +109,20 @@ class Accumulation:
 
     def add(self, first: int, held_from: int, products: Products) -> None:
         """Adds a batch's products with the stimuli from `held_from` on; its first row is the `first`."""
-        with_held = products.with_held.cpu()
-        rows = self.gram.read(first, first + len(with_held))
-        rows[:, held_from : held_from + with_held.shape[1]] += with_held
-        self.gram.write(first, rows)
+        if products.with_held is not None:
+            self._add(first + products.n_held, held_from, products.with_held)
         if products.moments is not None:
             self.count(first, products.moments)
+
+    def add_held(self, held_from: int, held: HeldFeatures) -> None:
+        """Adds products of the held stimuli, those from `held_from` on, with each other."""
+        for row, with_held in held.among_held(self.gram.n_rows - held_from):
+            self._add(held_from + row, held_from, with_held)
+
+    def _add(self, first: int, held_from: int, with_held: Tensor) -> None:
+        rows = self.gram.read(first, first + len(with_held))
+        rows[:, held_from : held_from + with_held.shape[1]] += with_held.cpu()
+        self.gram.write(first, rows)
 
     def multiply(self, codes: Matrix, n_held: int, device: torch.device) -> None:
         """Adds all products of codes (stimulus, dimension), of which `n_held` are held at a time."""
@@ -117,6 +142,7 @@ class Accumulation:
                             with_moments=False,
                         ),
                     )
+                self.add_held(start, held)
 
     def finish(self) -> float:
         """Makes the Gram matrix whole, after which nothing is added; the sum of its entries."""

@@ -31,6 +31,8 @@ FLOAT32_BYTES = 4
 FLOAT64_BYTES = 8
 # Sketches read back at a time: enough for a fast product.
 READ_ROWS = 256
+# Held stimuli multiplied with each other at a time: as fast, and little of it above the diagonal.
+HELD_ROWS = 128
 # What a heap takes for what is allocated in it: gaps between what comes and goes.
 HEAP = Fraction(21, 20)
 
@@ -147,10 +149,11 @@ def passes(request: Request, budget_bytes: int) -> Footprint:
 
 def _once(request: Request, budget_bytes: int) -> tuple[int, int] | None:
     """The most stimuli whose sketches fit, and all features: sketches are not cut."""
-    whole = sum(request.n_features.values())
-    n_held = bisect_right(
-        range(1, request.n_stimuli + 1), budget_bytes, key=lambda n: peak_bytes(request, n, whole)
-    )
+    whole, n = sum(request.n_features.values()), request.n_stimuli
+    # All of them take less than all but one: there are no others to be multiplied with them.
+    if peak_bytes(request, n, whole) <= budget_bytes:
+        return n, whole
+    n_held = bisect_right(range(1, n), budget_bytes, key=lambda m: peak_bytes(request, m, whole))
     return (n_held, whole) if n_held else None
 
 
@@ -199,14 +202,20 @@ def _vector_bytes(request: Request) -> int:
 
 
 def _held_bytes(request: Request, n_held: int, width: int) -> int:
-    """Held features and offset; of a batch: a copy of a layer, products, rows of a Gram matrix."""
+    """Held features and offset, and the most of what comes and goes.
+
+    Of a batch: a copy of a layer, products of those that are not held. At the end of a pass:
+    products of the held ones, some rows at a time.
+    """
     batch, layers = min(request.batch_size, request.n_stimuli), len(request.n_features)
     largest = max(request.n_features.values(), default=0)
-    return (
-        FLOAT32_BYTES * (width * (n_held + 1) + batch * largest)
-        + FLOAT64_BYTES * batch * (layers * (n_held + 2) + request.n_stimuli)
-        + _product_bytes(batch, n_held, largest)
+    of_batch = (
+        FLOAT32_BYTES * batch * largest
+        + FLOAT64_BYTES * batch * layers * (n_held + 2)
+        + _rows_bytes(request, batch, n_held, largest)
     )
+    at_end = _rows_bytes(request, min(HELD_ROWS, n_held), n_held, largest)
+    return FLOAT32_BYTES * width * (n_held + 1) + max(of_batch, at_end)
 
 
 def _sketching_bytes(request: Request) -> int:
@@ -225,12 +234,24 @@ def _read_back_bytes(request: Request, n_held: int) -> int:
     """One layer's sketches, held and passing by; products, and rows of the Gram matrix."""
     rows = min(READ_ROWS, request.n_stimuli)
     largest = max(request.n_dimensions.values(), default=0)
-    as_kept = rows * largest * KEPT.itemsize
-    return (
-        FLOAT32_BYTES * largest * (n_held + rows + 1)
-        + FLOAT64_BYTES * rows * (n_held + request.n_stimuli)
-        + max(_product_bytes(rows, n_held, largest), as_kept)
-    )
+
+    def multiplied(n_rows: int) -> int:
+        # A product in the type that they are kept in makes copies in it.
+        copied = PRODUCT_COLUMNS * (n_rows + n_held) * KEPT.itemsize if largest > FEW else 0
+        return _rows_bytes(request, n_rows, n_held, largest) + copied
+
+    passing = rows * largest * KEPT.itemsize
+    if n_held < request.n_stimuli:
+        passing = max(passing, multiplied(rows))
+    passing += FLOAT32_BYTES * largest * rows
+    at_end = multiplied(min(HELD_ROWS, n_held))
+    return FLOAT32_BYTES * largest * (n_held + 1) + max(passing, at_end)
+
+
+def _rows_bytes(request: Request, n_rows: int, n_held: int, n_features: int) -> int:
+    """Rows multiplied with the held ones: their products, and their part of the Gram matrix."""
+    found = FLOAT64_BYTES * n_rows * (n_held + request.n_stimuli)
+    return found + _product_bytes(n_rows, n_held, n_features)
 
 
 def _moment_bytes(n_features: int) -> int:

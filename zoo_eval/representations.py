@@ -229,11 +229,13 @@ class Representations:
                 for row, found in self._products(stimuli, start, held):
                     for layer, products in found.items():
                         totals[layer].add(row, start, products)
+                for layer, one in held.items():
+                    totals[layer].add_held(start, one)
 
     def _products(
         self, stimuli: StimulusSet, start: int, held: Mapping[str, HeldFeatures]
     ) -> Iterator[tuple[int, dict[str, Products]]]:
-        """Products of all stimuli from `start` on with the first of them, which are held."""
+        """Products with the first stimuli from `start` on, which are held, of those after them."""
 
         def multiply(layer: str, activation: Tensor, row: int) -> Products:
             return held[layer].products(activation, row - start, with_moments=start == 0)

@@ -19,9 +19,9 @@ from torch import Tensor
 
 # Wide enough for fast products: an entry's error is below 1e-6 |D_i| |D_j| (2e-7 in practice; tested).
 PRODUCT_COLUMNS = 8192
-# A feature that holds a larger share of their squares, as far as some stimuli show, is multiplied in
-# float64: what is added to its product in float32 would be rounded to its size.
-LARGE_SHARE, SHOWING_ROWS = 1 / 256, 3
+# A feature that holds a larger share of their squares, as far as a few stimuli spread over the rest
+# show, is multiplied in float64: what is added to its product in float32 would be rounded to its size.
+LARGE_SHARE, SHOWING_ROWS = 1 / 256, 8
 # As many have that share at most, of `PRODUCT_COLUMNS`; most layers have none.
 MOST_LARGE = 256
 # Up to so many, features are multiplied in float64,
@@ -44,7 +44,7 @@ class Moments:
     sums: Tensor
 
 
-def cross_products(features: Tensor, offset: Tensor, others: Tensor) -> Tensor:
+def cross_products(features: Tensor, offset: Tensor | None, others: Tensor) -> Tensor:
     """(F - offset) others^T, float64 (row, other row).
 
     Up to `FEW` features are multiplied in float64. Beyond, products over `PRODUCT_COLUMNS` of them
@@ -52,7 +52,7 @@ def cross_products(features: Tensor, offset: Tensor, others: Tensor) -> Tensor:
 
     Args:
         features: F, float32 (row, feature).
-        offset: float32 (feature,).
+        offset: float32 (feature,); none for features that are without it already.
         others: float32 (other row, feature), without the offset.
     """
     few = features.shape[1] <= FEW
@@ -63,6 +63,8 @@ def cross_products(features: Tensor, offset: Tensor, others: Tensor) -> Tensor:
         theirs = others[:, columns]
         if not few and len(large := _large(deviations)):
             total += deviations[:, large].double() @ theirs[:, large].double().T
+            if offset is None:
+                deviations = deviations.clone()
             deviations[:, large] = 0
         total += deviations.to(dtype) @ theirs.to(dtype).T
     return total
@@ -70,7 +72,7 @@ def cross_products(features: Tensor, offset: Tensor, others: Tensor) -> Tensor:
 
 def _large(deviations: Tensor) -> Tensor:
     """The features of (stimulus, feature) that would drown the others' products, by position."""
-    squares = deviations[:SHOWING_ROWS].square().sum(0)
+    squares = deviations[:: -(-len(deviations) // SHOWING_ROWS)].square().sum(0)
     limit = LARGE_SHARE * squares.sum()
     # Two numbers tell sooner than a search that there is none.
     if not squares.amax() > limit:
@@ -78,16 +80,19 @@ def _large(deviations: Tensor) -> Tensor:
     return (squares > limit).nonzero()[:, 0]
 
 
-def moments(features: Tensor, offset: Tensor) -> Moments:
+def moments(features: Tensor, offset: Tensor, kept: Tensor | None = None) -> Moments:
     """Of D = F - offset, float32 (stimulus, feature) and (feature,): products with it, and sums.
 
-    Up to `FEW` features are summed in float64, more as `add_moments_` does.
+    Up to `FEW` features are summed in float64, more as `add_moments_` does. The D of the first
+    stimuli is put in `kept`, as many as that has rows: while it is at hand.
     """
     few = features.shape[1] <= FEW
     total = no_moments(features)
     for columns, deviations in _deviations(
         features, offset, FLOAT64_COLUMNS if few else PRODUCT_COLUMNS
     ):
+        if kept is not None:
+            kept[:, columns] = deviations[: len(kept)]
         if few:
             _add_moments_in_float64_(total, deviations, offset[columns])
         else:
@@ -119,11 +124,14 @@ def _add_moments_in_float64_(total: Moments, deviations: Tensor, offset: Tensor)
     total.along_offset.add_(precise @ offset.double())
 
 
-def _deviations(features: Tensor, offset: Tensor, width: int) -> Iterator[tuple[slice, Tensor]]:
+def _deviations(
+    features: Tensor, offset: Tensor | None, width: int
+) -> Iterator[tuple[slice, Tensor]]:
     """F - offset in float32, so many columns at a time: a copy of all would take much memory."""
-    for start in range(0, len(offset), width):
+    for start in range(0, features.shape[1], width):
         columns = slice(start, start + width)
-        yield columns, features[:, columns] - offset[columns]
+        some = features[:, columns]
+        yield columns, some if offset is None else some - offset[columns]
 
 
 def restore_offset_(gram: Tensor, along_offset: Tensor, squared_offset: float) -> None:
