@@ -84,7 +84,7 @@ class Plan:
 
 
 FULL = Plan(
-    tuple(WEIGHTS), None, n_photos=20, n_fewer=3, n_crops=6, n_timings=3, long_steps=1000,
+    tuple(WEIGHTS), None, n_photos=20, n_fewer=3, n_crops=6, n_timings=5, long_steps=1000,
     ensemble=Ensemble(), budgets=BUDGETS, timed=TIMED, scales=conformance.SCALES,
     seeds=(0, 1), quick=False,
 )  # fmt: skip
@@ -223,7 +223,7 @@ def main() -> None:
     for name in plan.models:
         model = opened(name)
         photos = replace(with_photos(name, model, plan.n_photos, plan.side), kept=plan.kept)
-        savings.append(bisection_saving(photos.first(2 * plan.n_fewer)))
+        savings.append(bisection_saving(photos))
         print(f"{name}: gradients saved, distances apart: {savings[-1]}")
         times = times or _times(photos.first(4), plan)
         done.append(compared(photos, plan))
