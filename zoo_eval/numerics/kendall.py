@@ -59,9 +59,10 @@ def n_inversions(sequences: Sequence[Integers]) -> list[int]:
     # What is added stands last and is as large as any: it takes part in no inversion.
     largest = max(int(sequence.max()) for sequence in sequences)
     dtype = np.int16 if largest < 2**14 else np.int32 if largest < 2**24 else np.int64
-    doubled = np.full((n_sequences, length), 2 * largest, dtype=dtype)
+    doubled = np.full((n_sequences, length), largest, dtype=dtype)
     for row, sequence in zip(doubled, sequences, strict=True):
-        np.multiply(sequence, 2, out=row[:n_values], casting="unsafe")
+        row[:n_values] = sequence
+    doubled *= 2
     part = length
     while part > SHARE:
         part //= 2
@@ -136,7 +137,7 @@ def _merging(runs: Integers, half: int) -> Integers:
 
 def _in_order_of(x: Ranking, y: Ranking) -> tuple[Integers, int]:
     """The lowest ranks of y in the order of x, ascending where x ties; and the joint ties."""
-    sequence = y.lowest.cpu().numpy()[x.order.cpu().numpy()]
+    sequence = y.lowest.cpu().numpy().take(x.order.cpu().numpy())
     if not x.n_tied_pairs:
         return sequence, 0
     keys = x.lowest[x.order].cpu().numpy() * np.int64(len(sequence)) + sequence

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,14 +43,16 @@ class Ranking:
         return ranks
 
 
-def ranking(values: Tensor) -> Ranking:
+def ranking(values: Tensor, extremes: tuple[float, float] | None = None) -> Ranking:
     """The ranking of float64 values (value,), all finite; the order is a stable argsort.
+
+    `extremes` are the smallest and the largest value, where they are known.
 
     On a CPU it sorts one integer per value, a bucket (of 2^40 and more equal ones between the
     smallest value and the largest) beside the value's position, which takes a fifth of the time of
     sorting indices. Values that share a bucket are looked at again.
     """
-    order, later = _on_device(values) if values.is_cuda else _by_buckets(values)
+    order, later = _on_device(values) if values.is_cuda else _by_buckets(values, extremes)
     if not len(later):
         return Ranking(order, None)
     starts = torch.ones_like(order, dtype=torch.bool)
@@ -69,10 +72,10 @@ def _on_device(values: Tensor) -> tuple[Tensor, Tensor]:
     return order, (in_order[1:] == in_order[:-1]).nonzero()[:, 0] + 1
 
 
-def _by_buckets(values: Tensor) -> tuple[Tensor, Tensor]:
+def _by_buckets(values: Tensor, extremes: tuple[float, float] | None) -> tuple[Tensor, Tensor]:
     """The same as `_on_device`."""
     n_position_bits = max(1, (len(values) - 1).bit_length())
-    low, high = (float(end) for end in values.aminmax())
+    low, high = extremes or (float(end) for end in values.aminmax())
     per_unit = 2.0 ** (62 - n_position_bits) / (high - low) if high > low else 0.0
     if not 0 < per_unit < torch.inf:
         return _on_device(values)
@@ -81,10 +84,11 @@ def _by_buckets(values: Tensor) -> tuple[Tensor, Tensor]:
     keys = scaled.mul_(per_unit).long()
     keys <<= n_position_bits
     keys |= torch.arange(len(values))
-    keys.numpy().sort()
-    shares = (keys[1:] ^ keys[:-1]) < 1 << n_position_bits
+    in_order = keys.numpy()
+    in_order.sort()
+    shares = (in_order[1:] ^ in_order[:-1]) < 1 << n_position_bits
+    later = torch.from_numpy(np.flatnonzero(shares)) + 1
     order = keys.bitwise_and_((1 << n_position_bits) - 1)
-    later = shares.nonzero()[:, 0] + 1
     if not len(later):
         return order, later
     is_crowded = torch.zeros_like(order, dtype=torch.bool)

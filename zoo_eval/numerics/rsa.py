@@ -190,7 +190,7 @@ class Rdm:
     @cached_property
     def ranking(self) -> Ranking:
         """The ranking of the dissimilarities."""
-        return ranking(self.dissimilarities)
+        return ranking(self.dissimilarities, self.extremes)
 
     @cached_property
     def rank_deviation(self) -> Tensor:
