@@ -179,7 +179,7 @@ def resampled_rdm_tau_a(x: Ranking, y: Ranking, counts: Array) -> Array:
             continue
         n_pairs = n_drawn * (n_drawn - 1) // 2
         ties_x, ties_y, joint_ties = (_n_tied(drawn, some) for some in groups)
-        (discordant,) = n_inversions([np.repeat(ranks_y, drawn)])
+        (discordant,) = n_inversions([np.repeat(ranks_y, drawn)], len(ranks_y) - 1)
         found.append((n_pairs - ties_x - ties_y + joint_ties - 2 * discordant) / n_pairs)
     return np.array(found)
 

@@ -37,27 +37,27 @@ def taus_a(x: Ranking, others: Sequence[Ranking]) -> list[float]:
     for start in range(0, len(others), at_once):
         some = others[start : start + at_once]
         sequences, n_joint_ties = zip(*(_in_order_of(x, y) for y in some))
-        for y, joint, n_discordant in zip(some, n_joint_ties, n_inversions(sequences)):
+        discordant = n_inversions(sequences, n_values - 1)
+        for y, joint, n_discordant in zip(some, n_joint_ties, discordant):
             n_untied = n_pairs - x.n_tied_pairs - y.n_tied_pairs + joint
             found.append((n_untied - 2 * n_discordant) / n_pairs)
     return found
 
 
-def n_inversions(sequences: Sequence[Integers]) -> list[int]:
+def n_inversions(sequences: Sequence[Integers], largest: int) -> list[int]:
     """How many pairs of each sequence stand in descending order: i < j with s[i] > s[j].
 
     Blocks of up to 64 are counted pair by pair. Then neighbouring runs are merged until one is
     left: the inversions between two runs follow from where the members of the right one end up.
 
     Args:
-        sequences: integers from 0 on, (value,) each and all of one length.
+        sequences: integers from 0 to `largest`, (value,) each and all of one length.
     """
     n_sequences, n_values = len(sequences), len(sequences[0])
     n_doublings = ((n_values - 1) // LONGEST_BLOCK).bit_length()
     block = -(-n_values // 2**n_doublings)
     length = block << n_doublings
     # What is added stands last and is as large as any: it takes part in no inversion.
-    largest = max(int(sequence.max()) for sequence in sequences)
     dtype = np.int16 if largest < 2**14 else np.int32 if largest < 2**24 else np.int64
     doubled = np.full((n_sequences, length), largest, dtype=dtype)
     for row, sequence in zip(doubled, sequences, strict=True):
