@@ -51,7 +51,8 @@ def n_inversions(sequences: Sequence[Integers], largest: int) -> list[int]:
     left: the inversions between two runs follow from where the members of the right one end up.
 
     Args:
-        sequences: integers from 0 to `largest`, (value,) each and all of one length.
+        sequences: integers from 0 on, (value,) each and all of one length.
+        largest: none of them is larger.
     """
     n_sequences, n_values = len(sequences), len(sequences[0])
     n_doublings = ((n_values - 1) // LONGEST_BLOCK).bit_length()
