@@ -115,6 +115,29 @@ def test_the_minimum_of_an_ellipsoid_is_the_optimisers(radius):
         assert float(minimum) == pytest.approx(found, rel=1e-4)
 
 
+def test_from_outside_an_ellipsoid_the_box_stays_in_the_way():
+    images = (small_images(6, 1) * 1.6 - 0.3).clamp(0, 1)
+    centre = torch.rand(12, generator=generator(2)) * 1.6 - 0.3
+    curvature = torch.linspace(0.5, 2, 12)
+    model = Ellipsoid(centre, curvature, 0.8)
+    assert (model(images).argmax(1) == 1).all()
+    c, q = centre.double().numpy(), curvature.double().numpy()
+
+    def outside(y):
+        return ((y - c) ** 2) @ q - 0.8**2
+
+    l2, linf = (model.minimum(images, norm).tolist() for norm in ("l2", "linf"))
+    x = images.flatten(1)
+    assert (((x == 0) & (centre < 0)) | ((x == 1) & (centre > 1))).any()
+    for image, nearest, radius in zip(x.double().numpy(), l2, linf, strict=True):
+        assert nearest == pytest.approx(shortest(image, outside), rel=1e-4)
+        for share, crosses in ((1.001, True), (0.999, False)):
+            step = share * radius
+            bounds = list(zip((image - step).clip(0, 1), (image + step).clip(0, 1), strict=True))
+            found = minimize(outside, image, jac=lambda y: 2 * q * (y - c), bounds=bounds)
+            assert (found.fun < 0) == crosses
+
+
 def test_both_sides_of_the_ellipsoid_occur_and_its_linf_minimum_just_crosses():
     images = torch.cat([interior(8), 0.5 + 0.6 * (interior(8, seed=1) - 0.5)])
     model = Ellipsoid(torch.full((192,), 0.5), torch.linspace(0.5, 2, 192), 1.1)

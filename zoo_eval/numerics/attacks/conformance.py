@@ -1,8 +1,8 @@
 """Whether an attack finds minima that are known exactly; any attack can be checked.
 
-Linear and ReLU classifiers at four logit scales, far from the box and at its bounds, and quadratic
-ones; no gradient at the image or one that is not finite, no boundary at all, images already wrong; and two things no classifier shows:
-that an image is attacked alike alone and in company, and alike each time.
+Linear, ReLU and quadratic classifiers at four logit scales, far from the box and at its bounds; no
+gradient at the image or one that is not finite, no boundary at all, images already wrong; and two
+things no classifier shows: that an image is attacked alike alone and in company, and alike each time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -248,16 +248,23 @@ def _ellipsoids(attack: Checkable, scale: float, n_images: int, seed: int) -> It
         model = Ellipsoid(centre, curvature, radius, scale)
         labels = model(images).argmax(1)
         yield Problem(name, model, images, labels, model.minimum(images, attack.norm))
+    # Some of its centre's values are outside the box: bounds that images are at stay in the way.
+    beyond = torch.rand(N_VALUES, generator=generator) * 1.6 - 0.3
+    images = saturated(n_images, seed=seed)
+    nearest = float(((images.flatten(1) - beyond).square() @ curvature).min())
+    model = Ellipsoid(beyond, curvature, 0.9 * nearest**0.5, scale)
+    labels, minimum = model(images).argmax(1), model.minimum(images, attack.norm)
+    yield Problem("ellipsoid from outside, at the box", model, images, labels, minimum)
     radius = 0.5
     sphere = Ellipsoid(centre, torch.ones(N_VALUES), radius, scale)
-    minimum = radius if attack.norm == "l2" else radius / N_VALUES**0.5
+    way = radius if attack.norm == "l2" else radius / N_VALUES**0.5
     # The gradient is zero at the centre, and every direction is as good as any other (in l2).
     yield Problem(
         "sphere from its centre",
         sphere,
         torch.full_like(images, 0.5),
         torch.zeros(n_images, dtype=torch.int64),
-        torch.full((n_images,), minimum, dtype=torch.float64),
+        torch.full((n_images,), way, dtype=torch.float64),
         blind=True,
     )
 

@@ -120,7 +120,7 @@ class Ellipsoid:
         return self.scale * torch.stack([inside, -inside], 1) / 2
 
     def minimum(self, images: Tensor, norm: Norm) -> Tensor:
-        """Across the surface, from whichever side, without a box."""
+        """Across the surface, from whichever side; from inside, the box must be out of the way."""
         offset = images.flatten(1).double() - self.centre.double()
         q = self.curvature.double()
         outside = (offset.square() @ q) > self.radius**2
@@ -130,17 +130,21 @@ class Ellipsoid:
     def _l2(self, offset: Tensor, q: Tensor, outside: bool) -> Tensor:
         """The secular equation: the minimiser is o / (1 + l q), and its value decreases with l.
 
-        From outside l > 0; from inside l lies between -1 / max q, where the value is infinite, and 0.
+        From outside l > 0, and the minimiser in the box is the one nearest to it: every value has
+        its own convex term. From inside l lies between -1 / max q, where the value is infinite, and 0.
         """
 
+        def moved(multiplier: Tensor) -> Tensor:
+            free = offset / (1 + multiplier[:, None] * q)
+            return self._in_box(free) if outside else free
+
         def value(multiplier: Tensor) -> Tensor:
-            return (offset / (1 + multiplier[:, None] * q)).square() @ q - self.radius**2
+            return moved(multiplier).square() @ q - self.radius**2
 
         zeros = torch.zeros(len(offset), dtype=torch.float64)
         ends = (zeros, zeros + 1e6) if outside else (zeros - 1 / float(q.max()), zeros)
         multiplier = bisected(lambda tried: value(tried) > 0, *ends)
-        moved = offset / (1 + multiplier[:, None] * q)
-        distance: Tensor = (moved - offset).norm(dim=1)
+        distance: Tensor = (moved(multiplier) - offset).norm(dim=1)
         return distance
 
     def _linf(self, offset: Tensor, q: Tensor, outside: bool) -> Tensor:
@@ -148,11 +152,17 @@ class Ellipsoid:
 
         def reached(radius: Tensor) -> Tensor:
             step = radius[:, None]
-            moved = (offset.abs() - step).clamp(min=0) if outside else offset.abs() + step
+            towards = self._in_box(offset - offset.clamp(-step, step))
+            moved = towards if outside else offset.abs() + step
             return (moved.square() @ q > self.radius**2) == outside
 
         zeros = torch.zeros(len(offset), dtype=torch.float64)
         return bisected(reached, zeros, zeros + offset.abs().max() + self.radius)
+
+    def _in_box(self, offset: Tensor) -> Tensor:
+        """The offsets from the centre, of values that stay in [0, 1]."""
+        centre = self.centre.double()
+        return offset.clamp(-centre, 1 - centre)
 
 
 def to_half_space(x: Tensor, normal: Tensor, offset: Tensor | float, norm: Norm) -> Tensor:
