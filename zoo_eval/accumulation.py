@@ -65,7 +65,8 @@ class HeldFeatures:
 
         With the number of the first of these rows; on and below the diagonal, at least.
         """
-        for start in range(0, n := min(n, len(self._held)), HELD_ROWS):
+        n = min(n, len(self._held))
+        for start in range(0, n, HELD_ROWS):
             stop = min(start + HELD_ROWS, n)
             yield start, cross_products(self._held[start:stop], None, self._held[:stop])
 

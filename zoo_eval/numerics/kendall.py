@@ -58,8 +58,8 @@ def n_inversions(sequences: Sequence[Integers], largest: int) -> list[int]:
     n_doublings = ((n_values - 1) // LONGEST_BLOCK).bit_length()
     block = -(-n_values // 2**n_doublings)
     length = block << n_doublings
-    # What is added stands last and is as large as any: it takes part in no inversion.
     dtype = np.int16 if largest < 2**14 else np.int32 if largest < 2**24 else np.int64
+    # What is added stands last and is as large as any: it takes part in no inversion.
     doubled = np.full((n_sequences, length), largest, dtype=dtype)
     for row, sequence in zip(doubled, sequences, strict=True):
         row[:n_values] = sequence

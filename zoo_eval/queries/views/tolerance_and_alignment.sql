@@ -2,9 +2,10 @@
 -- Of protocol `corrected` in l2 the setting that most models share: stimuli, seed and all parameters but
 -- the attack's options, the maps and what is saved; of equals that of argmax, of a common canvas (lengths
 -- mean the same for every input size), the newest. tolerance is the smallest over its attacks, each of
--- which bounds the true minimum from above. alignment, with the published channel reduction, is of one source for all models: the smallest of these
--- perturbations, or if no model has any with human maps, the input gradient (on the same stimuli if it
--- was taken there), with the maps and parameters that most models share. A model without it lacks it.
+-- which bounds the true minimum from above. alignment, with the published channel reduction, is of one
+-- source for all models: the smallest of these perturbations, or if no model has any with human maps, the
+-- input gradient (on the same stimuli if it was taken there), with the maps and parameters that most
+-- models share. A model without it lacks it.
 WITH attacked AS (
     SELECT *,
         json_merge_patch(
