@@ -69,9 +69,11 @@ def test_threads_share_long_sequences(n_threads):
     assert found == pytest.approx(kendalltau(x, y).statistic, abs=1e-12)
 
 
-@pytest.mark.parametrize("n_values", [1, 2, 64, 100, 1000, 2**14 - 1, 2**14])
-def test_descending_sequences_are_all_inversions_and_stay_as_they_were(n_values):
+@pytest.mark.parametrize("distinct", [False, True])
+@pytest.mark.parametrize("n_values", [1, 2, 64, 65, 100, 1000, 2**14 - 1, 2**14, 2**14 + 1])
+def test_descending_sequences_are_all_inversions_and_stay_as_they_were(n_values, distinct):
     ascending = np.arange(n_values)
     both = np.stack([ascending[::-1], ascending])
-    assert n_inversions(both, n_values - 1) == [n_values * (n_values - 1) // 2, 0]
+    n_pairs = n_values * (n_values - 1) // 2
+    assert n_inversions(both, n_values - 1, distinct=distinct) == [n_pairs, 0]
     assert (both == [ascending[::-1], ascending]).all()

@@ -32,19 +32,23 @@ def taus_a(x: Ranking, others: Sequence[Ranking]) -> list[float]:
     """
     n_values = len(x.order)
     n_pairs = n_values * (n_values - 1) // 2
+    order = x.order.cpu().numpy()
     at_once = TOGETHER // n_values or 1
     found = []
     for start in range(0, len(others), at_once):
         some = others[start : start + at_once]
-        sequences, n_joint_ties = zip(*(_in_order_of(x, y) for y in some))
-        discordant = n_inversions(sequences, n_values - 1)
+        sequences, n_joint_ties = zip(*(_in_order_of(x, order, y) for y in some))
+        distinct = not any(y.n_tied_pairs for y in some)
+        discordant = n_inversions(sequences, n_values - 1, distinct=distinct)
         for y, joint, n_discordant in zip(some, n_joint_ties, discordant):
             n_untied = n_pairs - x.n_tied_pairs - y.n_tied_pairs + joint
             found.append((n_untied - 2 * n_discordant) / n_pairs)
     return found
 
 
-def n_inversions(sequences: Sequence[Integers], largest: int) -> list[int]:
+def n_inversions(
+    sequences: Sequence[Integers], largest: int, *, distinct: bool = False
+) -> list[int]:
     """How many pairs of each sequence stand in descending order: i < j with s[i] > s[j].
 
     Blocks of up to 64 are counted pair by pair. Then neighbouring runs are merged until one is
@@ -53,26 +57,34 @@ def n_inversions(sequences: Sequence[Integers], largest: int) -> list[int]:
     Args:
         sequences: integers from 0 on, (value,) each and all of one length.
         largest: none of them is larger.
+        distinct: each sequence holds every integer up to `largest` once, which spares the last
+            and longest merge.
     """
     n_sequences, n_values = len(sequences), len(sequences[0])
     n_doublings = ((n_values - 1) // LONGEST_BLOCK).bit_length()
     block = -(-n_values // 2**n_doublings)
     length = block << n_doublings
-    dtype = np.int16 if largest < 2**14 else np.int32 if largest < 2**24 else np.int64
-    # What is added stands last and is as large as any: it takes part in no inversion.
-    doubled = np.full((n_sequences, length), largest, dtype=dtype)
+    # What is added stands last, ascends and is larger: it takes part in no inversion.
+    end = largest + 1 + length - n_values
+    dtype = np.int16 if end <= 2**14 else np.int32 if end <= 2**24 else np.int64
+    doubled = np.empty((n_sequences, length), dtype=dtype)
     for row, sequence in zip(doubled, sequences, strict=True):
         row[:n_values] = sequence
+    doubled[:, n_values:] = np.arange(largest + 1, end)
+    merged, total = length, np.zeros(n_sequences, dtype=np.int64)
+    if distinct and n_doublings:
+        merged = length // 2
+        # A value is its own place among all.
+        total += _last_places(merged) - doubled[:, merged:].sum(1, dtype=np.int64)
     doubled *= 2
-    part = length
+    part = merged
     while part > SHARE:
         part //= 2
     runs = doubled.reshape(-1, part)
     at_once = SHARE // part or 1
     shares = [runs[start : start + at_once] for start in range(0, len(runs), at_once)]
-    counts = _on_threads(partial(_sorting, block=block), shares)
-    total = counts.reshape(n_sequences, -1).sum(1)
-    while part < length:
+    total += _on_threads(partial(_sorting, block=block), shares).reshape(n_sequences, -1).sum(1)
+    while part < merged:
         pairs = list(doubled.reshape(-1, 1, 2 * part))
         counts = _on_threads(partial(_merging, half=part), pairs)
         total += counts.reshape(n_sequences, -1).sum(1)
@@ -112,10 +124,9 @@ def _within_blocks(runs: Integers, block: int) -> Integers:
         keys.sort(axis=1)
         columns = np.ascontiguousarray((keys.astype(np.uint8) & (LONGEST_BLOCK - 1)).T)
     counts = np.zeros(columns.shape, dtype=np.uint8)
-    descends = np.empty(columns.shape, dtype=np.bool_)
     for lag in range(1, block):
-        np.greater(columns[:-lag], columns[lag:], out=descends[lag:])
-        counts[lag:] += descends[lag:].view(np.uint8)
+        later = counts[lag:]
+        later += (columns[:-lag] > columns[lag:]).view(np.uint8)
     per_run: Integers = counts.sum(0, dtype=np.int64).reshape(len(runs), -1).sum(1)
     return per_run
 
@@ -130,15 +141,18 @@ def _merging(runs: Integers, half: int) -> Integers:
     # Far fewer pairs than the type can count: no cast is needed, which would take longer.
     is_right = (pairs & 1).sum(1, dtype=runs.dtype)
     places = np.einsum("rp,p->r", is_right, np.arange(2 * half))
-    # Without inversions the right members would be the last ones of each pair.
-    last: int = pairs.shape[1] * (half * half + half * (half - 1) // 2)
-    counts: Integers = last - places
+    counts: Integers = pairs.shape[1] * _last_places(half) - places
     return counts
 
 
-def _in_order_of(x: Ranking, y: Ranking) -> tuple[Integers, int]:
+def _last_places(half: int) -> int:
+    """The sum of the right members' places in a pair of parts without inversions: the last ones."""
+    return half * half + half * (half - 1) // 2
+
+
+def _in_order_of(x: Ranking, order: Integers, y: Ranking) -> tuple[Integers, int]:
     """The lowest ranks of y in the order of x, ascending where x ties; and the joint ties."""
-    sequence = y.lowest.cpu().numpy().take(x.order.cpu().numpy())
+    sequence = y.lowest.cpu().numpy().take(order)
     if not x.n_tied_pairs:
         return sequence, 0
     keys = x.lowest[x.order].cpu().numpy() * np.int64(len(sequence)) + sequence

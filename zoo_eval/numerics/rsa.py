@@ -54,7 +54,7 @@ def dissimilarities(
     """
     if len(gram) < FEWEST_STIMULI:
         raise ValueError(f"an RDM needs at least {FEWEST_STIMULI} stimuli, got {len(gram)}")
-    of_block = _measured(gram.diagonal(), row_sums, n_features, dissimilarity)
+    of_block = _measured(gram.diagonal().contiguous(), row_sums, n_features, dissimilarity)
     n_stimuli = len(gram)
     pairs = gram.new_empty(n_stimuli * (n_stimuli - 1) // 2)
     step = BLOCK // n_stimuli or 1
