@@ -5,18 +5,25 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
-def seconds(work: Callable[[], Any], *, n_runs: int) -> float:
-    """Median wall time of a call, after one call that is not counted, in seconds."""
-    work()
+def timed(work: Callable[[], T], *, n_runs: int) -> tuple[float, T]:
+    """Median wall time of a call in seconds, after one call that is not counted; and its result."""
+    result = work()
     times = []
     for _ in range(n_runs):
         start = time.perf_counter()
-        work()
+        result = work()
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return statistics.median(times), result
+
+
+def seconds(work: Callable[[], Any], *, n_runs: int) -> float:
+    """Median wall time of a call in seconds, after one call that is not counted."""
+    return timed(work, n_runs=n_runs)[0]
 
 
 def quick(description: str) -> bool:

@@ -6,8 +6,7 @@ A full run also writes docs/neural_fit.svg: cost against stimuli, features, targ
 """
 
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,7 +23,7 @@ from sklearn.model_selection import KFold
 from torch import Tensor
 
 from benchmarks import neural_fit_figure
-from benchmarks.measurement import quick, report, seconds
+from benchmarks.measurement import quick, report, seconds, timed
 from zoo_eval.numerics import ridge
 from zoo_eval.numerics.accumulate import cross_products
 from zoo_eval.numerics.correlation import pearson
@@ -53,7 +52,9 @@ class Sizes:
     n_runs: int = 5
 
 
-QUICK = Sizes(n=960, n_targets=64, p=1200, n_reduced=400, p_wide=20_000, ridge_n=(200, 600))
+QUICK = Sizes(
+    n=960, n_targets=64, p=1200, n_reduced=400, p_wide=20_000, ridge_n=(200, 600), n_runs=1
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,11 +121,9 @@ def _r(predicted: Features, given: Problem, fold: Fold) -> Tensor:
     return pearson(torch.from_numpy(predicted), torch.from_numpy(given.responses[fold.test]))
 
 
-def timed(work: Callable[[Fold], Any], folds: Sequence[Fold]) -> tuple[float, list[Any]]:
-    """Seconds for all ten folds, from those given, and their results."""
-    start = time.perf_counter()
-    results = [work(fold) for fold in folds]
-    return (time.perf_counter() - start) * N_FOLDS / len(folds), results
+def each_fold(work: Callable[[Fold], Tensor], given: Problem) -> Tensor:
+    """Pearson r (fold, target) of the rivals, which fit one fold after another."""
+    return torch.stack([work(fold) for fold in given.folds])
 
 
 @dataclass(frozen=True)
@@ -147,20 +146,18 @@ def compare_pls(sizes: Sizes) -> list[Row]:
     given = problem(sizes.n, sizes.p, sizes.n_targets)
     gram = torch.from_numpy(given.features @ given.features.T)
     responses, masks = torch.from_numpy(given.responses), given.masks()
-    ours = seconds(lambda: our_r(gram, responses, masks), n_runs=sizes.n_runs)
-    r = our_r(gram, responses, masks)[:, -1]
+    ours, r = timed(lambda: our_r(gram, responses, masks)[:, -1], n_runs=sizes.n_runs)
     reduced = PCA(sizes.n_reduced, svd_solver="covariance_eigh").fit_transform(given.features)
     rows = [Row(f"PLS-{N_COMPONENTS}, ours, Gram matrix given", ours)]
-    rivals: list[tuple[str, Callable[[Fold], Tensor], int]] = [
-        ("scikit-learn tol=1e-14, max_iter=20000", partial(_tight, given), 1),
-        (f"scikit-learn default tol, PCA-{sizes.n_reduced}", partial(_default, given, reduced), 3),
-        ("ikpls", partial(ikpls_r, given), 3),
-    ]
-    for name, work, n_timed in rivals:
-        taken, found = timed(work, given.folds[:n_timed])
-        difference = max(float((a - b).abs().max()) for a, b in zip(found, r))
-        label = f"PLS-{N_COMPONENTS}, {name} ({n_timed} of {N_FOLDS} folds timed)"
-        rows.append(Row(label, taken, taken / ours, difference))
+    rivals: dict[str, Callable[[Fold], Tensor]] = {
+        "scikit-learn tol=1e-14, max_iter=20000": partial(_tight, given),
+        f"scikit-learn default tol, PCA-{sizes.n_reduced}": partial(_default, given, reduced),
+        "ikpls": partial(ikpls_r, given),
+    }
+    for name, work in rivals.items():
+        taken, found = timed(partial(each_fold, work, given), n_runs=sizes.n_runs)
+        difference = float((found - r).abs().max())
+        rows.append(Row(f"PLS-{N_COMPONENTS}, {name}", taken, taken / ours, difference))
     return rows
 
 
@@ -177,23 +174,22 @@ def compare_wide(sizes: Sizes) -> list[Row]:
     given = problem(sizes.n, sizes.p_wide, sizes.n_targets, np.float32)
     features, responses = torch.from_numpy(given.features), torch.from_numpy(given.responses)
     masks = given.masks()
-    accumulating = seconds(lambda: accumulated(features), n_runs=1)
-    gram = accumulated(features)
+    accumulating, gram = timed(lambda: accumulated(features), n_runs=sizes.n_runs)
     fitting = seconds(lambda: our_r(gram, responses, masks), n_runs=sizes.n_runs)
     rng = np.random.default_rng(1)
     images = rng.standard_normal((sizes.n_reduced, sizes.p_wide), dtype=np.float32)
     images *= np.arange(1, sizes.p_wide + 1, dtype=np.float32) ** -0.5
-    start = time.perf_counter()
-    reduced = PCA(sizes.n_reduced, copy=False).fit(images).transform(given.features)
-    reducing = time.perf_counter() - start
-    taken, _ = timed(partial(_default, given, reduced.astype(np.float64)), given.folds[:3])
+    reducing, reduced = timed(
+        lambda: PCA(sizes.n_reduced).fit(images).transform(given.features), n_runs=sizes.n_runs
+    )
+    work = partial(_default, given, reduced.astype(np.float64))
+    taken = seconds(partial(each_fold, work, given), n_runs=sizes.n_runs)
     ours, theirs = accumulating + fitting, reducing + taken
     label = f"p = {sizes.p_wide}, {{}}: {{}} {{:.2f}} s + PLS {{:.2f}} s"
     return [
         Row(label.format("ours", "Gram", accumulating, fitting), ours),
         Row(
-            label.format("scikit-learn default tol", f"PCA-{sizes.n_reduced}", reducing, taken)
-            + f" (3 of {N_FOLDS} folds timed)",
+            label.format("scikit-learn default tol", f"PCA-{sizes.n_reduced}", reducing, taken),
             theirs,
             theirs / ours,
         ),
@@ -221,9 +217,8 @@ def compare_ridge(n: int, sizes: Sizes) -> tuple[list[Row], int]:
         ).fit(gram[train][:, train], responses[train])
         return model.best_alphas_, model.predict(gram[test][:, train])
 
-    n_runs = sizes.n_runs if n < 2000 else 1
-    own, rival = seconds(ours, n_runs=n_runs), seconds(theirs, n_runs=min(3, n_runs))
-    tuned, (best, predicted) = ours(), theirs()
+    own, tuned = timed(ours, n_runs=sizes.n_runs)
+    rival, (best, predicted) = timed(theirs, n_runs=sizes.n_runs)
     observed = responses[test]
     difference = (pearson(tuned.predictions, observed) - pearson(predicted, observed)).abs().max()
     name = f"ridge, n = {n}, {len(alphas)} penalties x {N_INNER} inner folds"
@@ -281,9 +276,9 @@ def our_cost(n: int, p: int, n_targets: int) -> float:
 
 
 def rival_cost(n: int, p: int, n_targets: int) -> float:
-    """Seconds for ten folds of scikit-learn's PLS at its default tolerance, from one."""
+    """Seconds for ten folds of scikit-learn's PLS at its default tolerance."""
     given = problem(n, p, n_targets)
-    return timed(partial(_default, given, given.features), given.folds[:1])[0]
+    return seconds(partial(each_fold, partial(_default, given, given.features), given), n_runs=1)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ rsatoolbox: Any = import_module("rsatoolbox")
 
 N_FEATURES = 2000
 N_SUBJECTS = 4
+N_TURNS = 5
 TURN_S = 0.1
 # OpenBLAS's threads spin for a while after a product, on cores that the next one needs.
 PAUSE_S = 0.1
@@ -97,15 +98,13 @@ def main() -> None:
     small = quick(__doc__ or "")
     rows, given, counted, difference = [], {}, {}, 0.0
     for n_stimuli in (92, 500, 1000) if small else (92, 500, 1000, 3000):
-        # The rival takes minutes for 3,000 stimuli.
-        n_runs = 1 if n_stimuli > 1000 else 5
         cells = []
         for dissimilarity, comparison in product(RIVAL_DISSIMILARITIES, get_args(Comparison)):
             problem = Problem(n_stimuli, dissimilarity)
             apart = problem.from_gram(comparison) - problem.rival(comparison)
             difference = max(difference, float(np.abs(apart).max()))
             times = _interleaved(
-                [problem.from_gram, problem.from_features, problem.rival], comparison, n_runs
+                [problem.from_gram, problem.from_features, problem.rival], comparison
             )
             cells.append(times)
             rows.append(_row(n_stimuli, f"{dissimilarity}, {comparison}", times))
@@ -128,7 +127,7 @@ def main() -> None:
 
 
 def _interleaved(
-    works: Sequence[Callable[[Comparison], object]], comparison: Comparison, n_runs: int
+    works: Sequence[Callable[[Comparison], object]], comparison: Comparison
 ) -> list[float]:
     """Median seconds of each, in turns after two calls; short ones several times in a turn."""
     times: list[list[float]] = [[] for _ in works]
@@ -138,7 +137,7 @@ def _interleaved(
         start = time.perf_counter()
         work(comparison)
         calls.append(max(1, round(TURN_S / (time.perf_counter() - start))))
-    for _ in range(n_runs):
+    for _ in range(N_TURNS):
         for work, n_calls, found in zip(works, calls, times, strict=True):
             time.sleep(PAUSE_S)
             start = time.perf_counter()
