@@ -1,7 +1,6 @@
 """How well a layer's features tell a recording: fits and similarities, from one Gram matrix per layer."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -33,6 +32,7 @@ Readout = Literal["pls", "ridge", "rsa", "cka", "procrustes"]
 Protocol = Literal["nested", "kfold", "brainscore"]
 FITS = ("pls", "ridge")
 Row = dict[str, Any]
+Scorer = Callable[[LayerGram], list[Row]]
 
 
 class NeuralFit(Choices):
@@ -139,17 +139,20 @@ class NeuralFit(Choices):
         )
         # Fits are float64, which not every accelerator has.
         device = model.device if model.device.type == "cuda" else torch.device("cpu")
+        scorers: dict[str, Scorer] = {
+            readout: self._scorer(readout, recording, stimuli, device, trials[0].seed)
+            for readout in self.readouts
+        }
         for layer in layers:
             own = [trial for trial in trials if trial.layer == layer]
-            yield from self._results(own, grams[layer], recording, stimuli, device)
+            yield from self._results(own, grams[layer], recording.name, scorers)
 
     def _results(
         self,
         trials: Sequence[Trial],
         gram: LayerGram | NonFinite,
-        recording: AnyRecording,
-        stimuli: StimulusSet,
-        device: torch.device,
+        recording: str,
+        scorers: Mapping[str, Scorer],
     ) -> Iterator[Result]:
         """Those of one layer, whose Gram matrix is in memory until the last of them."""
         for trial in trials:
@@ -159,7 +162,7 @@ class NeuralFit(Choices):
             described = {
                 "trial_id": trial.id,
                 "model": trial.model,
-                "recording": recording.name,
+                "recording": recording,
                 "layer": trial.layer,
                 "readout": trial.readout,
                 "protocol": trial.protocol,
@@ -167,26 +170,27 @@ class NeuralFit(Choices):
             }
             # One readout's failure is its own: the layer's others, and other layers, go on.
             try:
-                found = self._rows(trial, gram, recording, stimuli, device)
+                found = scorers[str(trial.readout)](gram)
             except Exception as error:  # noqa: BLE001
                 yield Result(trial, error=error)
                 continue
             yield Result(trial, {"neural_scores": [described | row for row in found]})
 
-    def _rows(
+    def _scorer(
         self,
-        trial: Trial,
-        gram: LayerGram,
+        readout: Readout,
         recording: AnyRecording,
         stimuli: StimulusSet,
         device: torch.device,
-    ) -> list[Row]:
-        if trial.readout in FITS:
-            fit = self._regression(str(trial.readout))
-            return fit.rows(gram.on(device), recording, stimuli, seed=trial.seed)
-        measure = self._measure(str(trial.readout))
-        reference = _reference(measure, recording, stimuli.groups, self.n_folds, trial.seed)
-        return _similarity_rows(measure, reference, gram, recording, self.n_resamples)
+        seed: int,
+    ) -> Scorer:
+        """What all layers share of a readout (a recording's ranks and factors) is computed once."""
+        if readout in FITS:
+            fit = self._regression(readout)
+            return lambda gram: fit.rows(gram.on(device), recording, stimuli, seed=seed)
+        measure = self._measure(readout)
+        reference = Reference(measure, recording, stimuli.groups, self.n_folds, seed)
+        return lambda gram: _similarity_rows(reference, gram, self.n_resamples)
 
     def _regression(self, readout: str) -> Regression:
         return Regression(
@@ -236,31 +240,18 @@ class NeuralFit(Choices):
         return found
 
 
-@lru_cache(maxsize=16)
-def _reference(
-    measure: Measure, recording: AnyRecording, groups: tuple[str, ...], n_folds: int, seed: int
-) -> Reference:
-    """One for all layers and models: a recording's own ranks and factors are computed once."""
-    return Reference(measure, recording, groups, n_folds, seed)
-
-
-def _similarity_rows(
-    measure: Measure,
-    reference: Reference,
-    gram: LayerGram,
-    recording: AnyRecording,
-    n_resamples: int,
-) -> list[Row]:
+def _similarity_rows(reference: Reference, gram: LayerGram, n_resamples: int) -> list[Row]:
+    subjects = getattr(reference.recording, "subject_ids", None)
     return [
         {
-            "statistic": measure.statistic,
+            "statistic": reference.measure.statistic,
             "fold": one.fold,
             "score": regression.defined(one.score),
             "stimuli_low": one.low,
             "stimuli_high": one.high,
             "r": one.subjects,
             "selection_score": regression.defined(one.selection),
-            "target_ids": getattr(recording, "subject_ids", None) if one.subjects else None,
+            "target_ids": subjects if one.subjects else None,
             "n_constant_targets": 0,
             "undefined": regression.reasons(one.undefined),
         }

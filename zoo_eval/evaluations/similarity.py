@@ -75,7 +75,8 @@ class Similarity:
 class Reference:
     """A recording ready to be compared with: what needs no layer is computed once.
 
-    `folds` are those of the stimulus set, the same for every layer and model.
+    `folds` are those of the stimulus set, the same for every layer and model; each has its part of
+    the recording, kept as long as this is.
     """
 
     measure: Measure
@@ -125,8 +126,8 @@ class _Side:
     def subjects(self) -> list[rsa.Rdm]:
         """RDMs of the subjects; one of the mean responses where there are responses."""
         if isinstance(self.recording, RdmRecording):
-            rdms = torch.from_numpy(self.recording.rdms)[:, self.rows][:, :, self.rows]
-            return [rsa.Rdm(rsa.condensed(one)) for one in rdms]
+            rdms = torch.from_numpy(self.recording.rdms)
+            return [rsa.Rdm(rsa.condensed(one[self.rows][:, self.rows])) for one in rdms]
         responses = torch.from_numpy(self.recording.mean[self.rows])
         found = rsa.feature_dissimilarities(responses, self.measure.dissimilarity)
         return [rsa.Rdm(found)]
@@ -137,20 +138,24 @@ class _Side:
 
     @cached_property
     def gram(self) -> Tensor:
+        return self._gram()
+
+    @cached_property
+    def factor(self) -> Tensor:
+        return procrustes.factor(self._gram())
+
+    def _gram(self) -> Tensor:
         if isinstance(self.recording, RdmRecording):
             squared = torch.from_numpy(self.recording.rdms.mean(0))
             return rsa.gram_of_squared_distances(squared[self.rows][:, self.rows])
         responses = torch.from_numpy(self.recording.mean[self.rows])
         return responses @ responses.T
 
-    @cached_property
-    def factor(self) -> Tensor:
-        return procrustes.factor(self.gram)
-
     def own(self, layer: LayerGram) -> "Own":
         """What of the layer is compared: its RDM, Gram matrix or factor at these stimuli."""
-        rows = torch.from_numpy(self.rows)
-        gram = layer.gram.cpu()[rows][:, rows]
+        rows, gram = torch.from_numpy(self.rows), layer.gram.cpu()
+        if len(rows) < len(gram):
+            gram = gram[rows][:, rows]
         if self.measure.readout == "procrustes":
             return procrustes.factor(gram)
         if self.measure.readout == "cka":

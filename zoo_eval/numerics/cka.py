@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from zoo_eval.numerics.gram import centred_blocks
+from zoo_eval.numerics import gram as grams
 
 CONSTANT = 1e-13
 
@@ -44,11 +44,10 @@ def debiased_cka(gram_x: Tensor, gram_y: Tensor) -> float:
 
 def centred(gram: Tensor) -> Tensor:
     """H K H, H centring: the Gram matrix of centred features; NaN where they are constant."""
-    rows = torch.arange(len(gram), device=gram.device)
-    blocks, _ = centred_blocks(gram, rows, rows)
+    products = grams.centred(gram)
     # What is left of constant features is rounding, and would correlate with anything.
-    is_constant = blocks.trace() <= CONSTANT * gram.trace()
-    return blocks.fill_(torch.nan) if is_constant else blocks
+    is_constant = products.trace() <= CONSTANT * gram.trace()
+    return products.fill_(torch.nan) if is_constant else products
 
 
 def _u_centred(gram: Tensor) -> Tensor:

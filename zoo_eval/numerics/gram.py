@@ -1,6 +1,5 @@
 """Gram matrices: centring by training rows, and what follows from the spectrum."""
 
-import torch
 from torch import Tensor
 
 
@@ -22,10 +21,16 @@ def centred_blocks(gram: Tensor, train: Tensor, test: Tensor) -> tuple[Tensor, T
     cross = gram[test][:, train]
     column = inner.mean(0)
     total = column.mean()
-    return (
-        inner - column - column[:, None] + total,
-        cross - cross.mean(1, keepdim=True) - column + total,
-    )
+    # Both are copies already.
+    inner.sub_(column).sub_(column[:, None]).add_(total)
+    cross.sub_(cross.mean(1, keepdim=True)).sub_(column).add_(total)
+    return inner, cross
+
+
+def centred(gram: Tensor) -> Tensor:
+    """H K H, H centring: the Gram matrix of features centred by their mean over all rows (row, row)."""
+    column = gram.mean(0)
+    return (gram - column).sub_(column[:, None]).add_(column.mean())
 
 
 def effective_dim(gram: Tensor) -> float:
@@ -34,6 +39,5 @@ def effective_dim(gram: Tensor) -> float:
     Needs no eigenvalues: sum l is the trace and sum l^2 the squared Frobenius norm of the centred
     Gram matrix (row, row). NaN for constant features.
     """
-    rows = torch.arange(gram.shape[0], device=gram.device)
-    centred, _ = centred_blocks(gram, rows, rows)
-    return float(centred.trace() ** 2 / centred.square().sum())
+    products = centred(gram)
+    return float(products.trace() ** 2 / products.square_().sum())

@@ -10,7 +10,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from zoo_eval.numerics.gram import centred_blocks
+from zoo_eval.numerics.gram import centred
 
 # Relative to the largest eigenvalue. Below it an eigenvalue of a Gram matrix is rounding; kept,
 # thousands of them would add their square roots to a nuclear norm.
@@ -29,8 +29,7 @@ def factor(gram: Tensor) -> Tensor:
     Raises:
         ValueError: an eigenvalue is clearly negative, so that this is no Gram matrix.
     """
-    rows = torch.arange(len(gram), device=gram.device)
-    values, vectors = torch.linalg.eigh(centred_blocks(gram, rows, rows)[0])
+    values, vectors = torch.linalg.eigh(centred(gram))
     # What centring takes away leaves rounding of its own size behind.
     smallest = ROUNDING * max(float(values[-1]), float(gram.diagonal().mean()))
     if values[0] < -1e6 * smallest:

@@ -143,7 +143,7 @@ class Rdm:
     """The dissimilarities of all pairs of stimuli, float64 (pair,), in `condensed` order.
 
     What a comparison needs of one side (its norm, its ranks) is computed at the first comparison
-    and kept: a recording's Rdm serves all layers and models.
+    and kept: a recording's Rdm serves all layers of a model.
 
     Raises:
         ValueError: not one axis, not all pairs of three or more stimuli.
@@ -195,13 +195,16 @@ class Rdm:
     @cached_property
     def rank_deviation(self) -> Tensor:
         """The ranks less their mean, scaled to norm 1; ties averaged."""
-        ranks = self.ranking.mean_ranks()
+        # Not `self.ranking`, which would be kept beside them: twice as much.
+        ranks = ranking(self.dissimilarities, self.extremes).mean_ranks()
         ranks -= (len(ranks) - 1) / 2
         return ranks.div_(ranks.norm())
 
 
 def mean_rdm(rdms: Sequence[Rdm]) -> Rdm:
     """The mean over subjects, dissimilarity by dissimilarity."""
+    if len(rdms) == 1:
+        return rdms[0]
     return Rdm(torch.stack([rdm.dissimilarities for rdm in rdms]).mean(0))
 
 
