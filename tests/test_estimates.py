@@ -46,3 +46,11 @@ def test_a_plan_names_its_cost_its_longest_model_and_what_that_rests_on():
         "  local/b: 0 trials, at most 7200 image passes, 7.2e+09 FLOPs, about 2h00m"
     )
     assert describe_cost(Plan(), MEASURED) == "nothing to run"
+
+
+def test_a_plan_names_the_most_memory():
+    few, many = (Group(Gate(), (), (), 5, peak_bytes=n * 2**30) for n in (1, 3))
+    plan = Plan(orders=[Order(Subject(), (few,)), Order(Subject(), (many, few))])
+    for said in (describe_cost(plan, MEASURED), describe_order(plan.orders[1], MEASURED)):
+        assert said.endswith("; at most 3.0 GiB of memory besides the network")
+    assert "1.0 GiB" in describe_order(plan.orders[0], MEASURED)

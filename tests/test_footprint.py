@@ -76,6 +76,20 @@ def test_a_gram_matrix_beyond_the_budget_is_refused_with_the_figure(sketch):
         passes(request, 7 * 2**20)
 
 
+def test_work_on_a_gram_matrix_beyond_the_budget_is_refused_with_the_figure():
+    request = Request({"a": 10}, 1000, 32, after_bytes=3 * gram_bytes(1000))
+    least = 8 * (4 * 1000 * 1000 + 2 * 1000) * 21 // 20
+    plan = passes(request, least)
+    assert plan.peak_bytes == least
+    assert plan.n_passes == 1
+    with pytest.raises(
+        Refusal,
+        match=r"what is made of a Gram matrix of 1000 stimuli takes 32\.1 MiB at once, more than "
+        r"memory_budget of 32\.0 MiB; raise it, or",
+    ):
+        passes(request, 2**25)
+
+
 def test_more_layers_take_more_disk_and_next_to_no_more_memory():
     few, many = (Request({f"{i}": 900 for i in range(n)}, 2000, 32) for n in (1, 50))
     least = passes(few, 40 * 2**20)

@@ -107,3 +107,32 @@ def test_a_trial_that_two_evaluations_want_is_planned_once(tiny_sweep):
     ridge = [trial for trial in both if trial.readout == "ridge"]
     assert len(ridge) == sum(trial.readout == "ridge" for trial in alone)
     assert any(trial.readout == "cka" for trial in both)
+
+
+MANY_RESAMPLES = """
+[[evaluations]]
+kind = "neural_fit"
+recording = "planted"
+readouts = ["rsa", "cka", "ridge"]
+n_folds = 3
+n_inner_folds = 2
+n_resamples = 100000
+"""
+
+
+def test_a_fit_beyond_the_memory_is_refused_with_the_figure_and_the_rest_is_planned(tiny_sweep):
+    found, _ = planned(tiny_sweep, "64MiB", MANY_RESAMPLES)
+    # 48 bytes per stimulus and resample; Gram matrices of 40 stimuli: the layer's, 11 to work with,
+    # and 8/3 each for the recording's RDMs and for its own ones, whole and by fold. And a twentieth.
+    least = (48 * 40 * 100_000 + (1 + 11 + 2 * 8 / 3) * 8 * 40 * 40) * 1.05
+    assert {one.reason for one in found.refused} == {
+        f"what is made of a Gram matrix of 40 stimuli takes {least / 2**20:.1f} MiB at once, more than "
+        "memory_budget of 64.0 MiB; raise it, or name fewer stimuli, targets or readouts"
+    }
+    assert {one.trial.readout for one in found.refused} == {"rsa", "cka", "ridge"}
+    others = {type(group.evaluation) for order in found.orders for group in order.groups}
+    assert {Layers, NeuralFit} < others
+    allowed, _ = planned(tiny_sweep, "4GiB", MANY_RESAMPLES)
+    assert {round(order.peak_bytes / least, 3) for order in allowed.orders if order.peak_bytes} == {
+        1
+    }

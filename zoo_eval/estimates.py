@@ -1,11 +1,12 @@
 """Estimates: how long a plan takes, from the FLOPs of its models and the speeds a store measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from zoo_eval.planning import Order, Plan
 from zoo_eval.queries.connection import connect
 from zoo_eval.runners.progress import duration
+from zoo_eval.sizes import size_text
 from zoo_eval.store import Store
 
 # What an estimate assumes where nothing was measured yet; it says so.
@@ -41,7 +42,7 @@ def describe_order(order: Order, speeds: Speeds) -> str:
     n_passes = sum(group.n_passes for group in order.groups)
     return (
         f"  {order.name}: {order.n_trials} trials, at most {n_passes} image passes, "
-        f"{order.cost:.2g} FLOPs, about {duration(speeds.seconds(order))}"
+        f"{order.cost:.2g} FLOPs, about {duration(speeds.seconds(order))}{_memory([order])}"
     )
 
 
@@ -59,5 +60,11 @@ def describe_cost(todo: Plan, speeds: Speeds) -> str:
     return (
         f"at most {todo.n_passes} image passes, {sum(o.cost for o in todo.orders):.2g} FLOPs: "
         f"about {sum(times.values()) / 3600:.2g} slot-hours {rests_on}; the longest model, "
-        f"{longest}, takes about {duration(times[longest])}"
+        f"{longest}, takes about {duration(times[longest])}{_memory(todo.orders)}"
     )
+
+
+def _memory(orders: Sequence[Order]) -> str:
+    """What Gram matrices and the work on them take at once, where there are any."""
+    peak = max(order.peak_bytes for order in orders)
+    return f"; at most {size_text(peak)} of memory besides the network" if peak else ""

@@ -12,7 +12,7 @@ disk, are their sketches. Gram matrices are on disk all the while; one at a time
 import math
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
@@ -55,12 +55,14 @@ class Request:
     """Gram matrices to be computed: of layers with so many features each, at so many stimuli.
 
     Where a layer has more than `sketch` features, that many dimensions stand for them.
+    `after_bytes` is what is allocated at once besides one Gram matrix when it is worked on.
     """
 
     n_features: Mapping[str, int]
     n_stimuli: int
     batch_size: int
     sketch: int | None = None
+    after_bytes: int = 0
 
     def is_sketched(self, layer: str) -> bool:
         return self.sketch is not None and self.n_features[layer] > self.sketch
@@ -85,7 +87,7 @@ class Footprint:
     are held at a time; for a sketch, the only group passes once, and so many stimuli's sketches are
     held at a time afterwards. `peak_bytes` counts what is predicted to be allocated at once on top
     of the network and its activations: held features, offsets, signs of sketches, working copies
-    of a batch, or one Gram matrix, and a twentieth for the gaps between them.
+    of a batch, or one Gram matrix and the work on it, and a twentieth for the gaps between them.
     """
 
     groups: tuple[tuple[Slice, ...], ...]
@@ -136,7 +138,14 @@ def passes(request: Request, budget_bytes: int) -> Footprint:
     whole = sum(request.n_features.values())
     best = _once(request, budget_bytes) if request.sketch else _fewest_images(request, budget_bytes)
     if best is None:
-        least = peak_bytes(request, 1, whole if request.sketch else 1)
+        width = whole if request.sketch else 1
+        least = peak_bytes(request, 1, width)
+        if peak_bytes(replace(request, after_bytes=0), 1, width) <= budget_bytes:
+            raise Refusal(
+                f"what is made of a Gram matrix of {request.n_stimuli} stimuli takes "
+                f"{size_text(least)} at once, more than memory_budget of "
+                f"{size_text(budget_bytes)}; raise it, or name fewer stimuli, targets or readouts"
+            )
         raise Refusal(
             f"Gram matrices of {len(request.n_features)} layers at {request.n_stimuli} stimuli, "
             f"{request.batch_size} at a time, take at least {size_text(least)}, more than "
@@ -187,7 +196,8 @@ def peak_bytes(request: Request, n_held: int, width: int) -> int:
         parts = [_held_bytes(request, n_held, width)]
     else:
         parts = [_sketching_bytes(request), _read_back_bytes(request, n_held)]
-    most = _vector_bytes(request) + max(*parts, gram_bytes(request.n_stimuli))
+    afterwards = gram_bytes(request.n_stimuli) + request.after_bytes
+    most = _vector_bytes(request) + max(*parts, afterwards)
     return math.ceil(HEAP * most)
 
 

@@ -23,12 +23,16 @@ ASKED_AT_A_TIME = 16
 
 @dataclass(frozen=True)
 class Group:
-    """Trials of one evaluation that are run and committed together."""
+    """Trials of one evaluation that are run and committed together.
+
+    `peak_bytes` is what its Gram matrices and the work on them take at once.
+    """
 
     evaluation: Evaluation
     trials: tuple[Trial, ...]
     attempts: tuple[int, ...]
     n_passes: int
+    peak_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,10 @@ class Order:
     @property
     def n_trials(self) -> int:
         return sum(len(group.trials) for group in self.groups)
+
+    @property
+    def peak_bytes(self) -> int:
+        return max((group.peak_bytes for group in self.groups), default=0)
 
     @property
     def cost(self) -> int:
@@ -216,7 +224,8 @@ def _pending(
             continue
         n_passes = evaluation.n_passes(some, inputs) + sum(one.n_images for one in plans)
         attempts = tuple(ledger.attempts.get(trial.id, 0) + 1 for trial in some)
-        yield Group(evaluation, tuple(some), attempts, n_passes)
+        peak_bytes = max((one.peak_bytes for one in plans), default=0)
+        yield Group(evaluation, tuple(some), attempts, n_passes, peak_bytes)
 
 
 def _request(card: ModelCard, evaluation: Evaluation, sweep: Sweep) -> Trial:

@@ -1,6 +1,7 @@
 """The geometry of layers: shape, depth and effective dimensionality over a stimulus set."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -13,7 +14,7 @@ from zoo_eval.evaluations import (
     gram_request,
     layer_trials,
 )
-from zoo_eval.footprint import Request
+from zoo_eval.footprint import Request, gram_bytes
 from zoo_eval.inputs import Inputs
 from zoo_eval.models import Blueprint
 from zoo_eval.numerics.gram import effective_dim
@@ -41,7 +42,9 @@ class Layers(Choices):
         self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
     ) -> Iterable[Request]:
         n_stimuli = len(inputs.stimulus_set(self.stimuli))
-        return [gram_request(subject, trials, n_stimuli, sketch=self.sketch)]
+        request = gram_request(subject, trials, n_stimuli, sketch=self.sketch)
+        # The centred Gram matrix.
+        return [replace(request, after_bytes=gram_bytes(n_stimuli))]
 
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
         model, representations = bench.opened()

@@ -1,6 +1,7 @@
 """How well a layer's features tell a recording: fits and similarities, from one Gram matrix per layer."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -116,11 +117,22 @@ class NeuralFit(Choices):
     def requests(
         self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
     ) -> Iterable[Request]:
-        return [gram_request(subject, trials, self._n_shown(inputs), sketch=self.sketch)]
-
-    def _n_shown(self, inputs: Inputs) -> int:
-        names = [inputs.recording(self.recording).stimuli, *filter(None, [self.pca_stimuli])]
-        return sum(len(inputs.stimulus_set(name)) for name in names)
+        readouts = {trial.readout for trial in trials}
+        recording = inputs.recording(self.recording)
+        stimuli = inputs.stimulus_set(recording.stimuli)
+        n_images = len(inputs.stimulus_set(self.pca_stimuli)) if self.pca_stimuli else 0
+        kept, peak = 0, 0
+        for readout in self.readouts:
+            if readout not in readouts:
+                continue
+            if readout in FITS:
+                peak = max(peak, self._regression(readout).peak_bytes(recording, n_images))
+            else:
+                reference = self._reference(readout, recording, stimuli, trials[0].seed)
+                kept += reference.kept_bytes
+                peak = max(peak, reference.peak_bytes(self.n_resamples))
+        request = gram_request(subject, trials, len(stimuli) + n_images, sketch=self.sketch)
+        return [replace(request, after_bytes=kept + peak)]
 
     def _shown(self, inputs: Inputs) -> StimulusSet:
         """The recording's stimuli, followed by those of the principal components."""
@@ -188,9 +200,14 @@ class NeuralFit(Choices):
         if readout in FITS:
             fit = self._regression(readout)
             return lambda gram: fit.rows(gram.on(device), recording, stimuli, seed=seed)
-        measure = self._measure(readout)
-        reference = Reference(measure, recording, stimuli.groups, self.n_folds, seed)
+        reference = self._reference(readout, recording, stimuli, seed)
         return lambda gram: _similarity_rows(reference, gram, self.n_resamples)
+
+    def _reference(
+        self, readout: str, recording: AnyRecording, stimuli: StimulusSet, seed: int
+    ) -> Reference:
+        measure = self._measure(readout)
+        return Reference(measure, recording, stimuli.groups, self.n_folds, seed)
 
     def _regression(self, readout: str) -> Regression:
         return Regression(

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from zoo_eval.digests import seed_from
 from zoo_eval.errors import BadInput
+from zoo_eval.footprint import FLOAT64_BYTES, gram_bytes
 from zoo_eval.inputs import AnyRecording
-from zoo_eval.numerics import bootstrap, protocols
+from zoo_eval.numerics import bootstrap, pls, protocols, ridge
 from zoo_eval.numerics.correlation import median_defined
 from zoo_eval.numerics.protocols import FoldScore
 from zoo_eval.numerics.reduction import reduced_gram
@@ -20,6 +21,12 @@ from zoo_eval.recordings import Recording
 from zoo_eval.representations import LayerGram
 from zoo_eval.stimuli import StimulusSet
 
+# Of a Gram matrix's size, at most at once: copies, centred and by training rows; of `ridge` and of
+# principal components also the eigenvectors and what LAPACK works in. About a third of them are the
+# gaps in a heap that keeps what is freed.
+PLS_MATRICES, RIDGE_MATRICES, REDUCTION_MATRICES = 3, 8, 6
+# Of the responses' size, and of the size of a number per target and resample.
+RESPONSES, RESAMPLED = 10, 10
 # In units of the training Gram matrix's mean eigenvalue, so that the grid suits every layer.
 ALPHAS = tuple(10.0**power for power in range(-6, 5))
 
@@ -81,6 +88,36 @@ class Regression:
                 stimuli.groups, n_folds=self.n_folds, n_inner_folds=n_inner_folds, seed=0
             )
         return [fold for some in inner for fold in some]
+
+    def peak_bytes(self, recording: AnyRecording, n_images: int = 0) -> int:
+        """The most that a layer's fit takes at once, besides its Gram matrix.
+
+        `n_images` are those that principal components are fitted on.
+        """
+        assert isinstance(recording, Recording)
+        n_stimuli, n_targets = len(recording.responses), len(recording.target_ids)
+        n_folds = protocols.BRAINSCORE_SPLITS if self.protocol == "brainscore" else self.n_folds
+        rows = RESPONSES * n_stimuli + RESAMPLED * self.n_resamples
+        found = FLOAT64_BYTES * rows * n_targets
+        if self.readout == "pls":
+            for bytes_of_fold, most in (
+                (pls.fold_bytes, pls.FOLDS_BYTES),
+                (protocols.path_bytes, protocols.SCORES_BYTES),
+            ):
+                one = bytes_of_fold(n_stimuli, n_targets, self.components)
+                found += max(one, min(most, n_folds * self.n_inner_folds * one))
+            found += PLS_MATRICES * gram_bytes(n_stimuli)
+        else:
+            n_train = n_stimuli - n_stimuli // n_folds
+            one = ridge.penalty_bytes(n_train, -(-n_train // self.n_inner_folds), n_targets)
+            n_alphas = len(ALPHAS) if self.alpha is None else 1
+            found += max(one, min(ridge.BLOCK_BYTES, n_alphas * one))
+            found += RIDGE_MATRICES * gram_bytes(n_stimuli)
+        # Principal components come before the fit, and leave one Gram matrix of the stimuli.
+        reducing = REDUCTION_MATRICES * gram_bytes(n_images)
+        reducing += 2 * FLOAT64_BYTES * n_images * n_stimuli
+        reduced = gram_bytes(n_stimuli) if n_images else 0
+        return reduced + max(found, reducing)
 
     def rows(
         self, layer: LayerGram, recording: AnyRecording, stimuli: StimulusSet, *, seed: int

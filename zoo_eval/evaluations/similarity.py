@@ -4,7 +4,7 @@ Scored over all stimuli, and fold by fold: over a fold's test stimuli, with the 
 training stimuli beside it, so that a layer can be chosen without looking at the score.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from math import isnan
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from zoo_eval.errors import BadInput
 from zoo_eval.evaluations.ceilings import STATISTICS
+from zoo_eval.footprint import FLOAT64_BYTES, gram_bytes
 from zoo_eval.inputs import AnyRecording
 from zoo_eval.numerics import bootstrap, cka, procrustes, rsa
 from zoo_eval.numerics.splits import Fold, Rows, grouped_folds
@@ -25,6 +26,15 @@ from zoo_eval.representations import LayerGram
 
 Readout = Literal["rsa", "cka", "procrustes"]
 CkaKind = Literal["debiased", "plain"]
+# Of a Gram matrix's size, at most at once besides it: most of them while stimuli are resampled. About
+# a fourth of them are the gaps in a heap that keeps what is freed.
+MATRICES: Mapping[Readout, int] = {"rsa": 11, "cka": 9, "procrustes": 7}
+# The same, where the recording's own are averaged first.
+MEAN = 3
+# Of the size of a number per stimulus and resample.
+RESAMPLED = 6
+# Kept of an RDM, in units of it: its deviations, or order and ranks.
+DIRECTION, RANKING = 1.0, 1.5
 # Debiased CKA divides by n - 3.
 FEWEST_STIMULI = 4
 # A resample of Kendall's tau-a takes as long as the RDMs themselves: milliseconds up to here.
@@ -85,6 +95,28 @@ class Reference:
     n_folds: int
     seed: int
     _sides: dict[int | str, "_Side"] = field(default_factory=dict)
+
+    @property
+    def kept_bytes(self) -> int:
+        """What the recording's sides take once they are known."""
+        n, k = len(self.groups), self.n_folds
+        # All stimuli, and the test and training stimuli of each fold.
+        n_pairs = gram_bytes(n) * (1 + 1 / k + (k - 1) ** 2 / k)
+        if self.measure.readout != "rsa":
+            return int(n_pairs)
+        n_subjects = len(getattr(self.recording, "subject_ids", ()))
+        n_rdms = 1 if n_subjects < 2 else n_subjects + 1
+        kept = RANKING if self.measure.comparison == "kendall_tau_a" else DIRECTION
+        return int(n_pairs / 2 * n_rdms * (1 + kept))
+
+    def peak_bytes(self, n_resamples: int) -> int:
+        """The most that a layer's scores take at once, besides its Gram matrix and what is kept."""
+        n, n_matrices = len(self.groups), MATRICES[self.measure.readout]
+        if isinstance(self.recording, RdmRecording):
+            n_matrices += MEAN
+            if self.measure.readout == "rsa":
+                n_matrices += len(self.recording.subject_ids) // 2
+        return n_matrices * gram_bytes(n) + RESAMPLED * FLOAT64_BYTES * n_resamples * n
 
     def scores(self, layer: LayerGram, *, n_resamples: int) -> list[Similarity]:
         """The layer's similarity over all stimuli, with its interval, then fold by fold."""

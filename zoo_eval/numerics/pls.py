@@ -98,6 +98,12 @@ def fit_paths(gram: Tensor, responses: Tensor, training: Tensor, n_components: i
     return PlsPath(scores, loadings, mean + centre)
 
 
+def fold_bytes(n_rows: int, n_targets: int, n_components: int) -> int:
+    """What one fold takes while its path is made; at most `n_rows` targets are told apart."""
+    n_rotated = min(n_rows, n_targets)
+    return 8 * (n_rows * (n_components + 8) + 3 * n_rotated * n_rotated)
+
+
 @dataclass(frozen=True, eq=False)
 class _Folds:
     """Gram matrix and responses that all folds share, and each fold's weights: 1 to train on, else 0."""
@@ -113,8 +119,8 @@ class _Folds:
 
     def in_parts(self, n_components: int) -> Iterator["_Folds"]:
         """Some folds at a time, as many as `FOLDS_BYTES` hold."""
-        n, q = self.responses.shape
-        held = 8 * (n * (n_components + 8) + 3 * q * q)
+        n_rows, n_targets = self.responses.shape
+        held = fold_bytes(n_rows, n_targets, n_components)
         for some in torch.split(self.weights, max(1, FOLDS_BYTES // held)):
             yield _Folds(self.gram, self.responses, some)
 

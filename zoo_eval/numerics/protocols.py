@@ -296,9 +296,14 @@ def _inner_scores(
 
 def _parts(folds: Sequence[Fold], responses: Tensor, n_components: int) -> list[range]:
     """The folds' numbers, as many at a time as `SCORES_BYTES` hold."""
-    n, q = responses.shape
-    step = max(1, SCORES_BYTES // (8 * n_components * (4 * q + 2 * n)))
+    n_rows, n_targets = responses.shape
+    step = max(1, SCORES_BYTES // path_bytes(n_rows, n_targets, n_components))
     return [range(start, min(start + step, len(folds))) for start in range(0, len(folds), step)]
+
+
+def path_bytes(n_rows: int, n_targets: int, n_components: int) -> int:
+    """What one fold's path of PLS takes while it is scored."""
+    return 8 * n_components * (4 * n_targets + 2 * n_rows)
 
 
 def _marked(rows: Sequence[Rows], like: Tensor) -> Tensor:

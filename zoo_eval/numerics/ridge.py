@@ -104,8 +104,7 @@ def _held_out_errors(
     n, own = len(vectors), vectors[rows]
     # Times alpha, which changes no error and keeps every weight between 0 and 1.
     weights = alphas[:, None] / (values + alphas[:, None])
-    held = 8 * len(rows) * (n + 2 * len(rows) + 2 * rotated.shape[1])
-    step = max(1, BLOCK_BYTES // held)
+    step = max(1, BLOCK_BYTES // penalty_bytes(n, len(rows), rotated.shape[1]))
     for start in range(0, len(alphas), step):
         part = slice(start, start + step)
         weighted = own * weights[part, None]
@@ -115,6 +114,11 @@ def _held_out_errors(
         factor, failed = torch.linalg.cholesky_ex(block)
         errors = torch.cholesky_solve(weighted @ rotated, factor)
         yield part, errors.masked_fill((failed != 0)[:, None, None], torch.nan)
+
+
+def penalty_bytes(n_train: int, n_held_out: int, n_targets: int) -> int:
+    """What the errors on an inner fold take, for each penalty."""
+    return 8 * n_held_out * (n_train + 2 * n_held_out + 6 * n_targets)
 
 
 def _centred(responses: Tensor) -> tuple[Tensor, Tensor]:
