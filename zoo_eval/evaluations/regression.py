@@ -26,7 +26,7 @@ from zoo_eval.stimuli import StimulusSet
 # gaps in a heap that keeps what is freed.
 PLS_MATRICES, RIDGE_MATRICES, REDUCTION_MATRICES = 3, 8, 6
 # Of the responses' size, and of the size of a number per target and resample.
-RESPONSES, RESAMPLED = 10, 10
+RESPONSES, RESAMPLED = 15, 10
 # In units of the training Gram matrix's mean eigenvalue, so that the grid suits every layer.
 ALPHAS = tuple(10.0**power for power in range(-6, 5))
 
