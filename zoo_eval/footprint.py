@@ -135,25 +135,30 @@ def passes(request: Request, budget_bytes: int) -> Footprint:
         Refusal: not even the least fits: one Gram matrix, a batch's working copies, one feature or
             sketch of one stimulus; the message has the figure.
     """
-    whole = sum(request.n_features.values())
     best = _once(request, budget_bytes) if request.sketch else _fewest_images(request, budget_bytes)
     if best is None:
-        width = whole if request.sketch else 1
-        least = peak_bytes(request, 1, width)
-        if peak_bytes(replace(request, after_bytes=0), 1, width) <= budget_bytes:
-            raise Refusal(
-                f"what is made of a Gram matrix of {request.n_stimuli} stimuli takes "
-                f"{size_text(least)} at once, more than memory_budget of "
-                f"{size_text(budget_bytes)}; raise it, or name fewer stimuli, targets or readouts"
-            )
-        raise Refusal(
-            f"Gram matrices of {len(request.n_features)} layers at {request.n_stimuli} stimuli, "
-            f"{request.batch_size} at a time, take at least {size_text(least)}, more than "
-            f"memory_budget of {size_text(budget_bytes)}; raise it, or name fewer stimuli or layers"
-        )
+        raise _too_much(request, budget_bytes)
     n_held, width = best
     groups = _groups(request.n_features, width)
     return Footprint(groups, request, n_held, peak_bytes(request, n_held, width))
+
+
+def _too_much(request: Request, budget_bytes: int) -> Refusal:
+    """Which part does not fit, and what it takes."""
+    width = sum(request.n_features.values()) if request.sketch else 1
+    least, n = size_text(peak_bytes(request, 1, width)), request.n_stimuli
+    if peak_bytes(replace(request, after_bytes=0), 1, width) <= budget_bytes:
+        what = f"what is made of a Gram matrix of {n} stimuli takes {least} at once"
+        fewer = "stimuli, targets or readouts"
+    else:
+        what = (
+            f"Gram matrices of {len(request.n_features)} layers at {n} stimuli, "
+            f"{request.batch_size} at a time, take at least {least}"
+        )
+        fewer = "stimuli or layers"
+    return Refusal(
+        f"{what}, more than memory_budget of {size_text(budget_bytes)}; raise it, or name fewer {fewer}"
+    )
 
 
 def _once(request: Request, budget_bytes: int) -> tuple[int, int] | None:

@@ -117,14 +117,11 @@ class NeuralFit(Choices):
     def requests(
         self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
     ) -> Iterable[Request]:
-        readouts = {trial.readout for trial in trials}
         recording = inputs.recording(self.recording)
         stimuli = inputs.stimulus_set(recording.stimuli)
         n_images = len(inputs.stimulus_set(self.pca_stimuli)) if self.pca_stimuli else 0
         kept, peak = 0, 0
-        for readout in self.readouts:
-            if readout not in readouts:
-                continue
+        for readout in {str(trial.readout) for trial in trials}:
             if readout in FITS:
                 peak = max(peak, self._regression(readout).peak_bytes(recording, n_images))
             else:

@@ -97,6 +97,11 @@ class Reference:
     _sides: dict[int | str, "_Side"] = field(default_factory=dict)
 
     @property
+    def _n_subjects(self) -> int:
+        """How many RDMs the recording has; 0 where it has responses."""
+        return len(self.recording.subject_ids) if isinstance(self.recording, RdmRecording) else 0
+
+    @property
     def kept_bytes(self) -> int:
         """What the recording's sides take once they are known."""
         n, k = len(self.groups), self.n_folds
@@ -104,18 +109,18 @@ class Reference:
         n_pairs = gram_bytes(n) * (1 + 1 / k + (k - 1) ** 2 / k)
         if self.measure.readout != "rsa":
             return int(n_pairs)
-        n_subjects = len(getattr(self.recording, "subject_ids", ()))
-        n_rdms = 1 if n_subjects < 2 else n_subjects + 1
+        # Those of several subjects have a mean beside them.
+        n_rdms = 1 if self._n_subjects < 2 else self._n_subjects + 1
         kept = RANKING if self.measure.comparison == "kendall_tau_a" else DIRECTION
         return int(n_pairs / 2 * n_rdms * (1 + kept))
 
     def peak_bytes(self, n_resamples: int) -> int:
         """The most that a layer's scores take at once, besides its Gram matrix and what is kept."""
         n, n_matrices = len(self.groups), MATRICES[self.measure.readout]
-        if isinstance(self.recording, RdmRecording):
+        if self._n_subjects:
             n_matrices += MEAN
-            if self.measure.readout == "rsa":
-                n_matrices += len(self.recording.subject_ids) // 2
+        if self.measure.readout == "rsa":
+            n_matrices += self._n_subjects // 2
         return n_matrices * gram_bytes(n) + RESAMPLED * FLOAT64_BYTES * n_resamples * n
 
     def scores(self, layer: LayerGram, *, n_resamples: int) -> list[Similarity]:
@@ -177,6 +182,7 @@ class _Side:
         return procrustes.factor(self._gram())
 
     def _gram(self) -> Tensor:
+        """Kept for `cka` alone: `procrustes` keeps its factor."""
         if isinstance(self.recording, RdmRecording):
             squared = torch.from_numpy(self.recording.rdms.mean(0))
             return rsa.gram_of_squared_distances(squared[self.rows][:, self.rows])

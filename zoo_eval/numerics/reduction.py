@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from zoo_eval.numerics.gram import centred
+
 # Of the largest variance: below it a component is rounding, and its direction means nothing.
 NULL = 1e-10
 
@@ -30,9 +32,7 @@ def reduced_gram(cross: Tensor, fitting: Tensor, n_components: int = 1000) -> Te
             f"a block of shape {tuple(cross.shape)} and one of {tuple(fitting.shape)} do not share "
             "their images; compute both from the same images"
         )
-    column = fitting.mean(0)
-    centred = fitting - column - column[:, None] + column.mean()
-    values, vectors = torch.linalg.eigh(centred)
+    values, vectors = torch.linalg.eigh(centred(fitting))
     kept = values[-n_components:] > NULL * fitting.diagonal().sum().clamp(min=values[-1])
     if not kept.any():
         raise ValueError(
@@ -41,6 +41,7 @@ def reduced_gram(cross: Tensor, fitting: Tensor, n_components: int = 1000) -> Te
         )
     values, vectors = values[-n_components:][kept], vectors[:, -n_components:][:, kept]
     # The centred eigenvectors sum to zero: what centring takes from each row is gone already.
+    column = fitting.mean(0)
     scores = (cross - column + column.mean()) @ vectors / values.sqrt()
     reduced: Tensor = scores @ scores.T
     return reduced
