@@ -21,9 +21,10 @@ import open_clip
 import timm
 import torchvision
 
-from zoo_eval import anatomy, measuring
-from zoo_eval.anatomy import SHIPPED, Anatomy, Key, Size, shipped
 from zoo_eval.errors import Refusal
+from zoo_eval.models.blueprint import anatomy_of
+from zoo_eval.networks import anatomy, measuring
+from zoo_eval.networks.anatomy import SHIPPED, Anatomy, Key, Size, shipped
 from zoo_eval.sources import open_clip as open_clip_source
 from zoo_eval.sources import registry
 from zoo_eval.sources import timm as timm_source
@@ -120,7 +121,7 @@ def compare(profile: Path) -> tuple[int, int]:
     for row in rows:
         architecture = open_clip_source.PREFIX + row["model"]
         side = int(row["image_size"])
-        flops = measuring.of(open_clip_source, architecture, (side, side)).flops
+        flops = anatomy_of(open_clip_source, architecture, (side, side)).flops
         ratio = flops / (float(row["image_gflops"]) * 1e9)
         within += abs(ratio - 1) <= 0.05
         if abs(ratio - 1) > 0.05:

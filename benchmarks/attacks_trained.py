@@ -14,14 +14,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.rivals import Perturb
-from zoo_eval import paths, stimuli
+from zoo_eval import paths
 from zoo_eval.catalog import ModelCard
-from zoo_eval.models import OpenModel, open_model
+from zoo_eval.models.open_model import OpenModel, open_model
 from zoo_eval.numerics.attacks.attack import Attack
 from zoo_eval.numerics.attacks.logits import Logits
 from zoo_eval.numerics.attacks.norms import length
 from zoo_eval.numerics.attacks.pgd_bisect import PGDBisect
 from zoo_eval.numerics.attacks.tighten import tighten
+from zoo_eval.stimuli.crops import random_crops
+from zoo_eval.stimuli.folder import read_folder
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 HOME = Path.cwd()
 WEIGHTS = {
@@ -148,11 +151,11 @@ def with_crops(name: str, model: OpenModel, n_crops: int, side: int | None) -> T
 
     No option of an attack was chosen on these.
     """
-    scenes = stimuli.folder("scenes", paths.resolve("package:skimage/data", HOME), include=SCENES)
-    flowers = stimuli.folder("flowers", paths.resolve("package:sklearn/datasets/images", HOME))
+    scenes = read_folder("scenes", paths.resolve("package:skimage/data", HOME), include=SCENES)
+    flowers = read_folder("flowers", paths.resolve("package:sklearn/datasets/images", HOME))
     sources = [scenes, flowers, _photos()]
     size_px = side or model.transform.input_px
-    crops = stimuli.crops("crops", sources, n=n_crops, size_px=size_px, seed=CROPS_SEED)
+    crops = random_crops("crops", sources, n=n_crops, size_px=size_px, seed=CROPS_SEED)
     view = _shown(model, crops, side)
     with torch.no_grad():
         labels = model.logits(view).argmax(1)
@@ -163,14 +166,14 @@ def _named(name: str, view: Tensor) -> str:
     return f"{name} at {view.shape[-1]} px"
 
 
-def _photos() -> stimuli.StimulusSet:
-    return stimuli.folder(
+def _photos() -> StimulusSet:
+    return read_folder(
         "photos", paths.resolve("package:foolbox/data", HOME),
         include=["imagenet_*.jpg"], label_pattern=r"imagenet_\d+_(\d+)",
     )  # fmt: skip
 
 
-def _shown(model: OpenModel, photos: stimuli.StimulusSet, side: int | None) -> Tensor:
+def _shown(model: OpenModel, photos: StimulusSet, side: int | None) -> Tensor:
     view = model.view(photos.images)
     if side is None:
         return view

@@ -24,13 +24,16 @@ import torch
 from torch import Tensor
 
 from benchmarks.measurement import quick, report
-from zoo_eval import heap, paths, stimuli
+from zoo_eval import paths
 from zoo_eval.catalog import ModelCard
-from zoo_eval.footprint import Footprint
-from zoo_eval.models import OpenModel, open_model
+from zoo_eval.models import allocator
+from zoo_eval.models.open_model import OpenModel, open_model
 from zoo_eval.numerics.pls import fit_paths
-from zoo_eval.representations import LayerGram, NonFinite, Representations
-from zoo_eval.stimuli import Pixels, StimulusSet
+from zoo_eval.representations.footprint import Footprint
+from zoo_eval.representations.grams import LayerGram, NonFinite, Representations
+from zoo_eval.stimuli.crops import random_crops
+from zoo_eval.stimuli.folder import read_folder
+from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
 
 PLENTY = 2**50
 # For the sketch, whose Gram matrices alone take more.
@@ -114,7 +117,7 @@ def measured(work: Callable[[], T], *, anew: bool = True) -> tuple[T, Moment, in
         return int(info.rss - getattr(info, "shared", 0))
 
     if anew:
-        heap.give_back()
+        allocator.give_back()
     before = most = own_bytes()
 
     def watch() -> None:
@@ -137,8 +140,8 @@ def measured(work: Callable[[], T], *, anew: bool = True) -> tuple[T, Moment, in
 def photos(n: int) -> StimulusSet:
     """Crops of photos at the network's own size."""
     folder = paths.resolve("package:foolbox/data", Path.cwd())
-    found = stimuli.folder("photos", folder, include=["imagenet_*.jpg"])
-    return stimuli.crops("crops", [found], n=n, size_px=224, seed=SEED)
+    found = read_folder("photos", folder, include=["imagenet_*.jpg"])
+    return random_crops("crops", [found], n=n, size_px=224, seed=SEED)
 
 
 def part(shown: StimulusSet, start: int, stop: int) -> StimulusSet:

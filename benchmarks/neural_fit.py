@@ -25,11 +25,11 @@ from torch import Tensor
 from benchmarks import neural_fit_figure
 from benchmarks.measurement import quick, report, seconds, timed
 from zoo_eval.numerics import ridge
-from zoo_eval.numerics.accumulate import cross_products
 from zoo_eval.numerics.correlation import pearson
 from zoo_eval.numerics.gram import centred_blocks
 from zoo_eval.numerics.path_scores import path_scores
 from zoo_eval.numerics.pls import fit_paths
+from zoo_eval.numerics.products import cross_products
 from zoo_eval.numerics.splits import Fold, grouped_folds
 
 Features = npt.NDArray[Any]

@@ -10,15 +10,15 @@ from pathlib import Path
 import torch
 
 from benchmarks.measurement import quick, report
-from zoo_eval import sweep as sweep_file
-from zoo_eval.evaluations import Workbench
-from zoo_eval.loading import load_inputs
-from zoo_eval.models import open_model
-from zoo_eval.planning import plan
-from zoo_eval.representations import Representations
+from zoo_eval.evaluations.evaluation import Workbench
+from zoo_eval.models.open_model import open_model
+from zoo_eval.representations.grams import Representations
 from zoo_eval.runners import in_process
 from zoo_eval.runners.progress import Progress
 from zoo_eval.store import Store
+from zoo_eval.sweep import file as sweep_file
+from zoo_eval.sweep.load import load_inputs
+from zoo_eval.sweep.plan import plan
 
 SWEEP = Path("sweeps/demo.toml")
 

@@ -28,17 +28,19 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks.measurement import quick, report
-from zoo_eval import measuring, paths, stimuli
+from zoo_eval import paths
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal, one_line
-from zoo_eval.models import LOGITS, OpenModel, open_model
-from zoo_eval.representations import Representations
+from zoo_eval.models.blueprint import LOGITS, anatomy_of
+from zoo_eval.models.open_model import OpenModel, open_model
+from zoo_eval.representations.grams import Representations
 from zoo_eval.sources import open_clip as open_clip_source
 from zoo_eval.sources import timm as timm_source
 from zoo_eval.sources import torchvision as torchvision_source
 from zoo_eval.sources.registry import cards, source_of
 from zoo_eval.sources.zero_shot import ZeroShot
-from zoo_eval.stimuli import Pixels, StimulusSet
+from zoo_eval.stimuli.folder import read_folder
+from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
 
 PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
 CPU = torch.device("cpu")
@@ -136,7 +138,7 @@ def _n_params(architecture: str) -> int:
     source = source_of(architecture)
     try:
         size = source.transform(architecture, None).size
-        return measuring.of(source, architecture, size).n_params
+        return anatomy_of(source, architecture, size).n_params
     except Refusal:
         return sum(p.numel() for p in source.outline(architecture).parameters())
     finally:
@@ -218,7 +220,7 @@ OWN: Mapping[str, Callable[[str, OpenModel], Own]] = {
 def photos() -> list[Pixels]:
     """Photos of several proportions, larger than most networks' input."""
     folder = paths.resolve("package:foolbox/data", Path.cwd())
-    found = stimuli.folder("photos", folder, include=["imagenet_*.jpg"], limit=len(PHOTO_SIZES))
+    found = read_folder("photos", folder, include=["imagenet_*.jpg"], limit=len(PHOTO_SIZES))
     return [_resized(image, size) for image, size in zip(found.images, PHOTO_SIZES, strict=True)]
 
 

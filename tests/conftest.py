@@ -96,13 +96,14 @@ def own_labels(tmp_path_factory) -> Path:
     """A CSV that calls each photo what the untrained model calls it, so that there is an attack."""
     import torch
 
-    from zoo_eval import paths, stimuli
+    from zoo_eval import paths
     from zoo_eval.catalog import ModelCard
-    from zoo_eval.models import open_model
+    from zoo_eval.models.open_model import open_model
+    from zoo_eval.stimuli.folder import read_folder
 
     card = ModelCard("m", "local", "timm/test_efficientnet", weights="untrained")
     folder = paths.resolve("package:foolbox/data", Path.cwd())
-    photos = stimuli.folder("photos", folder, include=["imagenet_0[0-3]*.jpg"])
+    photos = read_folder("photos", folder, include=["imagenet_0[0-3]*.jpg"])
     predicted = open_model(card, torch.device("cpu")).predict(photos.images).argmax(1).tolist()
     file = tmp_path_factory.mktemp("labels") / "labels.csv"
     lines = [f"{i},{label}" for i, label in zip(photos.ids, predicted, strict=True)]

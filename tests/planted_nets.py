@@ -4,11 +4,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from zoo_eval.anatomy import Anatomy
 from zoo_eval.catalog import ModelCard
-from zoo_eval.measuring import module_names
-from zoo_eval.models import Blueprint, OpenModel
-from zoo_eval.stimuli import StimulusSet
+from zoo_eval.models.blueprint import Blueprint
+from zoo_eval.models.open_model import OpenModel
+from zoo_eval.networks.anatomy import Anatomy
+from zoo_eval.networks.measuring import module_names
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 from zoo_eval.transforms import Transform
 
 

@@ -98,10 +98,11 @@ def test_labels_that_do_not_match_are_named(tiny_sweep, own_labels, tmp_path, ca
 
 
 def with_recording(tiny_sweep, tmp_path, response: float) -> str:
-    from zoo_eval import paths, stimuli
+    from zoo_eval import paths
+    from zoo_eval.stimuli.folder import read_folder
 
     folder = paths.resolve("package:foolbox/data", tmp_path)
-    ids = stimuli.folder("photos", folder, include=["imagenet_0*.jpg"]).ids
+    ids = read_folder("photos", folder, include=["imagenet_0*.jpg"]).ids
     values = np.random.default_rng(0).standard_normal(len(ids))
     values[3] = response
     rows = {"stimulus_id": ids, "repetition": [0] * len(ids), "target_id": ["t"] * len(ids),
@@ -225,12 +226,12 @@ def test_a_finished_sweep_starts_no_ray(finished, tiny_sweep, capsys, monkeypatc
 
 
 def test_relative_paths_without_a_submitters_folder_are_refused(tiny_sweep, tmp_path):
-    from zoo_eval import sweeping
+    from zoo_eval.commands import sweep
     from zoo_eval.errors import BadInput
 
     changed(tiny_sweep, str(tmp_path / "store"), "results/x")
     with pytest.raises(BadInput, match="'results/x' is a relative path"):
-        sweeping.run(sweeping.Request(tiny_sweep, None, runner="local"))
-    request = sweeping.Request(tiny_sweep, None, store=str(tmp_path / "s"), runner="local")
-    assert sweeping.run(request, lambda line: None) == 0
+        sweep.run(sweep.Request(tiny_sweep, None, runner="local"))
+    request = sweep.Request(tiny_sweep, None, store=str(tmp_path / "s"), runner="local")
+    assert sweep.run(request, lambda line: None) == 0
     assert Store(str(tmp_path / "s")).ledger().status

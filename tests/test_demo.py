@@ -12,11 +12,11 @@ import pytest
 
 from jobs import demo
 from tests.runners.comparison import assert_each_trial_once, assert_same_results
-from zoo_eval import sweep as sweep_file
-from zoo_eval import sweeping
+from zoo_eval.commands import sweep
+from zoo_eval.commands.sweep import Request
 from zoo_eval.errors import BadInput
 from zoo_eval.store import Store
-from zoo_eval.sweeping import Request
+from zoo_eval.sweep import file as sweep_file
 
 ROOT = Path(demo.__file__).parent.parent
 
@@ -73,7 +73,7 @@ def test_a_job_killed_half_way_resumes_to_the_same_tables(project, tmp_path):
     request = Request(
         project / "tiny.toml", tmp_path, store=str(tmp_path / "whole"), runner="local"
     )
-    assert sweeping.run(request, lambda line: None) == 0
+    assert sweep.run(request, lambda line: None) == 0
     torch.set_num_threads(threads)
     assert_same_results(store, tmp_path / "whole")
 

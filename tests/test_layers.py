@@ -10,52 +10,30 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "zoo_eval"
 
-# Each layer may import from those above it and from its own; a folder stands for its files.
-LAYERS = [
-    ["errors", "digests", "sizes", "heap"],
-    [
-        "paths",
-        "tables",
-        "stimuli",
-        "transforms",
-        "numerics",
-        "catalog",
-        "submission",
-        "formats",
-        "anatomy",
-        "activations",
-    ],
-    [
-        "blocks",
-        "tokens",
-        "footprint",
-        "scratch",
-        "accumulation",
-        "recordings",
-        "importance",
-        "provenance",
-        "trial",
-        "store",
-        "grading",
-        "facts",
-    ],
-    ["sources", "inputs"],
-    ["measuring"],
+# From the ground up. A room (a folder, or a file beside the folders) imports from its own and from
+# those on the floors below it; rooms of one floor know nothing of each other.
+FLOORS = [
+    ["errors", "digests", "units", "images"],
+    ["paths", "section", "tables", "numerics"],
+    ["networks", "trial", "store"],
+    ["stimuli"],
+    ["transforms"],
+    ["recordings", "importance", "catalog"],
+    ["inputs", "weights"],
+    ["sources"],
     ["models"],
-    ["representations", "saliency"],
-    ["evaluations"],
-    ["sweep", "queries"],
-    ["roster"],
-    ["loading"],
-    ["planning"],
+    ["representations"],
+    ["readouts"],
+    ["evaluations", "queries"],
+    ["sweep", "trends"],
     ["runners", "report"],
-    ["estimates"],
-    ["sweeping", "listing", "attack_listing", "doctor"],
+    ["commands"],
     ["cli"],
     ["__main__"],
 ]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 MODULES = sorted(PACKAGE.rglob("*.py"))
+MOST_LOOSE_FILES = 15
 
 
 def imports(path: Path) -> set[str]:
@@ -70,22 +48,62 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def layer(name: str) -> str:
+def room(name: str) -> str:
     return name.split(".")[1]
 
 
+def named(path: Path) -> str:
+    """The dotted name of a file of the package."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMED = {named(path): path for path in MODULES}
+
+
+def imported_files(path: Path) -> set[str]:
+    """Dotted names of the package's files that a file imports."""
+    found = set()
+    for name in imports(path):
+        for one in (name, name.rpartition(".")[0]):
+            if one in NAMED and one != "zoo_eval":
+                found.add(one)
+                break
+    return found
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_a_module_imports_only_from_its_own_layer_and_those_above(path):
+def test_a_file_imports_from_its_own_room_and_from_floors_below(path):
     relative = path.relative_to(PACKAGE).with_suffix("")
     if relative.parts == ("__init__",):
         assert not {name for name in imports(path) if not name.startswith("zoo_eval")}
         return
     own = relative.parts[0]
-    assert own in LEVEL, f"{own} has no layer; add it to LAYERS"
+    assert own in FLOOR, f"{own} has no floor; add it to FLOORS"
     for name in imports(path):
         if name.startswith("zoo_eval.") and name != "zoo_eval.__version__":
-            other = layer(name)
-            assert LEVEL[other] <= LEVEL[own], f"{relative} imports {name} from a layer below"
+            other = room(name)
+            assert other == own or FLOOR[other] < FLOOR[own], f"{relative} imports {name}"
+
+
+def test_no_two_files_import_each_other_even_in_a_round():
+    graph = {name: imported_files(path) - {name} for name, path in NAMED.items()}
+    done: set[str] = set()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, " -> ".join([*way[way.index(name) :], name])
+        if name not in done:
+            for other in sorted(graph[name]):
+                visit(other, (*way, name))
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, ())
+
+
+def test_few_files_stand_beside_the_rooms():
+    loose = [path.name for path in PACKAGE.glob("*.py")]
+    assert len(loose) <= MOST_LOOSE_FILES, loose
 
 
 def importers(library: str, folder: Path) -> set[str]:

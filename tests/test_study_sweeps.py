@@ -9,15 +9,15 @@ import pytest
 import timm
 
 from tests.importance.shards import jpeg_record, write
-from zoo_eval import sweep as sweep_file
-from zoo_eval.evaluations import Subject
 from zoo_eval.evaluations.attack_protocols import PROTOCOLS
-from zoo_eval.loading import load_inputs
-from zoo_eval.models import blueprint
+from zoo_eval.evaluations.evaluation import Subject
+from zoo_eval.models.blueprint import blueprint
 from zoo_eval.queries.connection import connect
-from zoo_eval.roster import cards
 from zoo_eval.sources import registry
 from zoo_eval.store import Store
+from zoo_eval.sweep import file as sweep_file
+from zoo_eval.sweep.cards import cards
+from zoo_eval.sweep.load import load_inputs
 
 FILE = Path(__file__).parents[1] / "sweeps" / "linsley2023_attack.toml"
 TEXT = FILE.read_text()

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 import pytest
 import torch
 
-from zoo_eval.roster import local_card
-from zoo_eval.sources import checkpoints, key_mappings, open_clip, timm, torchvision
+from zoo_eval.sources import open_clip, timm, torchvision
 from zoo_eval.sources.registry import source_of
-from zoo_eval.sweep import read_cards
+from zoo_eval.sweep.cards import local_card
+from zoo_eval.sweep.file import read_cards
+from zoo_eval.weights import checkpoints, key_mappings
 
 HERE = Path(__file__).parents[1]
 FILES = sorted((HERE / "zoo").glob("*.toml"))

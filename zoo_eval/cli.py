@@ -11,7 +11,7 @@ from zoo_eval import __version__
 from zoo_eval.errors import BadInput, ZooEvalError
 
 if TYPE_CHECKING:
-    from zoo_eval.sweeping import Request
+    from zoo_eval.commands.sweep import Request
 
 OK, INCOMPLETE, BAD = 0, 1, 2
 
@@ -67,10 +67,10 @@ def _models(commands: "_Commands[argparse.ArgumentParser]") -> argparse.Argument
     _add_format(parser, ("table", "csv", "json"))
 
     def run(options: argparse.Namespace) -> int:
-        from zoo_eval import listing
-        from zoo_eval.formats import write
+        from zoo_eval.commands import models
+        from zoo_eval.commands.output import write
 
-        table, notes = listing.models(options.patterns, options.where, options.sweep)
+        table, notes = models.models(options.patterns, options.where, options.sweep)
         write(table, options.format)
         for note in notes:
             print(note, file=sys.stderr)
@@ -89,9 +89,9 @@ def _plan(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentPa
     _add_sweep(parser)
 
     def run(options: argparse.Namespace) -> int:
-        from zoo_eval import sweeping
+        from zoo_eval.commands import sweep
 
-        return sweeping.show_plan(_request(options, "local"))
+        return sweep.show_plan(_request(options, "local"))
 
     parser.set_defaults(run=run)
     return parser
@@ -108,9 +108,9 @@ def _sweep(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentP
     parser.add_argument("--max-slots", type=int, metavar="N", help="models open at a time, on Ray")
 
     def run(options: argparse.Namespace) -> int:
-        from zoo_eval import sweeping
+        from zoo_eval.commands import sweep
 
-        return sweeping.run(_request(options, options.runner))
+        return sweep.run(_request(options, options.runner))
 
     parser.set_defaults(run=run)
     return parser
@@ -127,7 +127,7 @@ def _sql(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentPar
     _add_format(parser, ("table", "csv", "json", "parquet"))
 
     def run(options: argparse.Namespace) -> int:
-        from zoo_eval.formats import write
+        from zoo_eval.commands.output import write
         from zoo_eval.queries.connection import connect
         from zoo_eval.store import Store
 
@@ -148,8 +148,8 @@ def _trends(commands: "_Commands[argparse.ArgumentParser]") -> argparse.Argument
 
     def run(options: argparse.Namespace) -> int:
         from zoo_eval.queries.connection import connect
-        from zoo_eval.report.trends import as_text, trends
         from zoo_eval.store import Store
+        from zoo_eval.trends.comparisons import as_text, trends
 
         store = Store(options.store)
         rows = trends(connect(store))
@@ -226,20 +226,20 @@ def _attacks(commands: "_Commands[argparse.ArgumentParser]") -> argparse.Argumen
     _add_format(parser, ("table", "csv", "json"))
 
     def run(options: argparse.Namespace) -> int:
-        from zoo_eval import attack_listing
-        from zoo_eval.formats import write
+        from zoo_eval.commands import attacks
+        from zoo_eval.commands.output import write
 
         if options.action == "list":
-            write(attack_listing.attacks(), options.format)
+            write(attacks.attacks(), options.format)
             return OK
         if options.attack is None:
             raise BadInput("which attack? write `zoo-eval attacks check NAME`")
-        table = attack_listing.checks(
+        table = attacks.checks(
             options.attack,
             norms=options.norm.split(",") if options.norm else (),
-            options=attack_listing.parsed(options.options),
+            options=attacks.parsed(options.options),
             bound=options.bound,
-            scales=attack_listing.numbers(options.scales),
+            scales=attacks.numbers(options.scales),
             n_images=options.images,
         )
         write(table, options.format)
@@ -258,7 +258,7 @@ def _doctor(commands: "_Commands[argparse.ArgumentParser]") -> argparse.Argument
     parser.add_argument("--store", metavar="URI", help="check this store too")
 
     def run(options: argparse.Namespace) -> int:
-        from zoo_eval import doctor
+        from zoo_eval.commands import doctor
 
         checks = doctor.checks(options.store)
         print(doctor.as_text(checks))
@@ -288,9 +288,9 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
 
 
 def _request(options: argparse.Namespace, runner: str) -> "Request":
-    from zoo_eval import submission, sweeping
+    from zoo_eval.commands import submission, sweep
 
-    return sweeping.Request(
+    return sweep.Request(
         sweep=options.sweep,
         home=submission.home(),
         store=options.store,

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from zoo_eval.errors import BadInput, nearest
-from zoo_eval.importance import ImportanceMaps
-from zoo_eval.recordings import Recording
+from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.recordings.rdm import RdmRecording
-from zoo_eval.stimuli import StimulusSet
+from zoo_eval.recordings.recording import Recording
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 AnyRecording = Recording | RdmRecording
 

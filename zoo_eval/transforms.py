@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zoo_eval.anatomy import Size
-from zoo_eval.stimuli import Pixels
+from zoo_eval.networks.anatomy import Size
+from zoo_eval.stimuli.stimulus_set import Pixels
 
 
 @dataclass(frozen=True)

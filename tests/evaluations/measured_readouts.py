@@ -7,12 +7,12 @@ import numpy as np
 import torch
 
 from tests.planted_nets import noise
-from zoo_eval import heap
-from zoo_eval.evaluations.regression import Regression
-from zoo_eval.evaluations.similarity import Measure, Reference
-from zoo_eval.recordings import Recording
+from zoo_eval.models import allocator
+from zoo_eval.readouts.regression import Regression
+from zoo_eval.readouts.similarity import Measure, Reference
 from zoo_eval.recordings.rdm import RdmRecording
-from zoo_eval.representations import LayerGram
+from zoo_eval.recordings.recording import Recording
+from zoo_eval.representations.grams import LayerGram
 
 N_STIMULI, N_IMAGES, N_SUBJECTS, N_RESAMPLES = 1200, 1000, 3, 200
 FITS = {
@@ -100,7 +100,7 @@ def _warm_up():
 
 def _reset():
     """Frees what is free, and starts measuring: bytes in use."""
-    heap.give_back()
+    allocator.give_back()
     Path("/proc/self/clear_refs").write_text("5")
     return _of_status("VmRSS")
 

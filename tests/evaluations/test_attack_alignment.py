@@ -12,13 +12,13 @@ from torch import nn
 
 from tests.planted_nets import noise, opened, pixels
 from zoo_eval.errors import BadInput, Refusal
-from zoo_eval.evaluations import Subject, Workbench
+from zoo_eval.evaluations.evaluation import Subject, Workbench
 from zoo_eval.evaluations.minimal_attack import MinimalAttack
-from zoo_eval.importance import of_stimuli
+from zoo_eval.importance.maps import of_stimuli
 from zoo_eval.importance.preparation import Preparation
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics.alignment import REDUCTIONS
-from zoo_eval.representations import Representations
+from zoo_eval.representations.grams import Representations
 from zoo_eval.tables import TABLES
 from zoo_eval.trial import Trial
 

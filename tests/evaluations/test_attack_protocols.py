@@ -11,14 +11,14 @@ from torch import nn
 from torch.nn import functional
 
 from tests.planted_nets import noise, opened, pixels
-from zoo_eval.evaluations import Subject, Workbench
 from zoo_eval.evaluations.attack_protocols import PROTOCOLS
 from zoo_eval.evaluations.attacking import NO_RANGE, NOT_FINITE
+from zoo_eval.evaluations.evaluation import Subject, Workbench
 from zoo_eval.evaluations.minimal_attack import MinimalAttack
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics.alignment import REDUCTIONS
 from zoo_eval.numerics.attacks.decisions import N_ANIMATE
-from zoo_eval.representations import Representations
+from zoo_eval.representations.grams import Representations
 
 N, N_CLASSES = 13, 1000
 MEAN, STD = (0.4, 0.5, 0.3), (0.2, 0.25, 0.5)

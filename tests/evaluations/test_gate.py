@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 from torch import nn
 
 from tests.planted_nets import noise, opened
-from zoo_eval.evaluations import Subject
+from zoo_eval.evaluations.evaluation import Subject
 from zoo_eval.evaluations.gate import Gate, compare_top1_with
 from zoo_eval.inputs import Inputs
 

@@ -14,14 +14,15 @@ from torch.nn import functional
 from tests.planted_nets import noise, opened, pixels
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal
-from zoo_eval.evaluations import Subject, Workbench, attacking
+from zoo_eval.evaluations import attacking
+from zoo_eval.evaluations.evaluation import Subject, Workbench
 from zoo_eval.evaluations.minimal_attack import MinimalAttack
 from zoo_eval.inputs import Inputs
-from zoo_eval.models import open_model
+from zoo_eval.models.open_model import open_model
 from zoo_eval.numerics.attacks.decisions import N_ANIMATE, Argmax
 from zoo_eval.numerics.attacks.procedures import Corrected
 from zoo_eval.numerics.attacks.registry import build
-from zoo_eval.representations import Representations
+from zoo_eval.representations.grams import Representations
 from zoo_eval.tables import TABLES
 
 N, N_CLASSES = 5, 1000

@@ -17,17 +17,18 @@ from torch import nn
 
 from tests.planted_nets import noise, opened, pixels
 from zoo_eval.errors import BadInput
-from zoo_eval.evaluations import Subject, Workbench, similarity
 from zoo_eval.evaluations.ceilings import Ceilings
+from zoo_eval.evaluations.evaluation import Subject, Workbench
 from zoo_eval.evaluations.neural_fit import NeuralFit
-from zoo_eval.evaluations.regression import ALPHAS, Regression
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics.protocols import nested_folds
 from zoo_eval.numerics.splits import grouped_folds
-from zoo_eval.recordings import Recording
+from zoo_eval.readouts import similarity
+from zoo_eval.readouts.regression import ALPHAS, Regression
 from zoo_eval.recordings.ceiling_file import FileCeilings
 from zoo_eval.recordings.rdm import RdmRecording
-from zoo_eval.representations import LayerGram, Representations
+from zoo_eval.recordings.recording import Recording
+from zoo_eval.representations.grams import LayerGram, Representations
 
 N, P, Q, SEED = 60, 30, 5, 3
 TIGHT = {"scale": False, "tol": 1e-20, "max_iter": 20000}

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from zoo_eval import sweep as sweep_file
-from zoo_eval import sweeping
 from zoo_eval.queries.connection import connect
 from zoo_eval.store import Store
+from zoo_eval.sweep import file as sweep_file
 
 ROOT = Path(__file__).parent.parent.parent
 MODELS = ("lite0", "lite1", "lite0_96px", "lite0_wrong_padding", "untrained_resnet18")
@@ -32,8 +31,8 @@ def finished(tmp_path_factory):
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sweep_file, "read", lambda path: small)
-        request = sweeping.Request(folder / "unread.toml", ROOT, runner="local")
-        assert sweeping.run(request, lambda line: None) == 0
+        request = sweep.Request(folder / "unread.toml", ROOT, runner="local")
+        assert sweep.run(request, lambda line: None) == 0
     return connect(Store(str(folder / "store")))
 
 

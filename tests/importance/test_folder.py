@@ -6,10 +6,10 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from tests.importance.shards import heatmap, photo
-from zoo_eval import stimuli
 from zoo_eval.errors import BadInput
 from zoo_eval.importance import folder
 from zoo_eval.importance.preparation import BLURRED_BEFORE, PUBLISHED
+from zoo_eval.stimuli.folder import read_folder
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def both(tmp_path):
 
 def read(both, *, include=("*",), label_pattern=None, **more):
     images, maps = both
-    photos = stimuli.folder("people", images, include=include, label_pattern=label_pattern)
+    photos = read_folder("people", images, include=include, label_pattern=label_pattern)
     chosen = {"preparation": BLURRED_BEFORE, "exact": include == ("*",), **more}
     return photos, folder.read("people", photos, maps, **chosen)
 

@@ -6,9 +6,9 @@ import torch
 from numpy.testing import assert_allclose
 
 from zoo_eval.errors import BadInput, Refusal
-from zoo_eval.importance import ImportanceMaps, of_stimuli
+from zoo_eval.importance.maps import ImportanceMaps, of_stimuli
 from zoo_eval.importance.preparation import BLURRED_BEFORE, PUBLISHED, Preparation
-from zoo_eval.stimuli import StimulusSet
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 from zoo_eval.transforms import Transform
 
 OWN = Transform(

@@ -9,12 +9,12 @@ from PIL import Image
 from scipy.ndimage import generic_filter
 
 from tests.importance.shards import heatmap, jpeg_record, photo, write
-from zoo_eval import sweep as sweep_file
 from zoo_eval.errors import BadInput
 from zoo_eval.importance import clickme
 from zoo_eval.importance.planted import contrast
 from zoo_eval.importance.preparation import BLURRED_BEFORE, PUBLISHED, Blur, Preparation
-from zoo_eval.loading import load_inputs
+from zoo_eval.sweep import file as sweep_file
+from zoo_eval.sweep.load import load_inputs
 
 HEAD = """
 [store]

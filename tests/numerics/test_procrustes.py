@@ -7,12 +7,7 @@ from numpy.testing import assert_allclose
 from scipy.linalg import orthogonal_procrustes, svdvals
 from scipy.stats import ortho_group
 
-from zoo_eval.numerics.procrustes import (
-    factor,
-    nuclear_norm,
-    procrustes_distance,
-    shape_similarity,
-)
+from zoo_eval.numerics.procrustes import factor, nuclear_norm, procrustes_distance, shape_similarity
 
 SHAPES = [(40, 15, 25), (40, 60, 15), (30, 80, 100), (60, 60, 60)]
 

@@ -12,7 +12,7 @@ from scipy.spatial.distance import pdist, squareform
 from zoo_eval.errors import BadInput
 from zoo_eval.recordings import rdm
 from zoo_eval.recordings.rdm import RdmRecording
-from zoo_eval.stimuli import StimulusSet
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 IDS = ("c", "a", "b", "d")
 

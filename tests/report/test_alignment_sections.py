@@ -12,13 +12,13 @@ from PIL import Image
 from jobs import gallery
 from tests.planted_rows import ledger_row, result_row
 from zoo_eval.evaluations.attack_protocols import PROTOCOLS
-from zoo_eval.evaluations.pictures import png
+from zoo_eval.images import png
 from zoo_eval.queries.connection import connect
 from zoo_eval.report.examples import chosen
 from zoo_eval.report.html import page, write
 from zoo_eval.report.protocols import DEFECTS, WORDS
-from zoo_eval.report.trends import trends
 from zoo_eval.store import Store
+from zoo_eval.trends.comparisons import trends
 from zoo_eval.trial import Trial
 
 PX = 6

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from zoo_eval.catalog import ModelCard
-from zoo_eval.evaluations import Result, Subject, Workbench
-from zoo_eval.footprint import Request
+from zoo_eval.evaluations.evaluation import Result, Subject, Workbench
 from zoo_eval.inputs import Inputs
-from zoo_eval.planning import Group, Order
+from zoo_eval.representations.footprint import Request
+from zoo_eval.sweep.plan import Group, Order
 from zoo_eval.trial import Trial
 
 

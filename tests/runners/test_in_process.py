@@ -7,11 +7,11 @@ import torch
 from safetensors.torch import save_file
 
 from tests.runners.comparison import assert_each_trial_once, rows
-from zoo_eval import sweeping
+from zoo_eval.commands import sweep
+from zoo_eval.commands.sweep import Request
 from zoo_eval.queries.connection import connect
 from zoo_eval.sources import timm
 from zoo_eval.store import Store
-from zoo_eval.sweeping import Request
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def request_(tiny_sweep, tmp_path):
 
 def run(request: Request) -> tuple[int, list[str]]:
     said: list[str] = []
-    return sweeping.run(request, said.append), said
+    return sweep.run(request, said.append), said
 
 
 def query(tmp_path, sql: str):

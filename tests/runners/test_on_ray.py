@@ -10,20 +10,20 @@ import pytest
 
 from tests.runners.comparison import assert_each_trial_once, assert_same_results
 from tests.runners.planted_evaluations import DeadlyCard, Planted, order
-from zoo_eval import sweep as sweep_file
-from zoo_eval import sweeping
 from zoo_eval.catalog import ModelCard
+from zoo_eval.commands import sweep
+from zoo_eval.commands.sweep import Request
 from zoo_eval.errors import BadInput
-from zoo_eval.evaluations import Subject
-from zoo_eval.models import blueprint
-from zoo_eval.planning import Plan
+from zoo_eval.evaluations.evaluation import Subject
+from zoo_eval.models.blueprint import blueprint
 from zoo_eval.queries.connection import connect
-from zoo_eval.runners import on_ray, queue
+from zoo_eval.runners import on_ray, schedule
 from zoo_eval.runners.progress import Progress
-from zoo_eval.runners.queue import NOTHING_MEASURED, Expected
-from zoo_eval.runners.slot import SlotShape
+from zoo_eval.runners.schedule import NOTHING_MEASURED, Expected
+from zoo_eval.runners.worker import SlotShape
 from zoo_eval.store import Store
-from zoo_eval.sweeping import Request
+from zoo_eval.sweep import file as sweep_file
+from zoo_eval.sweep.plan import Plan
 
 pytestmark = pytest.mark.ray
 
@@ -82,7 +82,7 @@ def run_planted(
 def test_results_equal_those_of_the_plain_loop(cluster, tiny_sweep, tmp_path):
     for runner in ("ray", "local"):
         request = Request(tiny_sweep, tmp_path, store=str(tmp_path / runner), runner=runner)
-        assert sweeping.run(request, lambda line: None) == 0
+        assert sweep.run(request, lambda line: None) == 0
     assert_same_results(tmp_path / "ray", tmp_path / "local")
 
 
@@ -117,7 +117,7 @@ def test_every_way_to_fail_is_a_row_and_the_rest_is_done_once(
 ):
     monkeypatch.setattr(on_ray, "HANG_FLOOR_S", 6.0)
     # Every death costs the start of a new process; two are as telling as three.
-    monkeypatch.setattr(queue, "MAX_DEATHS", 2)
+    monkeypatch.setattr(schedule, "MAX_DEATHS", 2)
     behaviours = ["works", "dies", "works", "raises", "dies once", "hangs", "works"]
     planted = [Planted(f"{i} {b}", b, str(tmp_path)) for i, b in enumerate(behaviours)]
     store, said = run_planted(tmp_path, tiny_sweep, order(*planted[:4]), order(*planted[4:]))
@@ -135,7 +135,7 @@ def test_every_way_to_fail_is_a_row_and_the_rest_is_done_once(
     assert done == sorted(p.name for p in planted if status[p.name] == "ok")
     # Charged to the one that had started, and to no other: the others ran once.
     n_runs = {p.name: len(Path(tmp_path, p.name).read_text()) for p in planted}
-    assert n_runs["1 dies"] == queue.MAX_DEATHS
+    assert n_runs["1 dies"] == schedule.MAX_DEATHS
     assert n_runs["4 dies once"] == 2
     assert n_runs["0 works"] == n_runs["2 works"] == n_runs["6 works"] == 1
     assert any("trying again" in line for line in said)
@@ -144,7 +144,7 @@ def test_every_way_to_fail_is_a_row_and_the_rest_is_done_once(
 def test_a_model_that_kills_its_process_while_opened_fails_as_a_whole(
     cluster, tiny_sweep, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(queue, "MAX_DEATHS", 2)
+    monkeypatch.setattr(schedule, "MAX_DEATHS", 2)
     deadly = DeadlyCard("deadly", "local", "timm/resnet18")
     planted = [Planted(name, "works", str(tmp_path)) for name in ("a", "b", "c")]
     store, said = run_planted(
@@ -159,12 +159,12 @@ def test_a_model_that_kills_its_process_while_opened_fails_as_a_whole(
 
 def test_kill_9_of_an_actor_changes_no_result(cluster, tiny_sweep, tmp_path):
     undisturbed = Request(tiny_sweep, tmp_path, store=str(tmp_path / "whole"), runner="local")
-    assert sweeping.run(undisturbed, lambda line: None) == 0
+    assert sweep.run(undisturbed, lambda line: None) == 0
     over = threading.Event()
     killer = ThreadPoolExecutor(1).submit(kill_a_busy_slot, over)
     disturbed = Request(tiny_sweep, tmp_path, store=str(tmp_path / "killed"), runner="ray")
     try:
-        assert sweeping.run(disturbed, lambda line: None) == 0
+        assert sweep.run(disturbed, lambda line: None) == 0
     finally:
         over.set()
     assert killer.result(timeout=30)
@@ -195,7 +195,7 @@ def test_a_second_sweep_on_the_same_store_is_turned_away(cluster, tiny_sweep, tm
     store = Store(str(tmp_path / "store"), create=True)
     request = Request(tiny_sweep, tmp_path, runner="ray")
     with store.claim(), pytest.raises(BadInput, match="another sweep"):
-        sweeping.run(request, lambda line: None)
+        sweep.run(request, lambda line: None)
 
 
 def test_relative_paths_on_several_machines_are_refused(cluster, tiny_sweep, tmp_path, monkeypatch):
@@ -203,7 +203,7 @@ def test_relative_paths_on_several_machines_are_refused(cluster, tiny_sweep, tmp
     text = tiny_sweep.read_text().replace(str(tmp_path / "store"), "results")
     tiny_sweep.write_text(text)
     with pytest.raises(BadInput, match="'results' is a relative path, but the cluster has several"):
-        sweeping.run(Request(tiny_sweep, tmp_path, runner="ray"), lambda line: None)
+        sweep.run(Request(tiny_sweep, tmp_path, runner="ray"), lambda line: None)
     assert Store(str(tmp_path / "results")).ledger().status == {}
 
 

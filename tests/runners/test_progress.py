@@ -3,8 +3,9 @@
 import pytest
 
 from zoo_eval.runners import progress
-from zoo_eval.runners.progress import Progress, duration
-from zoo_eval.runners.work import Finished
+from zoo_eval.runners.execution import Finished
+from zoo_eval.runners.progress import Progress
+from zoo_eval.units import duration
 
 
 @pytest.fixture

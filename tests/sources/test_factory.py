@@ -10,7 +10,8 @@ from torch import nn
 
 from zoo_eval.catalog import Edits, ModelCard
 from zoo_eval.errors import Refusal
-from zoo_eval.models import blueprint, fetch, is_hosted, open_model
+from zoo_eval.models.blueprint import blueprint, fetch, is_hosted
+from zoo_eval.models.open_model import open_model
 from zoo_eval.sources import factory, registry
 from zoo_eval.transforms import Transform
 

@@ -12,16 +12,18 @@ from safetensors.torch import save
 from timm.data import create_transform
 from timm.models._hub import save_config_for_hf
 
+from tests.hosting.serving import REVISION
 from tests.planted_nets import noise
-from tests.sources.serving import REVISION
-from zoo_eval import cli, sweeping
+from zoo_eval import cli
 from zoo_eval.catalog import ModelCard
+from zoo_eval.commands import sweep
+from zoo_eval.commands.sweep import Request
 from zoo_eval.errors import BadInput, Refusal
-from zoo_eval.models import blueprint, is_hosted, open_model, revision
+from zoo_eval.models.blueprint import blueprint, is_hosted, revision
+from zoo_eval.models.open_model import open_model
 from zoo_eval.queries.connection import connect
 from zoo_eval.sources import hf_hub, registry
 from zoo_eval.store import Store
-from zoo_eval.sweeping import Request
 
 CPU = torch.device("cpu")
 REPO = "somebody/something"
@@ -286,7 +288,7 @@ def test_a_sweep_includes_a_repository_and_takes_it_as_an_architecture(timm_repo
     file = tmp_path / "sweep.toml"
     file.write_text(SWEEP)
     said = []
-    assert sweeping.run(Request(file, tmp_path, runner="local"), said.append) == 0, said
+    assert sweep.run(Request(file, tmp_path, runner="local"), said.append) == 0, said
     rows = connect(Store(str(tmp_path / "store"))).rows(
         "SELECT model, family, architecture FROM models ORDER BY model"
     )
@@ -303,7 +305,7 @@ def test_a_repository_that_is_not_there_is_refused_in_a_plan_and_the_rest_is_pla
     text = SWEEP.replace("[models]\ninclude = [", '[models]\ninclude = ["hf-hub:nobody/nothing", ')
     assert text != SWEEP
     file.write_text(text)
-    assert sweeping.show_plan(Request(file, tmp_path, runner="local")) == 1
+    assert sweep.show_plan(Request(file, tmp_path, runner="local")) == 1
     said = capsys.readouterr().out
     assert "refused: hf-hub:nobody/nothing" in said
     assert f"  {NAME}: " in said

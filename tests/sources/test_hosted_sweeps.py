@@ -10,13 +10,13 @@ import timm as timm_library
 import torch
 from safetensors.torch import save
 
-from tests.sources.serving import REVISION
-from zoo_eval import sweeping
+from tests.hosting.serving import REVISION
+from zoo_eval.commands import sweep
+from zoo_eval.commands.sweep import Request
 from zoo_eval.evaluations.accuracy import Accuracy
-from zoo_eval.models import blueprint
+from zoo_eval.models.blueprint import blueprint
 from zoo_eval.queries.connection import connect
 from zoo_eval.store import Store
-from zoo_eval.sweeping import Request
 
 NAMES = ("test_efficientnet.r160_in1k", "test_vit.r160_in1k")
 SWEEP = """
@@ -56,13 +56,13 @@ def request_(tmp_path):
 
 
 def planned(request, capsys):
-    sweeping.show_plan(request)
+    sweep.show_plan(request)
     return capsys.readouterr().out
 
 
 def run(request):
     said = []
-    return sweeping.run(request, said.append), said
+    return sweep.run(request, said.append), said
 
 
 def test_a_plan_asks_no_hub(stocked, request_, capsys):

@@ -13,8 +13,10 @@ from torch import nn
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import digest
 from zoo_eval.errors import Refusal
-from zoo_eval.models import blueprint, open_model
-from zoo_eval.sources import INITIAL_SEED, open_clip, zero_shot
+from zoo_eval.models.blueprint import blueprint
+from zoo_eval.models.open_model import open_model
+from zoo_eval.sources import open_clip, zero_shot
+from zoo_eval.sources.source import INITIAL_SEED
 
 CPU = torch.device("cpu")
 ARCHITECTURE = "ViT-S-32-alt"

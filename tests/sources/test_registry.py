@@ -5,9 +5,9 @@ import pytest
 import timm as timm_library
 import torchvision as torchvision_library
 
-from zoo_eval import anatomy
 from zoo_eval.catalog import Catalog, ModelCard
 from zoo_eval.errors import BadInput, Refusal
+from zoo_eval.networks import anatomy
 from zoo_eval.sources import factory, hf_hub, open_clip, registry, timm, torchvision
 from zoo_eval.sources.registry import cards, listed_cards, source_of
 

@@ -10,7 +10,8 @@ from timm.data import create_transform
 
 from zoo_eval.catalog import Edits, ModelCard
 from zoo_eval.errors import Refusal
-from zoo_eval.models import blueprint, open_model
+from zoo_eval.models.blueprint import blueprint
+from zoo_eval.models.open_model import open_model
 from zoo_eval.sources import timm
 
 CPU = torch.device("cpu")

@@ -11,7 +11,8 @@ from torchvision.models import get_model_weights
 
 from zoo_eval.catalog import Edits, ModelCard
 from zoo_eval.errors import Refusal
-from zoo_eval.models import blueprint, open_model
+from zoo_eval.models.blueprint import blueprint
+from zoo_eval.models.open_model import open_model
 from zoo_eval.sources import torchvision
 
 CPU = torch.device("cpu")

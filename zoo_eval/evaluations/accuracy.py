@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from zoo_eval.evaluations import Choices, Result, Subject, Workbench, imagenet_labelled
+from zoo_eval.evaluations.evaluation import Choices, Result, Subject, Workbench, imagenet_labelled
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics.intervals import wilson
 from zoo_eval.trial import Trial

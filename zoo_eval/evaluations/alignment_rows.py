@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from zoo_eval.evaluations.attacking import Attacked
-from zoo_eval.importance import ImportanceMaps
+from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.numerics.alignment import REDUCTIONS, Ranks, align, ranked
-from zoo_eval.stimuli import StimulusSet
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 from zoo_eval.transforms import Transform
 
 Canvas = Literal["own"] | int

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from zoo_eval.models import OpenModel
+from zoo_eval.models.open_model import OpenModel
 from zoo_eval.numerics.attacks.procedures import STORING_PASSES, AsReleased, Units
 from zoo_eval.numerics.attacks.released import (
     FoolboxFMNRelease,
@@ -19,7 +19,7 @@ from zoo_eval.numerics.attacks.released import (
     ReleasedFMN,
     SpherePGD,
 )
-from zoo_eval.stimuli import Pixels
+from zoo_eval.stimuli.stimulus_set import Pixels
 
 # The least and the largest value that an image is rescaled by.
 Bounds = tuple[float, float]

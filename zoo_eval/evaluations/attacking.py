@@ -14,7 +14,7 @@ from zoo_eval.numerics.attacks.decisions import Decision
 from zoo_eval.numerics.attacks.logits import Counted, Logits, at_rows, differentiable
 from zoo_eval.numerics.attacks.norms import length
 from zoo_eval.numerics.attacks.procedures import Procedure
-from zoo_eval.stimuli import Pixels
+from zoo_eval.stimuli.stimulus_set import Pixels
 
 # The clean decision, the check for a gradient, the prediction and the stimulus in 8 bits.
 CHECKS_PER_IMAGE = 4 + masking.PASSES_PER_IMAGE

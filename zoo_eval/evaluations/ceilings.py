@@ -1,31 +1,25 @@
 """Ceilings of a recording: no model is opened; planned once beside every neural fit."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
-from zoo_eval.evaluations import Choices, Result, Subject, Workbench
+from zoo_eval.evaluations.evaluation import Choices, Result, Subject, Workbench
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics import ceilings
 from zoo_eval.numerics.ceilings import SCALES, Array, Scale
 from zoo_eval.numerics.rdm_ceilings import nili_lower, nili_upper
-from zoo_eval.numerics.rsa import Comparison, Rdm, condensed
-from zoo_eval.recordings import Recording
+from zoo_eval.numerics.rsa import STATISTICS, Comparison, Rdm, condensed
 from zoo_eval.recordings.rdm import RdmRecording
+from zoo_eval.recordings.recording import Recording
 from zoo_eval.trial import Trial
 
 PLANTED = "planted_exact"
 FROM_FILE = "from_file"
 # Whom a ceiling of a whole recording is said of.
 ALL = "all"
-STATISTICS: Mapping[Comparison, str] = {
-    "pearson": "pearson_r",
-    "spearman": "spearman_rho",
-    "kendall_tau_a": "kendall_tau_a",
-    "cosine": "cosine",
-}
 
 
 class Ceilings(Choices):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
-from zoo_eval.evaluations import Choices, Result, Subject, Workbench, layer_trials
+from zoo_eval.evaluations.evaluation import Choices, Result, Subject, Workbench, layer_trials
 from zoo_eval.inputs import Inputs
 from zoo_eval.trial import Trial
 

@@ -13,9 +13,10 @@ from torch import Tensor
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import canonical_json, file_digest
 from zoo_eval.errors import Refusal
-from zoo_eval.evaluations import Choices, Result, Subject, Workbench
+from zoo_eval.evaluations.evaluation import Choices, Result, Subject, Workbench
 from zoo_eval.inputs import Inputs
-from zoo_eval.models import OpenModel, revision
+from zoo_eval.models.blueprint import revision
+from zoo_eval.models.open_model import OpenModel
 from zoo_eval.numerics.intervals import clopper_pearson
 from zoo_eval.trial import Trial
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from zoo_eval.digests import seed_from
 from zoo_eval.errors import BadInput, nearest
-from zoo_eval.evaluations import Choices, Result, Subject, Workbench, imagenet_labelled
 from zoo_eval.evaluations.alignment_rows import STANDARD, Reduction, SeenMaps, seen_by
+from zoo_eval.evaluations.evaluation import Choices, Result, Subject, Workbench, imagenet_labelled
 from zoo_eval.inputs import Inputs
-from zoo_eval.models import OpenModel
-from zoo_eval.saliency import METHODS, Logits, Method
-from zoo_eval.stimuli import StimulusSet
+from zoo_eval.models.open_model import OpenModel
+from zoo_eval.numerics.saliency import METHODS, Logits, Method
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 from zoo_eval.transforms import Transform
 from zoo_eval.trial import Trial
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from zoo_eval.evaluations import (
+from zoo_eval.evaluations.evaluation import (
     Choices,
     Result,
     Subject,
@@ -14,11 +14,11 @@ from zoo_eval.evaluations import (
     gram_request,
     layer_trials,
 )
-from zoo_eval.footprint import Request, gram_bytes
 from zoo_eval.inputs import Inputs
-from zoo_eval.models import Blueprint
+from zoo_eval.models.blueprint import Blueprint
 from zoo_eval.numerics.gram import effective_dim
-from zoo_eval.representations import LayerGram, NonFinite
+from zoo_eval.representations.footprint import Request, gram_bytes
+from zoo_eval.representations.grams import LayerGram, NonFinite
 from zoo_eval.trial import Trial
 
 

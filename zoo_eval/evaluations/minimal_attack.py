@@ -9,14 +9,14 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from zoo_eval.errors import nearest
-from zoo_eval.evaluations import Choices, Result, Subject, Workbench, imagenet_labelled
 from zoo_eval.evaluations.alignment_rows import STANDARD, SeenMaps, seen_by
 from zoo_eval.evaluations.attack_protocols import PROTOCOLS, AttackProtocol
 from zoo_eval.evaluations.attacking import CHECKS_PER_IMAGE, Assault, Attacked, Decided, Stimulus
-from zoo_eval.evaluations.pictures import png
-from zoo_eval.importance import ImportanceMaps
+from zoo_eval.evaluations.evaluation import Choices, Result, Subject, Workbench, imagenet_labelled
+from zoo_eval.images import levels, png
+from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.inputs import Inputs
-from zoo_eval.models import OpenModel
+from zoo_eval.models.open_model import OpenModel
 from zoo_eval.numerics.attacks import registry
 from zoo_eval.numerics.attacks.decisions import Argmax, Targeted, TopK, animate
 from zoo_eval.numerics.attacks.foolbox_adapter import PREFIX, FoolboxAttack
@@ -24,7 +24,7 @@ from zoo_eval.numerics.attacks.logits import Logits
 from zoo_eval.numerics.attacks.norms import Norm
 from zoo_eval.numerics.attacks.procedures import Corrected
 from zoo_eval.numerics.attacks.registry import Attack
-from zoo_eval.stimuli import Pixels, StimulusSet
+from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
 from zoo_eval.trial import Trial
 
 # What a published protocol decides itself.
@@ -211,8 +211,11 @@ class MinimalAttack(Choices):
             tables = self._tables(trial, stimuli.ids, attacked)
             for stored in tables.get("perturbations", ()):
                 number = stimuli.ids.index(stored["stimulus_id"])
-                stored["photo"] = png(assault.shown([shown[number]])[0])
-                stored["human_map"] = None if seen is None else png(seen.map(number))
+                photo = assault.shown([shown[number]])[0].permute(1, 2, 0)
+                stored["photo"] = png(levels(photo.cpu().numpy()))
+                stored["human_map"] = (
+                    None if seen is None else png(levels(seen.map(number).numpy()))
+                )
             if seen is not None:
                 tables["alignment"] = [
                     {"trial_id": trial.id, "model": trial.model, "method": trial.attack, **row}

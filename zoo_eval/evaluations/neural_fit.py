@@ -7,26 +7,26 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from pydantic import Field, model_validator
 
-from zoo_eval.evaluations import (
+from zoo_eval.evaluations.ceilings import Ceilings
+from zoo_eval.evaluations.evaluation import (
     Choices,
     Evaluation,
     Result,
     Subject,
     Workbench,
     gram_request,
-    regression,
 )
-from zoo_eval.evaluations.ceilings import Ceilings
 from zoo_eval.evaluations.layers import Layers
-from zoo_eval.evaluations.regression import Regression
-from zoo_eval.evaluations.similarity import CkaKind, Measure, Reference
-from zoo_eval.evaluations.similarity import check as check_similarity
-from zoo_eval.footprint import Request
 from zoo_eval.inputs import AnyRecording, Inputs
 from zoo_eval.numerics import protocols
 from zoo_eval.numerics.rsa import Comparison, Dissimilarity
-from zoo_eval.representations import LayerGram, NonFinite
-from zoo_eval.stimuli import StimulusSet, joined
+from zoo_eval.readouts import regression
+from zoo_eval.readouts.regression import Regression
+from zoo_eval.readouts.similarity import CkaKind, Measure, Reference
+from zoo_eval.readouts.similarity import check as check_similarity
+from zoo_eval.representations.footprint import Request
+from zoo_eval.representations.grams import LayerGram, NonFinite
+from zoo_eval.stimuli.stimulus_set import StimulusSet, joined
 from zoo_eval.trial import Trial
 
 Readout = Literal["pls", "ridge", "rsa", "cka", "procrustes"]

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from zoo_eval.errors import BadInput
-from zoo_eval.importance import ImportanceMaps, of_stimuli
 from zoo_eval.importance.images import RawMap, grey_map, photo
+from zoo_eval.importance.maps import ImportanceMaps, of_stimuli
 from zoo_eval.importance.preparation import PUBLISHED, Preparation
 from zoo_eval.importance.selection import ALL, Selection
 from zoo_eval.importance.tf_example import Feature, Malformed, parse
 from zoo_eval.importance.tfrecord import records
-from zoo_eval.stimuli import Pixels, StimulusSet
+from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
 
 # Fel et al. 2022: Spearman between the maps of two halves of the participants.
 HUMAN_CEILING = 0.6575315343478081

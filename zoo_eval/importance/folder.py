@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from zoo_eval.errors import BadInput
-from zoo_eval.importance import ImportanceMaps, of_stimuli
 from zoo_eval.importance.images import RawMap, array_map, grey_map
+from zoo_eval.importance.maps import ImportanceMaps, of_stimuli
 from zoo_eval.importance.preparation import Preparation
-from zoo_eval.stimuli import StimulusSet
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".npy"}
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from zoo_eval.errors import BadInput
-from zoo_eval.stimuli import Pixels
+from zoo_eval.stimuli.stimulus_set import Pixels
 
 RawMap = npt.NDArray[np.float32]
 UNREADABLE = (Image.DecompressionBombError, OSError, SyntaxError, ValueError)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from zoo_eval.errors import BadInput, one_line
-from zoo_eval.importance import ImportanceMaps, of_stimuli
 from zoo_eval.importance.images import RawMap
+from zoo_eval.importance.maps import ImportanceMaps, of_stimuli
 from zoo_eval.importance.preparation import BLURRED_BEFORE, Preparation
 from zoo_eval.importance.selection import ALL, Selection
-from zoo_eval.stimuli import Pixels, StimulusSet
+from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
 
 CHANNELS = {"image": 3, "heatmap": 1}
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from zoo_eval.importance import ImportanceMaps, of_stimuli
 from zoo_eval.importance.images import RawMap
+from zoo_eval.importance.maps import ImportanceMaps, of_stimuli
 from zoo_eval.importance.preparation import Preparation
-from zoo_eval.stimuli import Pixels, StimulusSet
+from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
 
 LUMINANCE = (0.299, 0.587, 0.114)
 # Contrast is taken in squares of this share of the shorter side.

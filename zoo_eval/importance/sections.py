@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from zoo_eval.importance import ImportanceMaps, clickme, folder, lab_pth, planted
+from zoo_eval.importance import clickme, folder, lab_pth, planted
+from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.importance.preparation import Blur, Preparation
 from zoo_eval.importance.selection import Selection
-from zoo_eval.stimuli import StimulusSet
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 Pixels = Annotated[int, Field(ge=1)]
 Ceiling = Annotated[float, Field(gt=0, le=1)]

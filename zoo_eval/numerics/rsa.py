@@ -4,7 +4,7 @@ An RDM (representational dissimilarity matrix) is held as the pairs above its di
 as in `scipy.spatial.distance.squareform`. (Kriegeskorte, Mur & Bandettini 2008; Nili et al. 2014.)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import isfinite, isqrt, nan
@@ -20,6 +20,13 @@ from zoo_eval.numerics.threads import enough_for, threads
 
 Dissimilarity = Literal["squared_euclidean", "correlation", "cosine"]
 Comparison = Literal["pearson", "spearman", "kendall_tau_a", "cosine"]
+# What a comparison of RDMs is called as a statistic.
+STATISTICS: Mapping[Comparison, str] = {
+    "pearson": "pearson_r",
+    "spearman": "spearman_rho",
+    "kendall_tau_a": "kendall_tau_a",
+    "cosine": "cosine",
+}
 
 FEWEST_STIMULI = 3
 # From here on copying row by row is faster than looking pairs up.

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_eval.numerics.accumulate import Moments, add_moments_, no_moments
+from zoo_eval.numerics.products import Moments, add_moments_, no_moments
 
 # What sketches are kept in: half the disk, and half the time to write them. An entry is rounded by
 # 1/600 of itself on average, which adds a five-hundredth to a sketch's own error.

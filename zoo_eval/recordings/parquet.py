@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zoo_eval.errors import BadInput
-from zoo_eval.recordings import Recording
-from zoo_eval.stimuli import StimulusSet
+from zoo_eval.recordings.recording import Recording
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 COLUMNS = ("stimulus_id", "repetition", "target_id", "response")
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from zoo_eval.digests import digest, seed_from
 from zoo_eval.errors import BadInput
-from zoo_eval.recordings import Recording, Responses
+from zoo_eval.recordings.recording import Recording, Responses
 
 VERSION = 1
 

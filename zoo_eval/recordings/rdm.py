@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from zoo_eval.digests import bytes_digest, canonical_json
 from zoo_eval.errors import BadInput, nearest, one_line
-from zoo_eval.stimuli import StimulusSet
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 Rdms = npt.NDArray[np.float64]
 Variables = Mapping[str, npt.NDArray[Any]]

@@ -1,7 +1,6 @@
 """Pictures of attacks: photo, perturbation, adversarial image and human map, as one HTML section."""
 
 import base64
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from importlib.resources import files
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from zoo_eval.images import levels, png
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.floating]
@@ -76,16 +77,9 @@ def section(examples: Sequence[Example], *, title: str = "Gallery of smallest at
     )
 
 
-def png(pixels: Pixels) -> bytes:
-    """The PNG file of uint8 (row, column, RGB)."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="PNG", optimize=True)
-    return file.getvalue()
-
-
 def photo_pixels(photo: Values) -> Pixels:
     """Values (channel, row, column) in [0, 1] as uint8 (row, column, RGB)."""
-    return _bytes(photo.astype(np.float64).transpose(1, 2, 0))
+    return levels(photo.astype(np.float64).transpose(1, 2, 0))
 
 
 def perturbation_scale(perturbation: Values) -> float:
@@ -100,7 +94,7 @@ def perturbation_pixels(perturbation: Values, scale: float) -> Pixels:
     `scale` and all above is 255, minus `scale` and all below is 0.
     """
     values = perturbation.astype(np.float64).transpose(1, 2, 0)
-    return _bytes(0.5 + 0.5 * values / (scale or 1.0))
+    return levels(0.5 + 0.5 * values / (scale or 1.0))
 
 
 def overlay_pixels(photo: Values, human_map: Values) -> Pixels:
@@ -117,13 +111,7 @@ def overlay_pixels(photo: Values, human_map: Values) -> Pixels:
     share = TINT_SHARE * np.asarray(shown, dtype=np.float64).clip(0, 1)[..., None]
     # Tinted by the light of the photo, so that its drawing stays visible.
     paper, light = (0.25 + 0.75 * grey)[..., None], (0.6 + 0.6 * grey)[..., None]
-    return _bytes((1 - share) * paper + share * light * TINT)
-
-
-def _bytes(values: npt.NDArray[np.float64]) -> Pixels:
-    """[0, 1] to 0 ... 255."""
-    pixels: Pixels = np.rint(255 * values.clip(0, 1)).astype(np.uint8)
-    return pixels
+    return levels((1 - share) * paper + share * light * TINT)
 
 
 def _row(example: Example) -> str:
@@ -150,7 +138,7 @@ def _row(example: Example) -> str:
 
 
 def _figure(pixels: Pixels, name: str, said: str) -> str:
-    encoded = base64.b64encode(png(pixels)).decode()
+    encoded = base64.b64encode(png(pixels, smallest=True)).decode()
     height, width = pixels.shape[:2]
     return (
         f'<figure><img alt="{escape(f"{name}: {said}")}" width="{width}" height="{height}" '

@@ -11,8 +11,8 @@ from zoo_eval.errors import BadInput
 from zoo_eval.queries.connection import Connection, connect
 from zoo_eval.report import examples, gallery, protocols, svg
 from zoo_eval.report.table import number, table
-from zoo_eval.report.trends import Comparison, comparisons, describe
 from zoo_eval.store import Store
+from zoo_eval.trends.comparisons import Comparison, comparisons, describe
 
 Row = dict[str, Any]
 TOP1 = "ImageNet top-1 (share of photos)"

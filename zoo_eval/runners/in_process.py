@@ -5,11 +5,11 @@ from itertools import zip_longest
 import torch
 
 from zoo_eval.inputs import Inputs
-from zoo_eval.planning import Plan
+from zoo_eval.runners.execution import Finished, prefetch, run_order
 from zoo_eval.runners.progress import Progress
-from zoo_eval.runners.queue import NOTHING_MEASURED, Expected
-from zoo_eval.runners.work import Finished, prefetch, run_order
+from zoo_eval.runners.schedule import NOTHING_MEASURED, Expected
 from zoo_eval.store import Store
+from zoo_eval.sweep.plan import Plan
 
 
 def run(

@@ -30,14 +30,14 @@ from ray.exceptions import (
 
 from zoo_eval.errors import BadInput, StoreError, ZooEvalError, one_line
 from zoo_eval.inputs import Inputs
-from zoo_eval.loading import load_inputs
-from zoo_eval.planning import Group, Order, Plan
+from zoo_eval.runners.execution import Finished, Report, Started, record_lost
 from zoo_eval.runners.progress import Progress
-from zoo_eval.runners.queue import MAX_DEATHS, NOTHING_MEASURED, Expected, Queued
-from zoo_eval.runners.slot import Slot, SlotInfo, SlotShape
-from zoo_eval.runners.work import Finished, Report, Started, record_lost
+from zoo_eval.runners.schedule import MAX_DEATHS, NOTHING_MEASURED, Expected, Queued
+from zoo_eval.runners.worker import Slot, SlotInfo, SlotShape
 from zoo_eval.store import Store
-from zoo_eval.sweep import Sweep
+from zoo_eval.sweep.file import Sweep
+from zoo_eval.sweep.load import load_inputs
+from zoo_eval.sweep.plan import Group, Order, Plan
 
 START_TIMEOUT_S = 600.0
 # A group that takes this long is hung: far beyond one image pass of the largest models on a CPU.

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from zoo_eval.planning import Plan
-from zoo_eval.runners.work import Finished
+from zoo_eval.runners.execution import Finished
+from zoo_eval.sweep.plan import Plan
+from zoo_eval.units import duration
 
 # Before this share of the passes is settled, starting up is most of the time: no estimate.
 LEAST_SETTLED = 0.01
@@ -70,10 +71,3 @@ class Progress:
             f"{self.n_refused} refused, {rate:.1f} image passes/s, "
             f"{duration(now - self._began)} so far, {left} left"
         )
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them, e.g. 3m05s."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"

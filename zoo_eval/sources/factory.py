@@ -13,7 +13,7 @@ from torch import nn
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import bytes_digest, canonical_json, file_digest
 from zoo_eval.errors import Refusal, one_line
-from zoo_eval.sources import INITIAL_SEED
+from zoo_eval.sources.source import INITIAL_SEED
 from zoo_eval.transforms import Transform
 
 PREFIX = "factory/"

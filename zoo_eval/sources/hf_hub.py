@@ -19,10 +19,12 @@ from torch import nn
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import file_digest
 from zoo_eval.errors import Refusal, one_line
-from zoo_eval.sources import INITIAL_SEED, Variant, hub, open_clip, timm, zero_shot
-from zoo_eval.sources.hub import HubFile
+from zoo_eval.sources import open_clip, timm, zero_shot
 from zoo_eval.sources.open_clip import Recipe
+from zoo_eval.sources.source import INITIAL_SEED, Variant
 from zoo_eval.transforms import Transform
+from zoo_eval.weights import hub
+from zoo_eval.weights.hub import HubFile
 
 PREFIX = "hf-hub:"
 OPEN_CLIP, TIMM = "open_clip_config.json", "config.json"

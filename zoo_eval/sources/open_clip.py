@@ -19,8 +19,10 @@ from torch import nn
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import digest
 from zoo_eval.errors import Refusal, nearest, one_line
-from zoo_eval.sources import INITIAL_SEED, Variant, hub, zero_shot
+from zoo_eval.sources import zero_shot
+from zoo_eval.sources.source import INITIAL_SEED, Variant
 from zoo_eval.transforms import Transform
+from zoo_eval.weights import hub
 
 PREFIX = "open_clip/"
 # Of open_clip's CLIPVisionCfg.

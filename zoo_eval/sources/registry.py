@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
-from zoo_eval.anatomy import Anatomy, Key, shipped
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import digest, file_digest
 from zoo_eval.errors import BadInput, Refusal, nearest
+from zoo_eval.networks.anatomy import Anatomy, Key, shipped
 from zoo_eval.paths import cache_folder
 
 if TYPE_CHECKING:
-    from zoo_eval.sources import Source
+    from zoo_eval.sources.source import Source
 
 # The sweep file's own models have no source: their architectures do.
 LOCAL = "local"

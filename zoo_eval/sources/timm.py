@@ -11,8 +11,9 @@ from torch import nn
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal, nearest, one_line
-from zoo_eval.sources import INITIAL_SEED, Variant, checkpoints, hub
+from zoo_eval.sources.source import INITIAL_SEED, Variant
 from zoo_eval.transforms import Transform
+from zoo_eval.weights import checkpoints, hub
 
 PREFIX = "timm/"
 

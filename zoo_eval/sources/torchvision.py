@@ -17,8 +17,9 @@ from torchvision.models import WeightsEnum
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import digest
 from zoo_eval.errors import Refusal, nearest, one_line
-from zoo_eval.sources import INITIAL_SEED, Variant, checkpoints, urls
+from zoo_eval.sources.source import INITIAL_SEED, Variant
 from zoo_eval.transforms import Transform
+from zoo_eval.weights import checkpoints, urls
 
 PREFIX = "torchvision/"
 # As the library's own builders leave them when they load weights.

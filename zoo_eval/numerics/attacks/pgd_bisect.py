@@ -7,14 +7,7 @@ from torch import Tensor
 
 from zoo_eval.numerics.attacks.bisect import Bisected, Brackets
 from zoo_eval.numerics.attacks.logits import Logits, at_rows, beaten, gradients
-from zoo_eval.numerics.attacks.norms import (
-    in_box,
-    noise,
-    per_image,
-    project,
-    steepest,
-    usable,
-)
+from zoo_eval.numerics.attacks.norms import in_box, noise, per_image, project, steepest, usable
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Commands: what the `zoo-eval` command does, one file for each."""

@@ -1,0 +1,76 @@
+"""The catalogue as a table, filtered by pattern and by SQL."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from zoo_eval.catalog import Catalog
+from zoo_eval.commands import submission
+from zoo_eval.queries.connection import select
+from zoo_eval.sources import registry
+from zoo_eval.sources.registry import Listed
+
+CARD = (
+    "source", "architecture", "family", "weights", "pretraining", "objective", "published_top1",
+    "published_view", "year", "licence",
+)  # fmt: skip
+SCHEMA = pa.schema(
+    [("model", pa.string())]
+    + [(c, {"published_top1": pa.float64(), "year": pa.int64()}.get(c, pa.string())) for c in CARD]
+    + [("head", pa.string()), ("input_px", pa.int64()), ("input_width_px", pa.int64())]
+    + [("n_params", pa.int64())]
+    + [("flops", pa.int64()), ("activation_bytes", pa.int64())]
+)
+
+
+def models(
+    patterns: Sequence[str], where: str | None, sweep: Path | None
+) -> tuple[pa.Table, list[str]]:
+    """One row per model card, and notes; with a sweep file, its own cards and facts too.
+
+    What an architecture costs is empty where it is not in the tables shipped with the package.
+
+    Raises:
+        BadInput: a pattern fits nothing, or the condition is wrong.
+    """
+    patterns = patterns or ["*"]
+    listed = registry.listed_cards(patterns)
+    notes: list[str] = []
+    if sweep is not None:
+        listed, notes = _with_sweep(listed, sweep)
+    by_name = {one.card.name: one for one in listed}
+    chosen = Catalog(one.card for one in listed).select(patterns)
+    rows = [_row(by_name[card.name]) for card in chosen]
+    return select(pa.Table.from_pylist(rows, schema=SCHEMA), where), notes
+
+
+def _with_sweep(listed: list[Listed], file: Path) -> tuple[list[Listed], list[str]]:
+    # These bring PyTorch, which a plain listing does without.
+    from zoo_eval.sweep import cards
+    from zoo_eval.sweep import file as sweep_file
+
+    home, sweep = submission.home() or Path.cwd(), sweep_file.read(file)
+    own = [Listed(card) for card in cards.own_cards(sweep, home)]
+    sheets = cards.fact_sheets(sweep, home)
+    everything = [
+        Listed(cards.with_facts(one.card, sheets), one.library, one.key) for one in [*own, *listed]
+    ]
+    return everything, [sheet.matched([one.card for one in everything]) for sheet in sheets]
+
+
+def _row(one: Listed) -> dict[str, Any]:
+    found = one.anatomy
+    row = {"model": one.card.name, **{c: getattr(one.card, c) for c in CARD}}
+    if one.key is not None:
+        _, (row["input_px"], columns), _ = one.key
+        row["input_width_px"] = columns if columns != row["input_px"] else None
+    if found is not None:
+        row |= {
+            "head": found.head,
+            "n_params": found.n_params,
+            "flops": found.flops,
+            "activation_bytes": found.activation_bytes,
+        }
+    return row

@@ -1,0 +1,201 @@
+"""Evaluation: what is done to an open model; one protocol to the runner, which never asks which."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from zoo_eval.catalog import ModelCard
+from zoo_eval.errors import Refusal
+from zoo_eval.inputs import Inputs
+from zoo_eval.models.blueprint import Blueprint
+from zoo_eval.models.open_model import OpenModel, first_batch
+from zoo_eval.networks.anatomy import N_IMAGENET
+from zoo_eval.representations.footprint import Request
+from zoo_eval.representations.grams import Representations, n_features
+from zoo_eval.stimuli.stimulus_set import StimulusSet
+from zoo_eval.trial import Trial
+
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whom trials are about: a card with its blueprint, or (with neither) the inputs alone."""
+
+    card: ModelCard | None = None
+    blueprint: Blueprint | None = None
+
+    def known(self) -> tuple[ModelCard, Blueprint]:
+        if self.card is None or self.blueprint is None:
+            raise TypeError("this evaluation needs a model")
+        return self.card, self.blueprint
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The model's part of a trial."""
+        card, blueprint = self.known()
+        return {
+            "model": card.name,
+            "weights_digest": blueprint.weights_digest,
+            "architecture": card.architecture,
+            "transform": blueprint.transform.key,
+        }
+
+
+@dataclass(eq=False)
+class Workbench:
+    """What an evaluation works with: the inputs and, unless it needs none, one open model."""
+
+    inputs: Inputs
+    subject: Subject
+    model: OpenModel | None = None
+    representations: Representations | None = None
+
+    def opened(self) -> tuple[OpenModel, Representations]:
+        if self.model is None or self.representations is None:
+            raise TypeError("this evaluation needs a model")
+        return self.model, self.representations
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A trial's rows by table, or the error that took their place."""
+
+    trial: Trial
+    rows: Rows = field(default_factory=dict)
+    error: Exception | None = None
+
+
+class Evaluation(Protocol):
+    """A frozen value: which trials it wants of a subject, and how they are run.
+
+    `version` moves only when numbers move; `shares_work` says whether its trials are cheaper run
+    and committed together (they share a capture) than one by one.
+    """
+
+    version: ClassVar[int]
+    needs_model: ClassVar[bool]
+    shares_work: ClassVar[bool]
+
+    @property
+    def kind(self) -> str:
+        """Its name in the sweep file and in the `trials` table."""
+        ...
+
+    def companions(self, inputs: Inputs) -> Iterable["Evaluation"]:
+        """Evaluations whose rows this one's readers rely on: planned with it, each only once."""
+        ...
+
+    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
+        """The trials wanted of one subject.
+
+        Raises:
+            Refusal: this subject cannot be evaluated, with the reason.
+        """
+        ...
+
+    def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
+        """Image passes, forward and backward, that these trials need at most: the unit of cost.
+
+        Those for their Gram matrices are not counted here: `requests` tell them.
+        """
+        ...
+
+    def requests(
+        self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
+    ) -> Iterable[Request]:
+        """The Gram matrices that these trials need: refused where one exceeds the memory budget."""
+        ...
+
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+        """One result per trial, in any order; an exception fails those not yet yielded."""
+        ...
+
+
+class Choices(BaseModel):
+    """Base of an evaluation's choices in the sweep file: frozen, and no key is unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shares_work: ClassVar[bool] = True
+
+    def companions(self, inputs: Inputs) -> Iterable[Evaluation]:
+        return ()
+
+    def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
+        return 0
+
+    def requests(
+        self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
+    ) -> Iterable[Request]:
+        return ()
+
+
+def gram_request(
+    subject: Subject, trials: Sequence[Trial], n_stimuli: int, *, sketch: int | None = None
+) -> Request:
+    """Gram matrices of the trials' layers, told before the model is opened.
+
+    A GPU's first batch may be larger than the one assumed, which changes little but copies of it.
+    """
+    _, blueprint = subject.known()
+    layers = list(dict.fromkeys(str(trial.layer) for trial in trials))
+    batch_size = first_batch(blueprint.anatomy.activation_bytes, torch.device("cpu"))
+    return Request(n_features(blueprint, layers), n_stimuli, batch_size, sketch)
+
+
+def imagenet_labelled(subject: Subject, inputs: Inputs, name: str) -> StimulusSet:
+    """The stimulus set of that name, fit to be classified by this model.
+
+    Raises:
+        BadInput: there is no such set, or it has no labels.
+        Refusal: the model has no 1000-way head, or a label is outside the 1000 classes.
+    """
+    card, blueprint = subject.known()
+    if blueprint.anatomy.n_classes != N_IMAGENET:
+        raise Refusal(
+            f"{card.name} has {blueprint.anatomy.n_classes} outputs, not the 1000 ImageNet classes; leave "
+            "it out of `include` or evaluate its features only"
+        )
+    stimuli, labels = inputs.labelled(name)
+    if outside := [label for label in labels if not 0 <= label < 1000]:
+        raise Refusal(
+            f"stimuli {name!r} have label {outside[0]}, outside the 1000 ImageNet classes; "
+            "correct the labels"
+        )
+    return stimuli
+
+
+def layer_trials(
+    evaluation: Evaluation,
+    protocol: str,
+    subject: Subject,
+    stimuli: StimulusSet,
+    layers: str | Sequence[str],
+    seed: int,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+) -> list[Trial]:
+    """One trial per layer of a model over a stimulus set.
+
+    Raises:
+        Refusal: the model has no such layer.
+    """
+    _, blueprint = subject.known()
+    return [
+        Trial(
+            evaluation.kind,
+            evaluation.version,
+            protocol,
+            parameters=parameters or {},
+            layer=layer,
+            stimuli=stimuli.name,
+            stimuli_digest=stimuli.digest,
+            seed=seed,
+            **subject.identity,
+        )
+        for layer in blueprint.layers(layers)
+    ]

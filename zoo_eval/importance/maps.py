@@ -1,0 +1,203 @@
+"""ImportanceMaps: where people look in each image of a StimulusSet; identity = content and preparation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from zoo_eval.digests import bytes_digest, canonical_json
+from zoo_eval.errors import BadInput, Refusal
+from zoo_eval.importance.preparation import Preparation, prepare_all
+from zoo_eval.stimuli.stimulus_set import StimulusSet
+from zoo_eval.transforms import Transform
+
+Maps = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ImportanceMaps:
+    """Human maps, float32 (stimulus, row, column), one for each stimulus of a set, in its order.
+
+    `stimuli_digest` ties them to exactly these images. `human_ceiling` is how well one group of
+    people predicts another (Spearman), where it is known. `unusable` says by id which maps could
+    not be used and why; they are 0 everywhere. `planted` maps were made from the images, by nobody.
+    `view` is the resize and crop of a model that the maps were brought through, if any. The digest
+    covers maps, images, preparation and view.
+
+    Raises:
+        BadInput: maps of another shape or number, or a value that is NaN or infinite.
+    """
+
+    name: str
+    stimuli: str
+    stimuli_digest: str
+    stimulus_ids: tuple[str, ...]
+    maps: Maps
+    preparation: Preparation
+    human_ceiling: float | None = None
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    planted: bool = False
+    view: Mapping[str, Any] | None = None
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.maps.ndim != 3 or len(self.maps) != len(self.stimulus_ids):
+            raise BadInput(
+                f"importance {self.name!r}: expected maps (stimulus, row, column) for "
+                f"{len(self.stimulus_ids)} stimuli, got shape {self.maps.shape}; give one per image"
+            )
+        if self.human_ceiling is not None and not 0 < self.human_ceiling <= 1:
+            raise BadInput(
+                f"importance {self.name!r}: human_ceiling is {self.human_ceiling}; it is a Spearman "
+                "correlation, give a value above 0 and up to 1"
+            )
+        finite = np.isfinite(self.maps).all(axis=(1, 2))
+        if not finite.all():
+            raise BadInput(
+                f"importance {self.name!r}: the map of {self.stimulus_ids[int(finite.argmin())]!r} "
+                "has a NaN or infinite value; remove the map and its image"
+            )
+        described = canonical_json(
+            [list(self.maps.shape), self.stimuli_digest, self.preparation.key, self.view]
+        )
+        content = np.ascontiguousarray(self.maps, np.float32).tobytes()
+        object.__setattr__(self, "digest", bytes_digest([described.encode(), content]))
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    @property
+    def undefined(self) -> dict[str, str]:
+        """Why a stimulus has no alignment whatever the model: its id and the reason."""
+        constant = self.maps.min(axis=(1, 2)) == self.maps.max(axis=(1, 2))
+        return {
+            stimulus: self.unusable.get(stimulus, "the human map is constant")
+            for stimulus, flat in zip(self.stimulus_ids, constant, strict=True)
+            if flat
+        }
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What they are, for the `parameters` of a trial."""
+        return {
+            "digest": self.digest,
+            **self.preparation.key,
+            "human_ceiling": self.human_ceiling,
+            "planted": self.planted,
+        }
+
+    def check(self, stimuli: StimulusSet) -> None:
+        """Refuses maps that were not made for exactly these images.
+
+        Raises:
+            BadInput: the stimulus set is another one.
+        """
+        if self.stimuli_digest != stimuli.digest:
+            raise BadInput(
+                f"importance {self.name!r}: its maps belong to stimuli {self.stimuli!r} as they "
+                f"were read, not to {stimuli.name!r}; name the images that the maps were made for"
+            )
+
+    def check_view(self, transform: Transform, stimuli: StimulusSet) -> None:
+        """Refuses a model's own resize and crop where the maps do not cover what it sees.
+
+        Raises:
+            BadInput: the stimulus set is another one.
+            Refusal: the transform squashes or borders images that are not square, of which the
+                maps hold only the middle.
+        """
+        self.check(stimuli)
+        whole = transform.squash or transform.fill is not None
+        oblong = [i for i, image in zip(stimuli.ids, stimuli.images) if not _square(image.shape)]
+        if whole and oblong:
+            raise Refusal(
+                f"importance {self.name!r}: the model sees the whole of {oblong[0]!r}, which is not "
+                "square, but the map holds its middle; give square images, or set canvas = "
+                f"{self.preparation.canvas_px}"
+            )
+
+    def seen_through(self, transform: Transform, stimuli: StimulusSet) -> "ImportanceMaps":
+        """The maps through a model's own resize and crop: what it sees of them, at its input size.
+
+        Raises:
+            BadInput, Refusal: as `check_view` does.
+        """
+        self.check_view(transform, stimuli)
+        # Bilinear, because a bicubic resize overshoots; nobody looked at a border.
+        border = None if transform.fill is None else (0.0, 0.0, 0.0)
+        geometry = replace(transform, interpolation="bilinear", fill=border)
+        maps = np.empty((len(self), *transform.size), np.float32)
+        for index, one in enumerate(self.maps):
+            maps[index] = geometry.view(torch.tensor(one).expand(1, 3, -1, -1))[0, 0].numpy()
+        described = {
+            "size": list(transform.size),
+            "resize_px": transform.resize_px,
+            "squash": transform.squash,
+            "border": transform.fill is not None,
+        }
+        return replace(self, maps=maps, view=described)
+
+
+def of_stimuli(
+    name: str,
+    stimuli: StimulusSet,
+    raw: list[npt.NDArray[np.float32]],
+    preparation: Preparation,
+    *,
+    human_ceiling: float | None,
+) -> ImportanceMaps:
+    """The prepared maps of a stimulus set.
+
+    Args:
+        name: the maps' name.
+        stimuli: the images.
+        raw: one map (row, column) per image, of any size, in the images' order.
+        preparation: resize and blur; its parameters enter the digest.
+        human_ceiling: agreement among people (Spearman), or None.
+
+    A map of other proportions than its image cannot be laid over it: it is `unusable`.
+
+    Raises:
+        BadInput: a map is NaN or infinite somewhere, or none has the proportions of its image.
+    """
+    unusable: dict[str, str] = {}
+    usable = list(raw)
+    for index, (stimulus, image) in enumerate(zip(stimuli.ids, stimuli.images, strict=True)):
+        one = raw[index]
+        if not np.isfinite(one).all():
+            raise BadInput(
+                f"importance {name!r}: the map of {stimulus!r} has a NaN or infinite value; "
+                "remove the map and its image"
+            )
+        height, width = image.shape[:2]
+        rows, columns = one.shape
+        # As far as rounding a side to whole pixels allows: half a pixel of the map, on either side.
+        if abs(rows * width - columns * height) > max(height, width):
+            unusable[stimulus] = (
+                f"the human map is {columns} x {rows} px, its image {width} x {height}: "
+                "other proportions"
+            )
+            usable[index] = np.zeros((1, 1), np.float32)
+    if len(unusable) == len(stimuli):
+        first, why = next(iter(unusable.items()))
+        raise BadInput(
+            f"importance {name!r}: no map fits its image ({first!r}: {why}); save maps over the "
+            "whole image"
+        )
+    return ImportanceMaps(
+        name,
+        stimuli.name,
+        stimuli.digest,
+        stimuli.ids,
+        prepare_all(usable, preparation),
+        preparation,
+        human_ceiling,
+        unusable,
+    )
+
+
+def _square(shape: tuple[int, ...]) -> bool:
+    return shape[0] == shape[1]

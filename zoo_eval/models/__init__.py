@@ -1,0 +1,1 @@
+"""Models: a card opened, with weights on a device."""

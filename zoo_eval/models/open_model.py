@@ -1,0 +1,129 @@
+"""OpenModel: weights on one device; [0, 1] pixels in, the model's own transform inside."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from zoo_eval.catalog import ModelCard
+from zoo_eval.digests import seed_from
+from zoo_eval.models import allocator, grading
+from zoo_eval.models.blueprint import Blueprint, blueprint, own_checkpoint
+from zoo_eval.sources.registry import source_of
+from zoo_eval.stimuli.stimulus_set import Pixels
+from zoo_eval.weights import checkpoints, key_mappings
+
+LARGEST_ON_GPU = 128
+# Larger batches are no faster there.
+LARGEST_ON_CPU = 32
+CPU_ROOM_BYTES = 2**33
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+def _network(card: ModelCard, weights_digest: str) -> nn.Module:
+    source = source_of(card.architecture)
+    trained = card.weights != "untrained"
+    if trained and card.checkpoint is None and card.url is None:
+        net = source.pretrained(card.architecture)
+    else:
+        net = source.initial(card.architecture)
+    if trained and (checkpoint := own_checkpoint(card)) is not None:
+        state = key_mappings.apply(checkpoints.read(checkpoint), card.keys, net)
+        checkpoints.check(state, net, checkpoint)
+        net.load_state_dict(state, strict=True)
+    grading.grade(net, card.edits, seed=seed_from(weights_digest))
+    return source.classifier(net, card.architecture, weights_digest if trained else None)
+
+
+def first_batch(activation_bytes: int, device: torch.device) -> int:
+    """How many images at a time, to begin with: those whose activations fit, gradients included.
+
+    Half of a GPU's free memory is left for what is not known, half of `CPU_ROOM_BYTES` likewise.
+    """
+    if device.type == "cuda":
+        room, most = torch.cuda.mem_get_info(device)[0], LARGEST_ON_GPU
+    else:
+        room, most = CPU_ROOM_BYTES, LARGEST_ON_CPU
+    return max(1, min(most, room // 2 // max(1, activation_bytes)))
+
+
+class OpenModel:
+    """A model in evaluation mode with frozen weights on one device.
+
+    Pixels are (image, RGB, row, column) in [0, 1]; gradients flow to them. `n_passes` counts image
+    passes, forward and backward.
+    """
+
+    def __init__(
+        self, card: ModelCard, plan: Blueprint, net: nn.Module, device: torch.device
+    ) -> None:
+        self.card = card
+        self.blueprint = plan
+        self.transform = plan.transform
+        self.device = device
+        self.net = net.eval().requires_grad_(False).to(device)
+        self.batch_size = first_batch(plan.anatomy.activation_bytes, device)
+        self.n_passes = 0
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Logits (image, class) of pixels of any size, through the model's own resize and crop."""
+        return self.logits(self.transform.view(pixels))
+
+    def logits(self, view: Tensor) -> Tensor:
+        """Logits (image, class) of what the model sees: pixels already at its input size."""
+        self.n_passes += len(view)
+        logits: Tensor = self.net(self.transform.normalise(view))
+        if logits.requires_grad:
+            logits.register_hook(self._count_backward)  # type: ignore[no-untyped-call]  # torch
+        return logits
+
+    def _count_backward(self, gradient: Tensor) -> None:
+        self.n_passes += len(gradient)
+
+    def view(self, images: Sequence[Pixels]) -> Tensor:
+        """Decoded images (row, column, RGB) of any size -> what the model sees, in [0, 1]."""
+        return self.transform.view_images(images, self.device)
+
+    @torch.no_grad()
+    def predict(self, images: Sequence[Pixels]) -> Tensor:
+        """Logits (image, class) of decoded images, on the CPU, batch by batch."""
+        batches = self.in_batches(images, lambda batch: self.logits(self.view(batch)).cpu())
+        return torch.cat(list(batches))
+
+    def in_batches(self, images: Sequence[S], work: Callable[[Sequence[S]], T]) -> Iterator[T]:
+        """`work` on each batch of images (or of their row numbers), in order; a batch that exhausts GPU memory is halved.
+
+        Raises:
+            torch.OutOfMemoryError: a single image is too much.
+        """
+        start = 0
+        while start < len(images):
+            batch = images[start : start + self.batch_size]
+            result = None
+            try:
+                result = work(batch)
+            except torch.OutOfMemoryError:
+                if self.batch_size == 1:
+                    raise
+            # Outside the handler, whose traceback would keep the tensors alive.
+            if result is None:
+                self.batch_size //= 2
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+            else:
+                start += len(batch)
+                yield result
+
+
+def open_model(card: ModelCard, device: torch.device) -> OpenModel:
+    """The card's model, loaded. On a CPU, the process keeps freed memory from then on (see `allocator`).
+
+    Raises:
+        Refusal: its weights are absent, damaged or do not fit.
+    """
+    if device.type == "cpu":
+        allocator.keep_freed()
+    plan = blueprint(card)
+    return OpenModel(card, plan, _network(card, plan.weights_digest), device)

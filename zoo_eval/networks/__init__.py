@@ -1,0 +1,1 @@
+"""Networks: what one is made of, known without its weights."""

@@ -1,0 +1,109 @@
+"""Measuring an anatomy: a network runs once, on the meta device, where tensors have only shapes."""
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
+
+from zoo_eval.errors import Refusal, one_line
+from zoo_eval.networks.activations import one_per_image
+from zoo_eval.networks.anatomy import Anatomy, Block, Size, pixels_text
+from zoo_eval.networks.blocks import blocks
+
+# More than one, so that a row per image can be told from one for all.
+N_PROBED = 2
+
+
+def position(layer: str, modules: Sequence[str]) -> int:
+    """The position of a layer's last module among the network's modules, in network order."""
+    return max(i for i, m in enumerate(modules) if m == layer or m.startswith(layer + "."))
+
+
+def module_names(net: nn.Module) -> tuple[str, ...]:
+    """Names of a network's modules, itself left out, in network order."""
+    return tuple(name for name, _ in net.named_modules() if name)
+
+
+def measure(net: nn.Module, size: Size) -> Anatomy:
+    """The anatomy of a network in evaluation mode, which runs once, on one image.
+
+    Raises:
+        Refusal: it does not run on that input size, or returns no logits (image, class).
+    """
+    modules, shapes = module_names(net), captured(net, size)
+    logits, flops, activation_bytes = _traced(net.requires_grad_(False), size)
+    known = getattr(net, "num_classes", None)
+    return Anatomy(
+        n_params=sum(p.numel() for p in net.parameters()),
+        n_classes=known if isinstance(known, int) else logits.shape[1],
+        zero_shot=bool(getattr(net, "zero_shot", False)),
+        flops=flops,
+        activation_bytes=activation_bytes,
+        n_modules=len(modules),
+        blocks=tuple(
+            Block(name, position(name, modules), prod(shapes[name][1:]))
+            for name in blocks(net, shapes)
+        ),
+    )
+
+
+def _traced(net: nn.Module, size: Size) -> tuple[Tensor, int, int]:
+    """Logits (1, class), FLOPs, and bytes kept for the backward pass, of one image."""
+    tensors = [*net.parameters(), *net.buffers()]
+    device = tensors[0].device if tensors else torch.device("cpu")
+    pixels = torch.zeros(1, 3, *size, device=device, requires_grad=True)
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    try:
+        # With gradients: fused inference kernels would hide what is multiplied.
+        with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda t: t):
+            logits = net(pixels)
+    except Exception as error:
+        raise Refusal(f"it does not run on {pixels_text(size)} px ({one_line(error)})") from error
+    # A network without a head may return what it likes: nobody takes it for classes.
+    headless = getattr(net, "num_classes", None) == 0
+    if not isinstance(logits, Tensor) or (logits.ndim != 2 and not headless):
+        shape = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise Refusal(f"it returns {shape}, not logits (image, class)")
+    own = {tensor.untyped_storage()._cdata for tensor in tensors}
+    storages = {s._cdata: s for s in (tensor.untyped_storage() for tensor in kept)}
+    n_bytes = sum(s.nbytes() for place, s in storages.items() if place not in own)
+    return logits, counter.get_total_flops(), n_bytes
+
+
+def captured(net: nn.Module, size: Size) -> dict[str, tuple[int, ...]]:
+    """Shapes of what modules return for two images, by name: those that return a row per image.
+
+    Raises:
+        Refusal: the network does not run on that input size.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def noting(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if (found := one_per_image(output, N_PROBED)) is not None:
+                shapes[name] = tuple(found.shape)
+
+        return hook
+
+    handles = [
+        module.register_forward_hook(noting(name)) for name, module in net.named_modules() if name
+    ]
+    device = next(net.parameters(), torch.empty(0)).device
+    try:
+        with torch.no_grad():
+            net(torch.zeros(N_PROBED, 3, *size, device=device))
+    except Exception as error:
+        raise Refusal(f"it does not run on {pixels_text(size)} px ({one_line(error)})") from error
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: shapes[name] for name in module_names(net) if name in shapes}

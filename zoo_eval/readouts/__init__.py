@@ -1,0 +1,1 @@
+"""Readouts: how a layer is compared with a recording; one file for each."""

@@ -1,0 +1,216 @@
+"""What every runner does with an order: open the model once, run its groups, commit each."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Thread
+from typing import Any
+
+import torch
+
+from zoo_eval.catalog import ModelCard
+from zoo_eval.errors import Refusal, StoreError, one_line
+from zoo_eval.evaluations.evaluation import Result, Workbench
+from zoo_eval.inputs import Inputs
+from zoo_eval.models.blueprint import fetch
+from zoo_eval.models.open_model import OpenModel, open_model
+from zoo_eval.representations.grams import Representations
+from zoo_eval.runners import provenance
+from zoo_eval.store import Store
+from zoo_eval.sweep.plan import Group, Order, Refused
+
+
+@dataclass(frozen=True)
+class Started:
+    """What is about to run, and is to blame should the process die: a group, or the whole order.
+
+    `group_index` is None while the model is being opened.
+    """
+
+    group_index: int | None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A group is committed (or, after a failure, recorded)."""
+
+    group_index: int
+    n_ok: int
+    n_failed: int
+    n_refused: int
+    n_passes: int
+    planned_passes: int
+    first_error: str | None = None
+
+
+Report = Started | Finished
+
+
+def prefetch(order: Order | None) -> None:
+    """Starts to fetch the weights of an order that comes next, while the current one runs."""
+    if order is None or order.subject.card is None:
+        return
+    Thread(target=_fetch, args=(order.subject.card,), daemon=True).start()
+
+
+def _fetch(card: ModelCard) -> None:
+    # Whatever is wrong is said when the model is opened.
+    with suppress(Exception):
+        fetch(card)
+
+
+def run_order(
+    order: Order, inputs: Inputs, store: Store, *, device: torch.device, budget_bytes: int
+) -> Iterator[Report]:
+    """Runs and commits an order's groups, reporting before and after each.
+
+    An error fails its trials and nothing else; only a store that cannot be written ends the run.
+
+    Raises:
+        StoreError: the store is full or cannot be written.
+    """
+    bench = Workbench(inputs, order.subject)
+    opening: Exception | None = None
+    if order.subject.card is not None:
+        yield Started(None)
+        # Whatever a model raises while it is opened is its own failure, recorded with its trials.
+        try:
+            bench.model = open_model(order.subject.card, device)
+            if bench.model.blueprint != order.subject.blueprint:
+                raise Refusal("its weights changed since they were planned; run the sweep again")
+            bench.representations = Representations(bench.model, budget_bytes)
+        except Exception as error:  # noqa: BLE001
+            opening = error
+    for index, group in enumerate(order.groups):
+        yield Started(index)
+        yield _run_group(index, group, bench, store, opening)
+
+
+def _run_group(
+    index: int, group: Group, bench: Workbench, store: Store, opening: Exception | None
+) -> Finished:
+    started_at, clock = datetime.now(UTC), time.perf_counter()
+    passes_before = bench.model.n_passes if bench.model else 0
+    if bench.model and bench.model.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(bench.model.device)
+    results: list[Result] = []
+    failure = opening
+    if opening is None:
+        # An evaluation's error is a row, whatever its class: the rest of the sweep goes on.
+        try:
+            results.extend(group.evaluation.run(group.trials, bench))
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            failure = error
+    had = {result.trial.id for result in results}
+    reason = failure or RuntimeError("the evaluation gave no result for this trial")
+    results += [Result(trial, error=reason) for trial in group.trials if trial.id not in had]
+    seconds = time.perf_counter() - clock
+    n_passes = bench.model.n_passes - passes_before if bench.model else 0
+    measured = _measured(bench.model, seconds, n_passes, len(group.trials))
+    attempts = dict(zip((t.id for t in group.trials), group.attempts, strict=True))
+    ledger = [
+        {
+            **r.trial.row(),
+            "attempt": attempts[r.trial.id],
+            "started_at": started_at,
+            **_status(r.error),
+            **measured,
+        }
+        for r in results
+    ]
+    rows: dict[str, list[Any]] = {}
+    for result in results:
+        if result.error is None:
+            for table, some in result.rows.items():
+                rows.setdefault(table, []).extend(some)
+    try:
+        store.commit(rows, ledger)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        # Rows that do not fit their table are this evaluation's failure, not the sweep's.
+        results = [Result(result.trial, error=error) for result in results]
+        ledger = [{**row, **_status(error)} for row in ledger]
+        store.commit({}, ledger)
+    errors = [result.error for result in results if result.error is not None]
+    n_refused = sum(isinstance(error, Refusal) for error in errors)
+    return Finished(
+        index,
+        n_ok=len(results) - len(errors),
+        n_failed=len(errors) - n_refused,
+        n_refused=n_refused,
+        n_passes=n_passes,
+        planned_passes=group.n_passes,
+        first_error=one_line(errors[0]) if errors else None,
+    )
+
+
+def _status(error: Exception | None) -> dict[str, Any]:
+    if error is None:
+        return {"status": "ok"}
+    return {
+        "status": "refused" if isinstance(error, Refusal) else "failed",
+        "error_type": type(error).__name__,
+        "error_message": one_line(error),
+    }
+
+
+def _measured(
+    model: OpenModel | None, seconds: float, n_passes: int, n_trials: int
+) -> dict[str, Any]:
+    device = model.device if model else torch.device("cpu")
+    on_gpu = device.type == "cuda"
+    return {
+        **_machine(provenance.device_name(device)),
+        "seconds": seconds / n_trials,
+        "peak_gpu_bytes": torch.cuda.max_memory_allocated(device) if on_gpu else None,
+        "images_per_s": n_passes / seconds if n_passes else None,
+        "batch_size": model.batch_size if model else None,
+    }
+
+
+def _machine(device: str) -> dict[str, Any]:
+    return {
+        "node": provenance.node(),
+        "device": device,
+        "peak_host_bytes": provenance.peak_host_bytes(),
+        "library_versions": provenance.library_versions(),
+        "code_revision": provenance.code_revision(),
+    }
+
+
+def record_lost(group: Group, store: Store, *, error_type: str, message: str) -> None:
+    """Records a group whose process died, hung or was killed, as failed."""
+    _record(group, store, {"status": "failed", "error_type": error_type, "error_message": message})
+
+
+def record_refused(refused: Refused, store: Store) -> None:
+    """Records a refusal, once."""
+    if refused.trial.id in store.ledger().status:
+        return
+    reason = {"status": "refused", "error_type": Refusal.__name__, "error_message": refused.reason}
+    store.commit({}, [_unrun(refused.trial.row(), 1, reason)])
+
+
+def _record(group: Group, store: Store, status: dict[str, Any]) -> None:
+    store.commit(
+        {},
+        [
+            _unrun(trial.row(), attempt, status)
+            for trial, attempt in zip(group.trials, group.attempts, strict=True)
+        ],
+    )
+
+
+def _unrun(row: dict[str, Any], attempt: int, status: dict[str, Any]) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {
+        **row,
+        **status,
+        **_machine("none"),
+        "attempt": attempt,
+        "seconds": 0.0,
+        "started_at": now,
+    }

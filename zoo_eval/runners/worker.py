@@ -1,0 +1,72 @@
+"""Slot: one process of the pool, which opens one model at a time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from zoo_eval.inputs import Inputs
+from zoo_eval.models import allocator
+from zoo_eval.runners.execution import Report, prefetch, run_order
+from zoo_eval.store import Store
+from zoo_eval.sweep.plan import Order
+
+
+@dataclass(frozen=True)
+class SlotShape:
+    """What one slot asks of the cluster."""
+
+    num_gpus: float
+    num_cpus: float
+
+
+@dataclass(frozen=True)
+class SlotInfo:
+    """A slot that is up: its device, and the memory of the GPU that it shares."""
+
+    device: str
+    gpu_bytes: int | None
+
+
+class Slot:
+    """A plain actor, so its methods run in its main thread; `get` resolves the runner's references."""
+
+    def __init__(
+        self, store_uri: str, budget_bytes: int, shape: SlotShape, get: Callable[[Any], Any]
+    ) -> None:
+        # Ray sets OMP_NUM_THREADS from num_cpus; PyTorch's own pool must agree with it.
+        torch.set_num_threads(max(1, int(shape.num_cpus)))
+        self.store = Store(store_uri)
+        self.budget_bytes = budget_bytes
+        self.get = get
+        on_gpu = shape.num_gpus > 0 and torch.cuda.is_available()
+        self.device = torch.device("cuda:0" if on_gpu else "cpu")
+        if on_gpu and shape.num_gpus < 1:
+            # Shares are only counted by Ray: without this a neighbour could be starved.
+            torch.cuda.set_per_process_memory_fraction(shape.num_gpus, self.device)
+        self.model = "idle"
+
+    def __repr__(self) -> str:
+        return f"Slot({self.model})"
+
+    def ready(self) -> SlotInfo:
+        """The slot is up, and its libraries are imported."""
+        on_gpu = self.device.type == "cuda"
+        memory = torch.cuda.get_device_properties(self.device).total_memory if on_gpu else None
+        return SlotInfo(str(self.device), memory)
+
+    def run(self, order: Order, inputs: Sequence[Any], upcoming: Order | None) -> Iterator[Report]:
+        """Runs an order, reporting before and after each group; `inputs` holds one reference.
+
+        The weights of the one upcoming are fetched meanwhile.
+        """
+        self.model = order.name
+        prefetch(upcoming)
+        loaded: Inputs = self.get(inputs[0])
+        yield from run_order(
+            order, loaded, self.store, device=self.device, budget_bytes=self.budget_bytes
+        )
+        # The next model's heap starts where this one's did.
+        allocator.give_back()
+        self.model = "idle"

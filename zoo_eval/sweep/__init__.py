@@ -1,0 +1,1 @@
+"""Sweep: from a file to what is to be run."""

@@ -1,0 +1,1 @@
+"""Trends: statistics over models."""

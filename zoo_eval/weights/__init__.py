@@ -1,0 +1,1 @@
+"""Weights: how bytes get here, are kept, and become a network's tensors."""
