@@ -35,12 +35,12 @@ def main() -> None:
 
         # The bare loop goes first and so pays for every first call, the runner for none.
         start = time.perf_counter()
-        for order in todo.orders:
-            bench = Workbench(inputs, order.subject)
-            if order.subject.card is not None:
-                bench.model = open_model(order.subject.card, torch.device("cpu"))
+        for work in todo.work:
+            bench = Workbench(inputs, work.candidate)
+            if work.candidate.card is not None:
+                bench.model = open_model(work.candidate.card, torch.device("cpu"))
                 bench.representations = Representations(bench.model, budget)
-            for group in order.groups:
+            for group in work.groups:
                 list(group.evaluation.run(group.trials, bench))
         bare = time.perf_counter() - start
 

@@ -231,7 +231,7 @@ def test_relative_paths_without_a_submitters_folder_are_refused(tiny_sweep, tmp_
 
     changed(tiny_sweep, str(tmp_path / "store"), "results/x")
     with pytest.raises(BadInput, match="'results/x' is a relative path"):
-        sweep.run(sweep.Request(tiny_sweep, None, runner="local"))
-    request = sweep.Request(tiny_sweep, None, store=str(tmp_path / "s"), runner="local")
+        sweep.run(sweep.SweepOptions(tiny_sweep, None, runner="local"))
+    request = sweep.SweepOptions(tiny_sweep, None, store=str(tmp_path / "s"), runner="local")
     assert sweep.run(request, lambda line: None) == 0
     assert Store(str(tmp_path / "s")).ledger().status

@@ -13,7 +13,7 @@ import pytest
 from jobs import demo
 from tests.runners.comparison import assert_each_trial_once, assert_same_results
 from zoo_eval.commands import sweep
-from zoo_eval.commands.sweep import Request
+from zoo_eval.commands.sweep import SweepOptions
 from zoo_eval.errors import BadInput
 from zoo_eval.store import Store
 from zoo_eval.sweep import file as sweep_file
@@ -70,7 +70,7 @@ def test_a_job_killed_half_way_resumes_to_the_same_tables(project, tmp_path):
     assert_each_trial_once(store)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    request = Request(
+    request = SweepOptions(
         project / "tiny.toml", tmp_path, store=str(tmp_path / "whole"), runner="local"
     )
     assert sweep.run(request, lambda line: None) == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zoo_eval import cli
-from zoo_eval.commands.sweep import Request
+from zoo_eval.commands.sweep import SweepOptions
 from zoo_eval.sweep import file as sweep_file
 from zoo_eval.sweep.load import load_inputs
 
@@ -32,7 +32,7 @@ def finished(tmp_path_factory, own_labels) -> Path:
     (folder / "sweeps").mkdir()
     sweep = folder / "sweeps" / "demo.toml"
     sweep.write_text(TINY.format(store="results/demo", labels=own_labels))
-    assert sweep.run(Request(sweep, folder, runner="local"), lambda line: None) == 0
+    assert sweep.run(SweepOptions(sweep, folder, runner="local"), lambda line: None) == 0
     return folder
 
 

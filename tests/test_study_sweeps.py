@@ -10,7 +10,7 @@ import timm
 
 from tests.importance.shards import jpeg_record, write
 from zoo_eval.evaluations.attack_protocols import PROTOCOLS
-from zoo_eval.evaluations.evaluation import Subject
+from zoo_eval.evaluations.evaluation import Candidate
 from zoo_eval.models.blueprint import blueprint
 from zoo_eval.queries.connection import connect
 from zoo_eval.sources import registry
@@ -68,7 +68,7 @@ def test_its_trials_are_planned_on_shards_like_clickmes(tmp_path, name):
     inputs = load_inputs(SWEEP, tmp_path, None)
     assert inputs.stimulus_set("clickme").labels == (0, 1, 2)
     (card,) = [card for card in cards(SWEEP, tmp_path) if card.name == name]
-    subject = Subject(card, blueprint(card, "assumed"))
+    subject = Candidate(card, blueprint(card, "assumed"))
     trials = [t for e in SWEEP.evaluations for t in e.trials(subject, inputs, 0)]
     assert len({trial.id for trial in trials}) == len(trials) == 16
     assert {t.importance for t in trials if t.evaluation != "accuracy"} == {"clickme"}

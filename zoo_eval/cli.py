@@ -11,7 +11,8 @@ from zoo_eval import __version__
 from zoo_eval.errors import BadInput, ZooEvalError
 
 if TYPE_CHECKING:
-    from zoo_eval.commands.sweep import Request
+    from zoo_eval.commands.sweep import SweepOptions
+
 
 OK, INCOMPLETE, BAD = 0, 1, 2
 
@@ -287,10 +288,10 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _request(options: argparse.Namespace, runner: str) -> "Request":
+def _request(options: argparse.Namespace, runner: str) -> "SweepOptions":
     from zoo_eval.commands import submission, sweep
 
-    return sweep.Request(
+    return sweep.SweepOptions(
         sweep=options.sweep,
         home=submission.home(),
         store=options.store,

@@ -85,7 +85,7 @@ def _rdm_recording(features):
     rdm = np.maximum(squares + squares[:, None] - 2 * own @ own.T, 0)
     rdm = (rdm + rdm.T) / 2
     np.fill_diagonal(rdm, 0)
-    rdms = np.stack([rdm * (1 + subject) for subject in range(N_SUBJECTS)])
+    rdms = np.stack([rdm * (1 + candidate) for candidate in range(N_SUBJECTS)])
     subjects = tuple(map(str, range(N_SUBJECTS)))
     return RdmRecording("r", "s", rdms, subjects, "squared_euclidean")
 

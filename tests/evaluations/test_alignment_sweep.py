@@ -6,7 +6,7 @@ import torch
 from scipy.stats import spearmanr
 
 from zoo_eval.commands import sweep
-from zoo_eval.commands.sweep import Request
+from zoo_eval.commands.sweep import SweepOptions
 from zoo_eval.numerics.alignment import REDUCTIONS
 from zoo_eval.queries.connection import connect
 from zoo_eval.report.html import page
@@ -57,7 +57,7 @@ def done(tmp_path_factory, own_labels):
     folder = tmp_path_factory.mktemp("alignment")
     file = folder / "sweep.toml"
     file.write_text(SWEEP.format(store=folder / "store", labels=own_labels))
-    assert sweep.run(Request(file, folder, runner="local"), lambda line: None) == 0
+    assert sweep.run(SweepOptions(file, folder, runner="local"), lambda line: None) == 0
     return file, Store(str(folder / "store"))
 
 
@@ -102,14 +102,14 @@ def test_rows_equal_scipy_on_the_stored_perturbation_and_the_map_as_the_model_se
 def test_the_same_sweep_again_runs_nothing_and_another_preparation_only_what_uses_it(done):
     file, _ = done
     said: list[str] = []
-    assert sweep.run(Request(file, file.parent, runner="local"), said.append) == 0
+    assert sweep.run(SweepOptions(file, file.parent, runner="local"), said.append) == 0
     assert said[0].startswith("6 trials wanted: 6 done, 0 pending")
     other = file.with_name("other.toml")
     planted = 'kind = "planted"\n'
     other.write_text(file.read_text().replace(planted, f"{planted}blur = false\n"))
-    assert sweep.show_plan(Request(other, file.parent)) == 0
+    assert sweep.show_plan(SweepOptions(other, file.parent)) == 0
     said.clear()
-    assert sweep.run(Request(other, file.parent, runner="local"), said.append) == 0
+    assert sweep.run(SweepOptions(other, file.parent, runner="local"), said.append) == 0
     assert said[0].startswith("6 trials wanted: 2 done, 4 pending")
 
 

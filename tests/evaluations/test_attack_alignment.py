@@ -12,7 +12,7 @@ from torch import nn
 
 from tests.planted_nets import noise, opened, pixels
 from zoo_eval.errors import BadInput, Refusal
-from zoo_eval.evaluations.evaluation import Subject, Workbench
+from zoo_eval.evaluations.evaluation import Candidate, Workbench
 from zoo_eval.evaluations.minimal_attack import MinimalAttack
 from zoo_eval.importance.maps import of_stimuli
 from zoo_eval.importance.preparation import Preparation
@@ -55,18 +55,18 @@ def maps(shown):
 def parts(net, shown, maps, **choices):
     model = opened(net, input_px=PX)
     anatomy = replace(model.blueprint.anatomy, n_classes=N_CLASSES)
-    subject = Subject(model.card, replace(model.blueprint, anatomy=anatomy))
+    candidate = Candidate(model.card, replace(model.blueprint, anatomy=anatomy))
     inputs = Inputs({shown.name: shown}, {}, {"people": maps})
     given = {"attacks": ["ddn"], "importance": "people", "save_perturbations": True, **choices}
     if "protocol" in given:
         del given["attacks"]
     evaluation = MinimalAttack(stimuli=shown.name, **given)
-    return evaluation, subject, Workbench(inputs, subject, model, Representations(model, 2**28))
+    return evaluation, candidate, Workbench(inputs, candidate, model, Representations(model, 2**28))
 
 
 def tables(net, shown, maps, **choices):
-    evaluation, subject, bench = parts(net, shown, maps, **choices)
-    trials = evaluation.trials(subject, bench.inputs, 0)
+    evaluation, candidate, bench = parts(net, shown, maps, **choices)
+    trials = evaluation.trials(candidate, bench.inputs, 0)
     (result,) = evaluation.run(trials, bench)
     assert result.error is None
     for name, rows in result.rows.items():
@@ -182,8 +182,8 @@ def test_published_protocols_are_aligned_by_their_own_reduction_too(net, protoco
 
 def test_maps_are_part_of_a_trial_and_no_maps_leave_it_as_it_was(net, shown, maps):
     def one(maps, **choices):
-        evaluation, subject, bench = parts(net, shown, maps, **choices)
-        (trial,) = evaluation.trials(subject, bench.inputs, 0)
+        evaluation, candidate, bench = parts(net, shown, maps, **choices)
+        (trial,) = evaluation.trials(candidate, bench.inputs, 0)
         return trial
 
     with_maps, without = one(maps), one(maps, importance=None)
@@ -195,16 +195,18 @@ def test_maps_are_part_of_a_trial_and_no_maps_leave_it_as_it_was(net, shown, map
 
 
 def test_maps_of_other_images_or_views_are_refused_while_planning(net, shown, maps):
-    evaluation, subject, bench = parts(net, shown, maps)
+    evaluation, candidate, bench = parts(net, shown, maps)
     other = replace(noise(N, px=PX, seed=3), labels=shown.labels, name=shown.name)
     with pytest.raises(BadInput, match="name the images that the maps were made for"):
-        evaluation.trials(subject, replace(bench.inputs, stimuli={shown.name: other}), 0)
+        evaluation.trials(candidate, replace(bench.inputs, stimuli={shown.name: other}), 0)
     oblong = replace(shown, images=tuple(np.zeros((8, 10, 3), np.uint8) for _ in range(N)))
     wide = maps_of(oblong, [np.zeros((8, 10), np.float32)] * N)
-    whole = replace(subject.blueprint, transform=replace(subject.blueprint.transform, squash=True))
+    whole = replace(
+        candidate.blueprint, transform=replace(candidate.blueprint.transform, squash=True)
+    )
     inputs = Inputs({shown.name: oblong}, {}, {"people": wide})
     with pytest.raises(Refusal, match="sees the whole of '000'"):
-        evaluation.trials(Subject(subject.card, whole), inputs, 0)
+        evaluation.trials(Candidate(candidate.card, whole), inputs, 0)
 
 
 def test_a_trial_without_maps_has_the_id_that_it_had_before_there_were_maps():

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from tests.planted_nets import noise, opened, pixels
 from zoo_eval.evaluations.attack_protocols import PROTOCOLS
-from zoo_eval.evaluations.attacking import NO_RANGE, NOT_FINITE
-from zoo_eval.evaluations.evaluation import Subject, Workbench
+from zoo_eval.evaluations.attack_run import NO_RANGE, NOT_FINITE
+from zoo_eval.evaluations.evaluation import Candidate, Workbench
 from zoo_eval.evaluations.minimal_attack import MinimalAttack
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics.alignment import REDUCTIONS
@@ -50,13 +50,13 @@ def labelled(net, values):
 
 def rows(net, shown, protocol, *, batch_size=32):
     model = model_of(net, batch_size)
-    subject = Subject(model.card, model.blueprint)
+    candidate = Candidate(model.card, model.blueprint)
     given = Inputs({shown.name: shown})
     evaluation = MinimalAttack(stimuli=shown.name, protocol=protocol, save_perturbations=True)
-    (trial,) = evaluation.trials(subject, given, 0)
+    (trial,) = evaluation.trials(candidate, given, 0)
     assert trial.protocol == protocol
     assert trial.attack == PROTOCOLS[protocol].attack_name
-    bench = Workbench(given, subject, model, Representations(model, 2**28))
+    bench = Workbench(given, candidate, model, Representations(model, 2**28))
     (result,) = evaluation.run([trial], bench)
     assert result.error is None
     return result.rows["attacks"], result.rows.get("perturbations", [])
@@ -206,11 +206,11 @@ def test_a_protocol_decides_what_is_its_own(protocol):
 def test_protocols_are_different_trials(net):
     model = model_of(net)
     shown = labelled(net, normalised)
-    subject, given = Subject(model.card, model.blueprint), Inputs({shown.name: shown})
+    candidate, given = Candidate(model.card, model.blueprint), Inputs({shown.name: shown})
     trials = [
-        MinimalAttack(stimuli=shown.name, attacks=["ddn"]).trials(subject, given, 0)[0],
+        MinimalAttack(stimuli=shown.name, attacks=["ddn"]).trials(candidate, given, 0)[0],
         *(
-            MinimalAttack(stimuli=shown.name, protocol=name).trials(subject, given, 0)[0]
+            MinimalAttack(stimuli=shown.name, protocol=name).trials(candidate, given, 0)[0]
             for name in RELEASED
         ),
     ]
@@ -224,10 +224,10 @@ def test_protocols_are_different_trials(net):
 )  # fmt: skip
 def test_no_more_passes_are_made_than_were_planned(net, choices):
     model, shown = model_of(net), labelled(net, normalised)
-    subject, given = Subject(model.card, model.blueprint), Inputs({shown.name: shown})
+    candidate, given = Candidate(model.card, model.blueprint), Inputs({shown.name: shown})
     evaluation = MinimalAttack(stimuli=shown.name, **choices)
-    trials = evaluation.trials(subject, given, 0)
-    bench = Workbench(given, subject, model, Representations(model, 2**28))
+    trials = evaluation.trials(candidate, given, 0)
+    bench = Workbench(given, candidate, model, Representations(model, 2**28))
     assert all(result.error is None for result in evaluation.run(trials, bench))
     assert 0 < model.n_passes <= evaluation.n_passes(trials, given)
 

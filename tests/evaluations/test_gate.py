@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 from torch import nn
 
 from tests.planted_nets import noise, opened
-from zoo_eval.evaluations.evaluation import Subject
+from zoo_eval.evaluations.evaluation import Candidate
 from zoo_eval.evaluations.gate import Gate, compare_top1_with
 from zoo_eval.inputs import Inputs
 
@@ -39,11 +39,11 @@ def test_an_accuracy_published_at_another_size_is_not_compared():
     inputs = Inputs({"photos": labelled})
     card = replace(model.card, weights="pretrained", published_top1=0.9)
     anatomy = replace(model.blueprint.anatomy, n_classes=1000)
-    subject = Subject(card, replace(model.blueprint, anatomy=anatomy))
-    (compared,) = Gate(stimuli="photos").trials(subject, inputs, 0)
+    candidate = Candidate(card, replace(model.blueprint, anatomy=anatomy))
+    (compared,) = Gate(stimuli="photos").trials(candidate, inputs, 0)
     assert compared.stimuli == labelled.name
     elsewhere = replace(card, published_view="288 px of 288")
-    (kept,) = Gate(stimuli="photos").trials(replace(subject, card=elsewhere), inputs, 0)
+    (kept,) = Gate(stimuli="photos").trials(replace(candidate, card=elsewhere), inputs, 0)
     assert kept.stimuli is None
     model.card = elsewhere
     verdict = Gate(stimuli="photos")._verdict(model, inputs, compare_top1=False)

@@ -12,7 +12,7 @@ from torch import nn
 
 from tests.planted_nets import noise, opened, pixels
 from zoo_eval.errors import BadInput, Refusal
-from zoo_eval.evaluations.evaluation import Subject, Workbench
+from zoo_eval.evaluations.evaluation import Candidate, Workbench
 from zoo_eval.evaluations.human_alignment import HumanAlignment
 from zoo_eval.importance.maps import of_stimuli
 from zoo_eval.importance.preparation import Preparation
@@ -54,15 +54,15 @@ def gradients(net, shown):
 def parts(net, shown, maps, **choices):
     model = opened(net, input_px=choices.pop("input_px", PX))
     anatomy = replace(model.blueprint.anatomy, n_classes=N_CLASSES)
-    subject = Subject(model.card, replace(model.blueprint, anatomy=anatomy))
+    candidate = Candidate(model.card, replace(model.blueprint, anatomy=anatomy))
     inputs = Inputs({shown.name: shown}, {}, {maps.name: maps})
     evaluation = HumanAlignment(stimuli=shown.name, importance=maps.name, **choices)
-    return evaluation, subject, Workbench(inputs, subject, model, Representations(model, 2**28))
+    return evaluation, candidate, Workbench(inputs, candidate, model, Representations(model, 2**28))
 
 
 def rows(net, shown, maps, **choices):
-    evaluation, subject, bench = parts(net, shown, maps, **choices)
-    trials = evaluation.trials(subject, bench.inputs, 0)
+    evaluation, candidate, bench = parts(net, shown, maps, **choices)
+    trials = evaluation.trials(candidate, bench.inputs, 0)
     results = list(evaluation.run(trials, bench))
     assert [result.error for result in results] == [None] * len(trials)
     found = [row for result in results for row in result.rows["alignment"]]
@@ -167,9 +167,9 @@ def test_a_batch_changes_nothing(net, shown):
     methods = ["input_gradient", "smooth_grad"]
     options = {"smooth_grad": {"n_samples": 3}}
     together = rows(net, shown, maps, methods=methods, options=options)
-    evaluation, subject, bench = parts(net, shown, maps, methods=methods, options=options)
+    evaluation, candidate, bench = parts(net, shown, maps, methods=methods, options=options)
     bench.model.batch_size = 1
-    trials = evaluation.trials(subject, bench.inputs, 0)
+    trials = evaluation.trials(candidate, bench.inputs, 0)
     alone = [row for r in evaluation.run(trials, bench) for row in r.rows["alignment"]]
 
     def key(row):
@@ -182,8 +182,8 @@ def test_a_batch_changes_nothing(net, shown):
 
 def test_a_trials_identity_holds_maps_preparation_ceiling_and_method(net, shown):
     def ids(maps, **choices):
-        evaluation, subject, bench = parts(net, shown, maps, **choices)
-        return [trial.id for trial in evaluation.trials(subject, bench.inputs, 0)]
+        evaluation, candidate, bench = parts(net, shown, maps, **choices)
+        return [trial.id for trial in evaluation.trials(candidate, bench.inputs, 0)]
 
     plain = ids(random_maps(shown))
     assert plain == ids(random_maps(shown))
@@ -199,30 +199,30 @@ def test_a_trials_identity_holds_maps_preparation_ceiling_and_method(net, shown)
 
 
 def test_planning_counts_forwards_and_backwards(net, shown):
-    evaluation, subject, bench = parts(
+    evaluation, candidate, bench = parts(
         net, shown, random_maps(shown), methods=["input_gradient", "smooth_grad"],
         options={"smooth_grad": {"n_samples": 4}},
     )  # fmt: skip
-    trials = evaluation.trials(subject, bench.inputs, 0)
+    trials = evaluation.trials(candidate, bench.inputs, 0)
     list(evaluation.run(trials, bench))
     assert bench.model.n_passes == evaluation.n_passes(trials, bench.inputs) == N * 2 * (1 + 4)
 
 
 def test_wrong_inputs_are_refused_while_planning(net, shown):
     maps = random_maps(shown)
-    evaluation, subject, bench = parts(net, shown, maps)
+    evaluation, candidate, bench = parts(net, shown, maps)
     with pytest.raises(BadInput, match="unknown importance 'people'; nearest: peple"):
-        evaluation.trials(subject, replace(bench.inputs, importance={"peple": maps}), 0)
+        evaluation.trials(candidate, replace(bench.inputs, importance={"peple": maps}), 0)
     other = replace(noise(N, px=PX, seed=3), labels=shown.labels, name=shown.name)
     with pytest.raises(BadInput, match="name the images that the maps were made for"):
-        evaluation.trials(subject, replace(bench.inputs, stimuli={shown.name: other}), 0)
-    few = Subject(subject.card, replace(subject.blueprint, anatomy=replace(subject.blueprint.anatomy, n_classes=10)))  # fmt: skip
+        evaluation.trials(candidate, replace(bench.inputs, stimuli={shown.name: other}), 0)
+    few = Candidate(candidate.card, replace(candidate.blueprint, anatomy=replace(candidate.blueprint.anatomy, n_classes=10)))  # fmt: skip
     with pytest.raises(Refusal, match="has 10 outputs"):
         evaluation.trials(few, bench.inputs, 0)
-    squashed = replace(subject.blueprint.transform, squash=True)
+    squashed = replace(candidate.blueprint.transform, squash=True)
     oblong = replace(shown, images=tuple(np.zeros((8, 10, 3), np.uint8) for _ in range(N)))
     wide = of_stimuli("people", oblong, [np.zeros((8, 10), np.float32)] * N, AS_IT_IS, human_ceiling=None)  # fmt: skip
-    whole = Subject(subject.card, replace(subject.blueprint, transform=squashed))
+    whole = Candidate(candidate.card, replace(candidate.blueprint, transform=squashed))
     with pytest.raises(Refusal, match="sees the whole of '000'"):
         evaluation.trials(whole, Inputs({shown.name: oblong}, {}, {"people": wide}), 0)
 

@@ -15,7 +15,7 @@ from tests.planted_nets import noise, opened, pixels
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal
 from zoo_eval.evaluations import attacking
-from zoo_eval.evaluations.evaluation import Subject, Workbench
+from zoo_eval.evaluations.evaluation import Candidate, Workbench
 from zoo_eval.evaluations.minimal_attack import MinimalAttack
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.open_model import open_model
@@ -51,11 +51,11 @@ def shown(net):
 def rows(net, shown, **choices):
     model = opened(net)
     anatomy = replace(model.blueprint.anatomy, n_classes=N_CLASSES)
-    subject = Subject(model.card, replace(model.blueprint, anatomy=anatomy))
+    candidate = Candidate(model.card, replace(model.blueprint, anatomy=anatomy))
     given = Inputs({shown.name: shown})
     evaluation = MinimalAttack(stimuli=shown.name, save_perturbations=True, **choices)
-    trials = evaluation.trials(subject, given, 0)
-    bench = Workbench(given, subject, model, Representations(model, 2**28))
+    trials = evaluation.trials(candidate, given, 0)
+    bench = Workbench(given, candidate, model, Representations(model, 2**28))
     (result,) = evaluation.run(trials, bench)
     assert result.error is None
     return result.rows["attacks"], result.rows.get("perturbations", [])
@@ -151,11 +151,11 @@ def test_on_a_common_canvas_the_models_resize_is_inside_the_attack(net):
 def test_the_canvas_and_the_sweeps_seed_are_part_of_the_trial(net, shown):
     model = opened(net)
     anatomy = replace(model.blueprint.anatomy, n_classes=N_CLASSES)
-    subject = Subject(model.card, replace(model.blueprint, anatomy=anatomy))
+    candidate = Candidate(model.card, replace(model.blueprint, anatomy=anatomy))
     given = Inputs({shown.name: shown})
     ids = {
         MinimalAttack(stimuli=shown.name, attacks=["ddn"], canvas=canvas)
-        .trials(subject, given, seed)[0]
+        .trials(candidate, given, seed)[0]
         .id
         for canvas in ("own", 32)
         for seed in (0, 1)
@@ -241,7 +241,7 @@ def test_wrong_choices_are_refused_with_the_next_step(choices, said):
 def exact_target(net, image, target):
     """The shortest way to where `target` is the largest logit: a quadratic program.
 
-    min |d| subject to (w_t - w_j) . d >= z_j - z_t for all j, by Lawson and Hanson's reduction to
+    min |d| candidate to (w_t - w_j) . d >= z_j - z_t for all j, by Lawson and Hanson's reduction to
     nonnegative least squares.
     """
     weights, bias = net[1].weight.detach().double(), net[1].bias.detach().double()
@@ -354,14 +354,14 @@ def test_logits_that_are_not_finite_are_an_error_with_the_reason(net, shown):
 
 def test_an_image_outside_the_unit_interval_is_an_error_with_the_reason(net, shown):
     """No decoded image is: only a transform can put a border of another colour around it."""
-    assault = attacking.Assault(
+    attack_run = attacking.AttackRun(
         Corrected(build("ddn", {})),
         net,
         lambda batch: pixels(shown)[: len(batch)] * torch.tensor([1.0, 9, 1])[:, None, None, None],
         lambda clean, labels: attacking.Decided(Argmax()),
     )
     batch = [attacking.Stimulus(shown.images[0], label) for label in shown.labels[:3]]
-    statuses = [(one.row["status"], one.row["reason"]) for one in assault.on(batch)]
+    statuses = [(one.row["status"], one.row["reason"]) for one in attack_run.on(batch)]
     assert statuses[1] == ("error", attacking.OUTSIDE)
     assert statuses[0][0] == "found"
 
@@ -388,12 +388,12 @@ def test_a_small_untrained_clip_is_attacked_at_its_zero_shot_head():
     with torch.no_grad():
         labels = model.predict(plain.images).argmax(1).tolist()
     shown = replace(plain, labels=tuple(labels))
-    subject, given = Subject(card, model.blueprint), Inputs({shown.name: shown})
+    candidate, given = Candidate(card, model.blueprint), Inputs({shown.name: shown})
     evaluation = MinimalAttack(
         stimuli=shown.name, attacks=["ddn"], options={"ddn": {"steps": 10}}, save_perturbations=True
     )
-    bench = Workbench(given, subject, model, Representations(model, 2**28))
-    (result,) = evaluation.run(evaluation.trials(subject, given, 0), bench)
+    bench = Workbench(given, candidate, model, Representations(model, 2**28))
+    (result,) = evaluation.run(evaluation.trials(candidate, given, 0), bench)
     view = model.view(shown.images)
     for row, stored, image in zip(
         result.rows["attacks"], result.rows["perturbations"], view, strict=True

@@ -18,7 +18,7 @@ from torch import nn
 from tests.planted_nets import noise, opened, pixels
 from zoo_eval.errors import BadInput
 from zoo_eval.evaluations.ceilings import Ceilings
-from zoo_eval.evaluations.evaluation import Subject, Workbench
+from zoo_eval.evaluations.evaluation import Candidate, Workbench
 from zoo_eval.evaluations.neural_fit import NeuralFit
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics.protocols import nested_folds
@@ -76,10 +76,10 @@ def inputs(*recordings):
 def rows(net, recorded, evaluation, table="neural_scores"):
     """The rows of one evaluation over the network's logits."""
     model = opened(net)
-    subject = Subject(model.card, model.blueprint)
+    candidate = Candidate(model.card, model.blueprint)
     given = inputs(recorded)
-    trials = evaluation.trials(subject, given, SEED)
-    bench = Workbench(given, subject, model, Representations(model, 2**28))
+    trials = evaluation.trials(candidate, given, SEED)
+    bench = Workbench(given, candidate, model, Representations(model, 2**28))
     results = list(evaluation.run(trials, bench))
     assert [result.error for result in results] == [None] * len(trials)
     return [row for result in results for row in result.rows[table]]
@@ -414,10 +414,10 @@ def test_a_readout_that_fails_takes_no_other_with_it(net, recording, monkeypatch
 
     monkeypatch.setattr(similarity.procrustes, "factor", fails)
     model = opened(net)
-    subject, given = Subject(model.card, model.blueprint), inputs(recording)
+    candidate, given = Candidate(model.card, model.blueprint), inputs(recording)
     evaluation = fit(recording, readouts=["procrustes", "cka", "ridge"])
-    trials = evaluation.trials(subject, given, SEED)
-    bench = Workbench(given, subject, model, Representations(model, 2**28))
+    trials = evaluation.trials(candidate, given, SEED)
+    bench = Workbench(given, candidate, model, Representations(model, 2**28))
     results = {result.trial.readout: result for result in evaluation.run(trials, bench)}
     assert str(results["procrustes"].error) == "planted"
     assert not results["procrustes"].rows
@@ -431,12 +431,14 @@ def test_brainscore_without_labels_is_refused(net, recording):
     unlabelled = Inputs({SHOWN.name: replace(SHOWN, labels=None)}, {"it": recording})
     evaluation = fit(recording, readouts=["pls"], protocol="brainscore")
     with pytest.raises(BadInput, match="stratifies by label"):
-        evaluation.trials(Subject(model.card, model.blueprint), unlabelled, SEED)
+        evaluation.trials(Candidate(model.card, model.blueprint), unlabelled, SEED)
 
 
 def ceiling_rows(recorded, **choices):
     evaluation, given = Ceilings(recording=recorded.name, **choices), inputs(recorded)
-    results = evaluation.run(evaluation.trials(Subject(), given, SEED), Workbench(given, Subject()))
+    results = evaluation.run(
+        evaluation.trials(Candidate(), given, SEED), Workbench(given, Candidate())
+    )
     return [row for result in results for row in result.rows["ceilings"]]
 
 

@@ -31,7 +31,7 @@ def finished(tmp_path_factory):
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sweep_file, "read", lambda path: small)
-        request = sweep.Request(folder / "unread.toml", ROOT, runner="local")
+        request = sweep.SweepOptions(folder / "unread.toml", ROOT, runner="local")
         assert sweep.run(request, lambda line: None) == 0
     return connect(Store(str(folder / "store")))
 

@@ -13,8 +13,8 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from tests.numerics.regression import problem
 from zoo_eval.numerics import protocols
 from zoo_eval.numerics.pls import TooManyComponents
+from zoo_eval.numerics.principal_components import reduced_gram
 from zoo_eval.numerics.protocols import Pls, Ridge, brainscore, kfold, nested
-from zoo_eval.numerics.reduction import reduced_gram
 from zoo_eval.numerics.splits import Fold, grouped_folds, grouped_folds_within
 
 ALPHAS = tuple(10.0**power for power in range(-4, 4))

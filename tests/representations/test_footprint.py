@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 from tests.planted_nets import noise, opened
 from zoo_eval.errors import Refusal
 from zoo_eval.numerics.gram import effective_dim
-from zoo_eval.representations.footprint import Request, Slice, gram_bytes, passes, peak_bytes
+from zoo_eval.representations.footprint import GramRequest, Slice, gram_bytes, passes, peak_bytes
 from zoo_eval.representations.grams import Representations
 
 PLENTY = 2**40
@@ -22,7 +22,7 @@ sizes = st.dictionaries(st.text(min_size=1), st.integers(1, 50), min_size=1, max
 
 @given(sizes, st.integers(1, 12), st.integers(1, 5), st.integers(0, 4000))
 def test_every_feature_is_held_once_within_the_budget(n_features, n_stimuli, batch, spare):
-    request = Request(n_features, n_stimuli, batch)
+    request = GramRequest(n_features, n_stimuli, batch)
     budget = peak_bytes(request, 1, 1) + spare
     plan = passes(request, budget)
     width = max(sum(part.n_features for part in group) for group in plan.groups)
@@ -34,7 +34,7 @@ def test_every_feature_is_held_once_within_the_budget(n_features, n_stimuli, bat
 
 @given(sizes, st.integers(1, 12), st.integers(1, 5), st.integers(0, 4000))
 def test_no_other_choice_within_the_budget_needs_fewer_images(n_features, n_stimuli, batch, spare):
-    request = Request(n_features, n_stimuli, batch)
+    request = GramRequest(n_features, n_stimuli, batch)
     budget = peak_bytes(request, 1, 1) + spare
     whole = sum(n_features.values())
     fewest = min(
@@ -51,7 +51,7 @@ def test_a_share_of_the_memory_takes_no_more_passes_than_its_inverse(share):
     # A ResNet-50's blocks at 224 pixels, and 400 stimuli.
     n_features = {f"block {i}": n for i, n in enumerate(
         [802_816] * 3 + [401_408] * 4 + [200_704] * 6 + [100_352] * 3)}  # fmt: skip
-    request = Request(n_features, 400, 32)
+    request = GramRequest(n_features, 400, 32)
     whole = passes(request, PLENTY)
     assert whole.n_passes == 1
     feature_bytes = 400 * 4 * sum(n_features.values())
@@ -63,7 +63,7 @@ def test_a_share_of_the_memory_takes_no_more_passes_than_its_inverse(share):
 
 @pytest.mark.parametrize("sketch", [None, 4])
 def test_a_gram_matrix_beyond_the_budget_is_refused_with_the_figure(sketch):
-    request = Request({"a": 10, "b": 10}, 1000, 32, sketch)
+    request = GramRequest({"a": 10, "b": 10}, 1000, 32, sketch)
     # One of 1000 x 1000 float64 at a time, of each layer two vectors, and a twentieth for the heap.
     least = 8 * (1000 * 1000 + 2 * 2 * 1000) * 21 // 20
     assert gram_bytes(1000) == 8_000_000
@@ -77,7 +77,7 @@ def test_a_gram_matrix_beyond_the_budget_is_refused_with_the_figure(sketch):
 
 
 def test_work_on_a_gram_matrix_beyond_the_budget_is_refused_with_the_figure():
-    request = Request({"a": 10}, 1000, 32, after_bytes=3 * gram_bytes(1000))
+    request = GramRequest({"a": 10}, 1000, 32, after_bytes=3 * gram_bytes(1000))
     least = 8 * (4 * 1000 * 1000 + 2 * 1000) * 21 // 20
     plan = passes(request, least)
     assert plan.peak_bytes == least
@@ -91,17 +91,17 @@ def test_work_on_a_gram_matrix_beyond_the_budget_is_refused_with_the_figure():
 
 
 def test_more_layers_take_more_disk_and_next_to_no_more_memory():
-    few, many = (Request({f"{i}": 900 for i in range(n)}, 2000, 32) for n in (1, 50))
+    few, many = (GramRequest({f"{i}": 900 for i in range(n)}, 2000, 32) for n in (1, 50))
     least = passes(few, 40 * 2**20)
     assert passes(many, 40 * 2**20).peak_bytes <= 40 * 2**20
     assert least.disk_bytes == 2000 * 2000 * 8
     assert passes(many, 2**30).disk_bytes == 50 * 2000 * 2000 * 8
-    sketched = Request({"a": 100_000, "b": 10}, 2000, 32, sketch=512)
+    sketched = GramRequest({"a": 100_000, "b": 10}, 2000, 32, sketch=512)
     assert passes(sketched, 2**30).disk_bytes == 2 * 2000 * 2000 * 8 + 2000 * (512 * 2 + 10 * 4)
 
 
 def test_a_budget_below_one_feature_is_refused_with_the_figure():
-    request = Request({"a": 3}, 4, 4)
+    request = GramRequest({"a": 3}, 4, 4)
     least = peak_bytes(request, 1, 1)
     plan = passes(request, least)
     assert plan.groups == tuple((Slice("a", i, i + 1),) for i in range(3))
@@ -112,7 +112,7 @@ def test_a_budget_below_one_feature_is_refused_with_the_figure():
 
 def test_sketches_take_one_pass_with_any_budget():
     # As many features as a ResNet-50's blocks have: 70 GB at 3,200 stimuli.
-    request = Request({f"{i}": 344_960 for i in range(16)}, 3200, 32, sketch=16_384)
+    request = GramRequest({f"{i}": 344_960 for i in range(16)}, 3200, 32, sketch=16_384)
     whole = passes(request, PLENTY)
     assert (whole.n_passes, whole.n_held, len(whole.groups)) == (1, 3200, 1)
     least = peak_bytes(request, 1, 16 * 344_960)
@@ -126,7 +126,7 @@ def test_sketches_take_one_pass_with_any_budget():
 
 
 def test_fewer_sketches_are_held_with_less_memory():
-    request = Request({"a": 100_000, "b": 10}, 400, 4, sketch=8192)
+    request = GramRequest({"a": 100_000, "b": 10}, 400, 4, sketch=8192)
     whole = passes(request, PLENTY).peak_bytes
     held = [passes(request, whole - spared).n_held for spared in (0, 1, whole // 2)]
     assert held[0] == 400

@@ -19,7 +19,7 @@ from zoo_eval.models.open_model import open_model
 from zoo_eval.numerics.pls import fit_paths
 from zoo_eval.numerics.products import FEW
 from zoo_eval.numerics.sketch import count_sketch
-from zoo_eval.representations.footprint import Request, passes, peak_bytes
+from zoo_eval.representations.footprint import GramRequest, passes, peak_bytes
 from zoo_eval.representations.grams import NonFinite, Representations, n_features
 
 PLENTY = 2**30
@@ -147,7 +147,7 @@ def test_a_small_budget_takes_more_passes_and_gives_the_same(share, batch_size):
     whole = Representations(model, PLENTY).grams(stimuli, layers)
     model.batch_size = batch_size
     sizes = {layer: gram.n_features for layer, gram in whole.items()}
-    request = Request(sizes, 23, batch_size)
+    request = GramRequest(sizes, 23, batch_size)
     plan = passes(request, int(share * passes(request, PLENTY).peak_bytes))
     model.n_passes = 0
     parts = Representations(model, plan.peak_bytes).grams(stimuli, layers)
@@ -167,7 +167,7 @@ def test_layers_are_cut_where_not_even_one_stimulus_fits_whole():
     expected = outputs(convolutions(), stimuli)
     model = opened(convolutions())
     model.batch_size = 1
-    request = Request({"0": 180, "2": 32, "logits": 7}, 5, 1)
+    request = GramRequest({"0": 180, "2": 32, "logits": 7}, 5, 1)
     budget = peak_bytes(request, 1, 60)
     plan = passes(request, budget)
     cut = [part.layer for group in plan.groups for part in group]
@@ -246,7 +246,7 @@ def test_a_sketch_depends_on_neither_batches_nor_memory_nor_the_other_layers(bat
     model.batch_size = 4
     whole = Representations(model, PLENTY).grams(stimuli, ["0", "1"], sketch=n_dims, seed=3)
     model.batch_size = batch_size
-    request = Request({"1": 12 * 1024}, 40, batch_size, sketch=n_dims)
+    request = GramRequest({"1": 12 * 1024}, 40, batch_size, sketch=n_dims)
     budget = peak_bytes(request, 7, 12 * 1024)
     plan = passes(request, budget)
     assert plan.n_held == 7
@@ -421,7 +421,7 @@ def test_a_real_architecture_gives_the_same_gram_in_one_pass_and_in_many(archite
     model.batch_size = 2
     stimuli, layers = noise(8, px=px), list(model.blueprint.layers(wanted))
     sizes = n_features(blueprint(card), layers)
-    request = Request(sizes, 8, 2)
+    request = GramRequest(sizes, 8, 2)
     plan = passes(request, passes(request, PLENTY).peak_bytes * 2 // 3)
     assert plan.n_passes > 1
     one, many = (

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from zoo_eval.catalog import ModelCard
-from zoo_eval.evaluations.evaluation import Result, Subject, Workbench
+from zoo_eval.evaluations.evaluation import Candidate, Result, Workbench
 from zoo_eval.inputs import Inputs
-from zoo_eval.representations.footprint import Request
-from zoo_eval.sweep.plan import Group, Order
+from zoo_eval.representations.footprint import GramRequest
+from zoo_eval.sweep.plan import ModelWork, TrialGroup
 from zoo_eval.trial import Trial
 
 
@@ -35,12 +35,12 @@ class Planted:
     def companions(self, inputs: Inputs) -> Sequence["Planted"]:
         return ()
 
-    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
+    def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
         return [Trial("planted", 1, self.behaviour, model=self.name, seed=seed)]
 
     def requests(
-        self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
-    ) -> Sequence[Request]:
+        self, trials: Sequence[Trial], candidate: Candidate, inputs: Inputs
+    ) -> Sequence[GramRequest]:
         return ()
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
@@ -85,9 +85,9 @@ class DeadlyCard(ModelCard):
         return hash(self.name)
 
 
-def order(*planted: Planted, subject: Subject | None = None) -> Order:
+def work(*planted: Planted, candidate: Candidate | None = None) -> ModelWork:
     groups = []
     for one in planted:
-        trials = tuple(one.trials(Subject(), Inputs(), 0))
-        groups.append(Group(one, trials, tuple(1 for _ in trials), 0))
-    return Order(subject or Subject(), tuple(groups))
+        trials = tuple(one.trials(Candidate(), Inputs(), 0))
+        groups.append(TrialGroup(one, trials, tuple(1 for _ in trials), 0))
+    return ModelWork(candidate or Candidate(), tuple(groups))

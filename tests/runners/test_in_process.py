@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from tests.runners.comparison import assert_each_trial_once, rows
 from zoo_eval.commands import sweep
-from zoo_eval.commands.sweep import Request
+from zoo_eval.commands.sweep import SweepOptions
 from zoo_eval.queries.connection import connect
 from zoo_eval.sources import timm
 from zoo_eval.store import Store
@@ -16,10 +16,10 @@ from zoo_eval.store import Store
 
 @pytest.fixture
 def request_(tiny_sweep, tmp_path):
-    return Request(tiny_sweep, tmp_path, runner="local")
+    return SweepOptions(tiny_sweep, tmp_path, runner="local")
 
 
-def run(request: Request) -> tuple[int, list[str]]:
+def run(request: SweepOptions) -> tuple[int, list[str]]:
     said: list[str] = []
     return sweep.run(request, said.append), said
 

@@ -9,12 +9,12 @@ import psutil
 import pytest
 
 from tests.runners.comparison import assert_each_trial_once, assert_same_results
-from tests.runners.planted_evaluations import DeadlyCard, Planted, order
+from tests.runners.planted_evaluations import DeadlyCard, Planted, work
 from zoo_eval.catalog import ModelCard
 from zoo_eval.commands import sweep
-from zoo_eval.commands.sweep import Request
+from zoo_eval.commands.sweep import SweepOptions
 from zoo_eval.errors import BadInput
-from zoo_eval.evaluations.evaluation import Subject
+from zoo_eval.evaluations.evaluation import Candidate
 from zoo_eval.models.blueprint import blueprint
 from zoo_eval.queries.connection import connect
 from zoo_eval.runners import on_ray, schedule
@@ -57,14 +57,14 @@ def as_many_threads_as_a_slot():
 
 
 def run_planted(
-    tmp_path, tiny_sweep, *orders, max_slots=2, expected=NOTHING_MEASURED
+    tmp_path, tiny_sweep, *work, max_slots=2, expected=NOTHING_MEASURED
 ) -> tuple[Store, list[str]]:
     text = "[store]\nuri = 'x'\n[models]\ninclude = ['local/*']\n"
     text += "[[evaluations]]\nkind = 'accuracy'\nstimuli = 'none'\n"
     file = tmp_path / "planted.toml"
     file.write_text(text)
     store = Store(str(tmp_path / "store"), create=True)
-    plan = Plan(orders=list(orders))
+    plan = Plan(work=list(work))
     said: list[str] = []
     progress = Progress.of(plan, said.append)
     on_ray.run(
@@ -81,7 +81,7 @@ def run_planted(
 
 def test_results_equal_those_of_the_plain_loop(cluster, tiny_sweep, tmp_path):
     for runner in ("ray", "local"):
-        request = Request(tiny_sweep, tmp_path, store=str(tmp_path / runner), runner=runner)
+        request = SweepOptions(tiny_sweep, tmp_path, store=str(tmp_path / runner), runner=runner)
         assert sweep.run(request, lambda line: None) == 0
     assert_same_results(tmp_path / "ray", tmp_path / "local")
 
@@ -97,12 +97,12 @@ def test_small_models_share_a_gpu_after_the_large_ones(cluster, tiny_sweep, tmp_
     monkeypatch.setattr(on_ray._Pool, "_learn", lambda pool, _: learn(pool, 2**34))
     sizes = {"small": 2**30, "medium": 2**32, "large": 2**33, "unknown": None}
     peaks = {name: size for name, size in sizes.items() if size}
-    orders = []
+    work = []
     for name in sizes:
         card = ModelCard(name, "local", "timm/test_vit", weights="untrained")
         noting = Planted(name, "notes its share", str(tmp_path))
-        orders.append(order(noting, subject=Subject(card, blueprint(card))))
-    store, _ = run_planted(tmp_path, tiny_sweep, *orders, expected=Expected({}, peaks), max_slots=1)
+        work.append(work(noting, candidate=Candidate(card, blueprint(card))))
+    store, _ = run_planted(tmp_path, tiny_sweep, *work, expected=Expected({}, peaks), max_slots=1)
     assert set(store.ledger().status.values()) == {"ok"}
     noted = [line.split() for line in (tmp_path / "shares").read_text().splitlines()]
     assert {name: float(share) for name, share in noted} == {
@@ -120,7 +120,7 @@ def test_every_way_to_fail_is_a_row_and_the_rest_is_done_once(
     monkeypatch.setattr(schedule, "MAX_DEATHS", 2)
     behaviours = ["works", "dies", "works", "raises", "dies once", "hangs", "works"]
     planted = [Planted(f"{i} {b}", b, str(tmp_path)) for i, b in enumerate(behaviours)]
-    store, said = run_planted(tmp_path, tiny_sweep, order(*planted[:4]), order(*planted[4:]))
+    store, said = run_planted(tmp_path, tiny_sweep, work(*planted[:4]), work(*planted[4:]))
     connection = connect(store)
     trials = {row["model"]: row for row in connection.rows("SELECT * FROM trials")}
     status = {model: row["status"] for model, row in trials.items()}
@@ -148,7 +148,7 @@ def test_a_model_that_kills_its_process_while_opened_fails_as_a_whole(
     deadly = DeadlyCard("deadly", "local", "timm/resnet18")
     planted = [Planted(name, "works", str(tmp_path)) for name in ("a", "b", "c")]
     store, said = run_planted(
-        tmp_path, tiny_sweep, order(*planted[:2], subject=Subject(deadly)), order(planted[2])
+        tmp_path, tiny_sweep, work(*planted[:2], candidate=Candidate(deadly)), work(planted[2])
     )
     trials = connect(store).rows("SELECT model, status, error_message FROM trials ORDER BY model")
     assert [row["status"] for row in trials] == ["failed", "failed", "ok"]
@@ -158,11 +158,11 @@ def test_a_model_that_kills_its_process_while_opened_fails_as_a_whole(
 
 
 def test_kill_9_of_an_actor_changes_no_result(cluster, tiny_sweep, tmp_path):
-    undisturbed = Request(tiny_sweep, tmp_path, store=str(tmp_path / "whole"), runner="local")
+    undisturbed = SweepOptions(tiny_sweep, tmp_path, store=str(tmp_path / "whole"), runner="local")
     assert sweep.run(undisturbed, lambda line: None) == 0
     over = threading.Event()
     killer = ThreadPoolExecutor(1).submit(kill_a_busy_slot, over)
-    disturbed = Request(tiny_sweep, tmp_path, store=str(tmp_path / "killed"), runner="ray")
+    disturbed = SweepOptions(tiny_sweep, tmp_path, store=str(tmp_path / "killed"), runner="ray")
     try:
         assert sweep.run(disturbed, lambda line: None) == 0
     finally:
@@ -193,7 +193,7 @@ def is_busy_slot(process: psutil.Process) -> bool:
 
 def test_a_second_sweep_on_the_same_store_is_turned_away(cluster, tiny_sweep, tmp_path):
     store = Store(str(tmp_path / "store"), create=True)
-    request = Request(tiny_sweep, tmp_path, runner="ray")
+    request = SweepOptions(tiny_sweep, tmp_path, runner="ray")
     with store.claim(), pytest.raises(BadInput, match="another sweep"):
         sweep.run(request, lambda line: None)
 
@@ -203,12 +203,12 @@ def test_relative_paths_on_several_machines_are_refused(cluster, tiny_sweep, tmp
     text = tiny_sweep.read_text().replace(str(tmp_path / "store"), "results")
     tiny_sweep.write_text(text)
     with pytest.raises(BadInput, match="'results' is a relative path, but the cluster has several"):
-        sweep.run(Request(tiny_sweep, tmp_path, runner="ray"), lambda line: None)
+        sweep.run(SweepOptions(tiny_sweep, tmp_path, runner="ray"), lambda line: None)
     assert Store(str(tmp_path / "results")).ledger().status == {}
 
 
 def test_slots_are_gone_when_the_sweep_ends(cluster, tiny_sweep, tmp_path):
-    run_planted(tmp_path, tiny_sweep, order(Planted("a", "works", str(tmp_path))))
+    run_planted(tmp_path, tiny_sweep, work(Planted("a", "works", str(tmp_path))))
     deadline = time.monotonic() + 30
     while cluster.available_resources().get("GPU") != 2 and time.monotonic() < deadline:
         time.sleep(0.2)

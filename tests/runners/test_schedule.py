@@ -4,9 +4,9 @@ import heapq
 
 import pytest
 
-from tests.runners.planted_evaluations import Planted, order
+from tests.runners.planted_evaluations import Planted, work
 from zoo_eval.catalog import ModelCard
-from zoo_eval.evaluations.evaluation import Subject
+from zoo_eval.evaluations.evaluation import Candidate
 from zoo_eval.models.blueprint import blueprint
 from zoo_eval.runners.schedule import (
     CONTEXT_BYTES,
@@ -22,12 +22,12 @@ GPU_BYTES = 2**34
 
 
 def planted(*names):
-    return order(*(Planted(name, "works", "unused") for name in names))
+    return work(*(Planted(name, "works", "unused") for name in names))
 
 
 def named(name):
     card = ModelCard(name, "local", "timm/test_vit", weights="untrained")
-    return order(Planted(name, "works", "unused"), subject=Subject(card, blueprint(card)))
+    return work(Planted(name, "works", "unused"), candidate=Candidate(card, blueprint(card)))
 
 
 def largest_peak(share):
@@ -63,7 +63,7 @@ def test_whole_gpus_go_first_then_the_longest_then_the_first_in_line():
 def test_only_the_group_that_had_started_is_charged_and_what_is_done_is_not_tried_again():
     left, given_up = Queued(planted("a", "b", "c"), 0, 1).after_loss(blamed=[1], finished={0})
     assert given_up == {}
-    assert [group.evaluation.name for group in left.order.groups] == ["b", "c"]
+    assert [group.evaluation.name for group in left.work.groups] == ["b", "c"]
     assert left.deaths == {0: 1}
     left, given_up = left.after_loss(blamed=[0], finished=set())
     assert left.deaths == {0: 2}
@@ -76,7 +76,7 @@ def test_a_group_is_given_up_after_its_last_death_and_the_others_go_on():
         assert given_up == {}
     left, given_up = left.after_loss(blamed=[0], finished=set())
     assert given_up == {0: MAX_DEATHS}
-    assert [group.evaluation.name for group in left.order.groups] == ["b"]
+    assert [group.evaluation.name for group in left.work.groups] == ["b"]
     assert left.deaths == {}
 
 

@@ -17,7 +17,7 @@ from tests.planted_nets import noise
 from zoo_eval import cli
 from zoo_eval.catalog import ModelCard
 from zoo_eval.commands import sweep
-from zoo_eval.commands.sweep import Request
+from zoo_eval.commands.sweep import SweepOptions
 from zoo_eval.errors import BadInput, Refusal
 from zoo_eval.models.blueprint import blueprint, is_hosted, revision
 from zoo_eval.models.open_model import open_model
@@ -288,7 +288,7 @@ def test_a_sweep_includes_a_repository_and_takes_it_as_an_architecture(timm_repo
     file = tmp_path / "sweep.toml"
     file.write_text(SWEEP)
     said = []
-    assert sweep.run(Request(file, tmp_path, runner="local"), said.append) == 0, said
+    assert sweep.run(SweepOptions(file, tmp_path, runner="local"), said.append) == 0, said
     rows = connect(Store(str(tmp_path / "store"))).rows(
         "SELECT model, family, architecture FROM models ORDER BY model"
     )
@@ -305,7 +305,7 @@ def test_a_repository_that_is_not_there_is_refused_in_a_plan_and_the_rest_is_pla
     text = SWEEP.replace("[models]\ninclude = [", '[models]\ninclude = ["hf-hub:nobody/nothing", ')
     assert text != SWEEP
     file.write_text(text)
-    assert sweep.show_plan(Request(file, tmp_path, runner="local")) == 1
+    assert sweep.show_plan(SweepOptions(file, tmp_path, runner="local")) == 1
     said = capsys.readouterr().out
     assert "refused: hf-hub:nobody/nothing" in said
     assert f"  {NAME}: " in said

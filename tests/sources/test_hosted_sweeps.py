@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from tests.hosting.serving import REVISION
 from zoo_eval.commands import sweep
-from zoo_eval.commands.sweep import Request
+from zoo_eval.commands.sweep import SweepOptions
 from zoo_eval.evaluations.accuracy import Accuracy
 from zoo_eval.models.blueprint import blueprint
 from zoo_eval.queries.connection import connect
@@ -52,7 +52,7 @@ def stocked(local_hub):
 def request_(tmp_path):
     file = tmp_path / "sweep.toml"
     file.write_text(SWEEP)
-    return Request(file, tmp_path, runner="local")
+    return SweepOptions(file, tmp_path, runner="local")
 
 
 def planned(request, capsys):

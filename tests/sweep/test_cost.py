@@ -6,17 +6,17 @@ import pytest
 from torch import nn
 
 from tests.planted_nets import opened
-from zoo_eval.evaluations.evaluation import Subject
+from zoo_eval.evaluations.evaluation import Candidate
 from zoo_eval.evaluations.gate import Gate
-from zoo_eval.sweep.cost import ASSUMED_FLOPS_PER_S, Speeds, describe_cost, describe_order
-from zoo_eval.sweep.plan import Group, Order, Plan
+from zoo_eval.sweep.cost import ASSUMED_FLOPS_PER_S, Speeds, describe_cost, describe_work
+from zoo_eval.sweep.plan import ModelWork, Plan, TrialGroup
 
 
-def order(name, flops, *n_passes):
+def work(name, flops, *n_passes):
     model = opened(nn.Flatten())
     anatomy = replace(model.blueprint.anatomy, flops=flops)
-    subject = Subject(replace(model.card, name=name), replace(model.blueprint, anatomy=anatomy))
-    return Order(subject, tuple(Group(Gate(), (), (), n) for n in n_passes))
+    candidate = Candidate(replace(model.card, name=name), replace(model.blueprint, anatomy=anatomy))
+    return ModelWork(candidate, tuple(TrialGroup(Gate(), (), (), n) for n in n_passes))
 
 
 MEASURED = Speeds({"local/a": 4.0}, flops_per_s=1e6)
@@ -25,10 +25,10 @@ MEASURED = Speeds({"local/a": 4.0}, flops_per_s=1e6)
 @pytest.mark.parametrize(
     ("one", "speeds", "seconds"),
     [
-        (order("local/a", 10**6, 100, 20), MEASURED, 30.0),
-        (order("local/b", 10**6, 100, 20), MEASURED, 120.0),
-        (order("local/b", 10**9, 100, 20), Speeds(), 120e9 / ASSUMED_FLOPS_PER_S),
-        (Order(Subject(), (Group(Gate(), (), (), 5),)), MEASURED, 0.0),
+        (work("local/a", 10**6, 100, 20), MEASURED, 30.0),
+        (work("local/b", 10**6, 100, 20), MEASURED, 120.0),
+        (work("local/b", 10**9, 100, 20), Speeds(), 120e9 / ASSUMED_FLOPS_PER_S),
+        (ModelWork(Candidate(), (TrialGroup(Gate(), (), (), 5),)), MEASURED, 0.0),
     ],
 )
 def test_an_orders_time(one, speeds, seconds):
@@ -36,21 +36,21 @@ def test_an_orders_time(one, speeds, seconds):
 
 
 def test_a_plan_names_its_cost_its_longest_model_and_what_that_rests_on():
-    plan = Plan(orders=[order("local/a", 10**6, 120), order("local/b", 10**6, 7200)])
+    plan = Plan(work=[work("local/a", 10**6, 120), work("local/b", 10**6, 7200)])
     assert describe_cost(plan, MEASURED) == (
         "at most 7320 image passes, 7.3e+09 FLOPs: about 2 slot-hours at the 1e+06 FLOP/s measured "
         "in this store; the longest model, local/b, takes about 2h00m"
     )
     assert "at an assumed 1e+12 FLOP/s: no speed was measured yet" in describe_cost(plan, Speeds())
-    assert describe_order(plan.orders[1], MEASURED) == (
+    assert describe_work(plan.work[1], MEASURED) == (
         "  local/b: 0 trials, at most 7200 image passes, 7.2e+09 FLOPs, about 2h00m"
     )
     assert describe_cost(Plan(), MEASURED) == "nothing to run"
 
 
 def test_a_plan_names_the_most_memory():
-    few, many = (Group(Gate(), (), (), 5, peak_bytes=n * 2**30) for n in (1, 3))
-    plan = Plan(orders=[Order(Subject(), (few,)), Order(Subject(), (many, few))])
-    for said in (describe_cost(plan, MEASURED), describe_order(plan.orders[1], MEASURED)):
+    few, many = (TrialGroup(Gate(), (), (), 5, peak_bytes=n * 2**30) for n in (1, 3))
+    plan = Plan(work=[ModelWork(Candidate(), (few,)), ModelWork(Candidate(), (many, few))])
+    for said in (describe_cost(plan, MEASURED), describe_work(plan.work[1], MEASURED)):
         assert said.endswith("; at most 3.0 GiB of memory besides the network")
-    assert "1.0 GiB" in describe_order(plan.orders[0], MEASURED)
+    assert "1.0 GiB" in describe_work(plan.work[0], MEASURED)

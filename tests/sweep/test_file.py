@@ -9,7 +9,7 @@ from zoo_eval.errors import BadInput
 from zoo_eval.evaluations.accuracy import Accuracy
 from zoo_eval.evaluations.minimal_attack import MinimalAttack
 from zoo_eval.evaluations.neural_fit import NeuralFit
-from zoo_eval.sweep import file
+from zoo_eval.sweep import file as sweep_file
 from zoo_eval.sweep.file import line_of, relative_paths, size_in_bytes
 
 GOOD = """\
@@ -67,7 +67,7 @@ memory_budget = "1GiB"
 def read(tmp_path, text):
     file = tmp_path / "sweep.toml"
     file.write_text(text)
-    return file.read(file)
+    return sweep_file.read(file)
 
 
 def line_number(text, fragment):
@@ -87,7 +87,7 @@ def test_a_right_file_is_read(tmp_path):
 
 
 def test_the_demo_is_a_right_file():
-    demo = file.read(Path(__file__).parent.parent / "sweeps" / "demo.toml")
+    demo = sweep_file.read(Path(__file__).parents[2] / "sweeps" / "demo.toml")
     assert demo.recordings["planted_it"].kind == "planted"
 
 
@@ -179,9 +179,9 @@ def test_an_untrained_model_with_a_checkpoint_is_an_error(tmp_path):
 
 def test_an_absent_file_is_an_error(tmp_path):
     with pytest.raises(BadInput, match=r"nowhere\.toml cannot be read .*correct the path"):
-        file.read(tmp_path / "nowhere.toml")
+        sweep_file.read(tmp_path / "nowhere.toml")
     with pytest.raises(BadInput, match="cannot be read"):
-        file.read(tmp_path)
+        sweep_file.read(tmp_path)
 
 
 def test_what_is_not_toml_is_an_error_with_its_line(tmp_path):
@@ -189,7 +189,7 @@ def test_what_is_not_toml_is_an_error_with_its_line(tmp_path):
         read(tmp_path, "[store]\nuri = results\n")
     (tmp_path / "image.toml").write_bytes(b"\x89PNG\xff\xfe")
     with pytest.raises(BadInput, match="cannot be read"):
-        file.read(tmp_path / "image.toml")
+        sweep_file.read(tmp_path / "image.toml")
 
 
 def test_an_empty_file_says_what_is_required(tmp_path):
@@ -248,7 +248,7 @@ factory = "my.nets:build"
 def test_a_card_file_describes_own_models(tmp_path):
     file = tmp_path / "cards.toml"
     file.write_text(CARDS.format(sha256="ab" * 32))
-    one, two = file.read_cards(file)
+    one, two = sweep_file.read_cards(file)
     assert (one.name, one.checkpoint, one.sha256) == ("one", "https://example.org/one.pth", "ab" * 32)  # fmt: skip
     assert two.factory == "my.nets:build"
 
@@ -268,6 +268,6 @@ def test_a_wrong_card_file_gives_its_line(tmp_path, right, wrong, line, said):
     file = tmp_path / "cards.toml"
     file.write_text(CARDS.replace(right, wrong).replace("{sha256}", "ab" * 32))
     with pytest.raises(BadInput) as error:
-        file.read_cards(file)
+        sweep_file.read_cards(file)
     assert f"{file}, line {line}: " in str(error.value)
     assert said in str(error.value)

@@ -48,10 +48,10 @@ def planned(tiny_sweep: Path, budget: str, more: str = SKETCHED):
 
 def captures(found: Plan, stimuli, budget_bytes: int):
     """Each group with Gram matrices, its planned passes, and the capture that it comes to."""
-    for order in found.orders:
-        for group in order.groups:
+    for work in found.work:
+        for group in work.groups:
             if isinstance(group.evaluation, Layers | NeuralFit):
-                model = open_model(order.subject.card, torch.device("cpu"))
+                model = open_model(work.candidate.card, torch.device("cpu"))
                 layers = list(dict.fromkeys(str(trial.layer) for trial in group.trials))
                 sketch = getattr(group.evaluation, "sketch", None)
                 representations = Representations(model, budget_bytes)
@@ -98,7 +98,7 @@ def test_a_refusal_at_planning_is_that_of_the_run(tiny_sweep):
 def test_a_trial_that_two_evaluations_want_is_planned_once(tiny_sweep):
     plans = [planned(tiny_sweep, "4GiB", more)[0] for more in ("", OVERLAPPING)]
     alone, both = (
-        [trial for order in one.orders for group in order.groups for trial in group.trials]
+        [trial for work in one.work for group in work.groups for trial in group.trials]
         for one in plans
     )
     ids = [trial.id for trial in both]
@@ -130,9 +130,7 @@ def test_a_fit_beyond_the_memory_is_refused_with_the_figure_and_the_rest_is_plan
         "memory_budget of 64.0 MiB; raise it, or name fewer stimuli, targets or readouts"
     }
     assert {one.trial.readout for one in found.refused} == {"rsa", "cka", "ridge"}
-    others = {type(group.evaluation) for order in found.orders for group in order.groups}
+    others = {type(group.evaluation) for work in found.work for group in work.groups}
     assert {Layers, NeuralFit} < others
     allowed, _ = planned(tiny_sweep, "4GiB", MANY_RESAMPLES)
-    assert {round(order.peak_bytes / least, 3) for order in allowed.orders if order.peak_bytes} == {
-        1
-    }
+    assert {round(work.peak_bytes / least, 3) for work in allowed.work if work.peak_bytes} == {1}

@@ -8,22 +8,22 @@ from typing import Literal
 from zoo_eval.errors import BadInput
 from zoo_eval.inputs import Inputs
 from zoo_eval.runners import in_process
-from zoo_eval.runners.execution import record_refused
+from zoo_eval.runners.execution import record_refusals
 from zoo_eval.runners.progress import Progress
 from zoo_eval.runners.schedule import Expected
 from zoo_eval.store import Ledger, Store
 from zoo_eval.sweep import file as sweep_file
 from zoo_eval.sweep.cards import fact_sheets, selected
-from zoo_eval.sweep.cost import Speeds, describe_cost, describe_order
+from zoo_eval.sweep.cost import Speeds, describe_cost, describe_work
 from zoo_eval.sweep.file import Sweep
 from zoo_eval.sweep.load import load_inputs
-from zoo_eval.sweep.plan import Plan, Refused, plan
+from zoo_eval.sweep.plan import Plan, RefusedTrial, plan
 
 Runner = Literal["ray", "local"]
 
 
 @dataclass(frozen=True)
-class Request:
+class SweepOptions:
     """What was asked for on the command line.
 
     `home` is the folder relative paths start from; None where the submitter's folder is unknown.
@@ -38,7 +38,7 @@ class Request:
     max_slots: int | None = None
 
 
-def _placed(request: Request) -> tuple[Sweep, Path]:
+def _placed(request: SweepOptions) -> tuple[Sweep, Path]:
     """The sweep with the command line's store in place, and the folder relative paths start from.
 
     Raises:
@@ -66,7 +66,7 @@ def _store_uri(sweep: Sweep, home: Path) -> str:
     return uri if "://" in uri else str(home / Path(uri).expanduser())
 
 
-def show_plan(request: Request) -> int:
+def show_plan(request: SweepOptions) -> int:
     """Prints what a sweep would run; 0, or 1 if some of it is refused.
 
     Raises:
@@ -89,8 +89,8 @@ def show_plan(request: Request) -> int:
     for line in _matched(sweep, home, request.models):
         print(line)
     speeds = Speeds.measured(store)
-    for order in sorted(todo.orders, key=lambda order: -order.cost):
-        print(describe_order(order, speeds))
+    for work in sorted(todo.work, key=lambda work: -work.cost):
+        print(describe_work(work, speeds))
     for refused in todo.refused:
         print(f"  refused: {_describe_refused(refused)}")
     print(describe_cost(todo, speeds))
@@ -104,7 +104,7 @@ def _existing_store(uri: str) -> Store | None:
     return Store(uri)
 
 
-def run(request: Request, say: Callable[[str], None] = print) -> int:
+def run(request: SweepOptions, say: Callable[[str], None] = print) -> int:
     """Runs the pending trials of a sweep; 0 if all were done, 1 if some failed or were refused.
 
     Raises:
@@ -127,13 +127,13 @@ def run(request: Request, say: Callable[[str], None] = print) -> int:
         say(describe(todo))
         for line in _matched(sweep, home, request.models):
             say(line)
-        if todo.orders and request.runner == "ray":
+        if todo.work and request.runner == "ray":
             _join_cluster(sweep)
         for refused in todo.refused:
             say(f"refused: {_describe_refused(refused)}")
-            record_refused(refused, store)
+            record_refusals(refused, store)
         progress = Progress.of(todo, say)
-        if todo.orders:
+        if todo.work:
             _run_orders(request, sweep, home, store, inputs, todo, progress)
     return _summarise(todo, progress, store, say)
 
@@ -152,14 +152,14 @@ def _summarise(todo: Plan, progress: Progress, store: Store, say: Callable[[str]
 
 def describe(todo: Plan) -> str:
     """The plan on one line."""
-    n_models = sum(order.subject.card is not None for order in todo.orders)
+    n_models = sum(work.candidate.card is not None for work in todo.work)
     return (
         f"{todo.wanted} trials wanted: {todo.done} done, {todo.pending} pending on "
         f"{n_models} models, {len(todo.refused)} refused, {todo.failed_before} failed before"
     )
 
 
-def _describe_refused(refused: Refused) -> str:
+def _describe_refused(refused: RefusedTrial) -> str:
     return f"{refused.trial.model}: {refused.trial.evaluation}: {refused.reason}"
 
 
@@ -178,7 +178,7 @@ def _join_cluster(sweep: Sweep) -> None:
 
 
 def _run_orders(
-    request: Request,
+    request: SweepOptions,
     sweep: Sweep,
     home: Path,
     store: Store,
@@ -208,5 +208,5 @@ def _run_orders(
 
 def _expected(todo: Plan, store: Store) -> Expected:
     speeds = Speeds.measured(store)
-    seconds = {order.name: speeds.seconds(order) for order in todo.orders}
+    seconds = {work.name: speeds.seconds(work) for work in todo.work}
     return Expected(seconds, speeds.peak_gpu_bytes)

@@ -5,13 +5,19 @@ from typing import ClassVar, Literal
 
 import torch
 
-from zoo_eval.evaluations.evaluation import Choices, Result, Subject, Workbench, imagenet_labelled
+from zoo_eval.evaluations.evaluation import (
+    Candidate,
+    EvaluationSection,
+    Result,
+    Workbench,
+    imagenet_labelled,
+)
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics.intervals import wilson
 from zoo_eval.trial import Trial
 
 
-class Accuracy(Choices):
+class Accuracy(EvaluationSection):
     """The share of images whose label is the model's first choice, and among its first five."""
 
     kind: Literal["accuracy"] = "accuracy"
@@ -20,8 +26,8 @@ class Accuracy(Choices):
     version: ClassVar[int] = 1
     needs_model: ClassVar[bool] = True
 
-    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
-        stimuli = imagenet_labelled(subject, inputs, self.stimuli)
+    def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
+        stimuli = imagenet_labelled(candidate, inputs, self.stimuli)
         return [
             Trial(
                 self.kind,
@@ -30,7 +36,7 @@ class Accuracy(Choices):
                 stimuli=stimuli.name,
                 stimuli_digest=stimuli.digest,
                 seed=seed,
-                **subject.identity,
+                **candidate.identity,
             )
         ]
 

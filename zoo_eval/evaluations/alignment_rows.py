@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from zoo_eval.evaluations.attacking import Attacked
+from zoo_eval.evaluations.attack_run import AttackOutcome
 from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.numerics.alignment import REDUCTIONS, Ranks, align, ranked
 from zoo_eval.stimuli.stimulus_set import StimulusSet
@@ -96,7 +96,9 @@ class SeenMaps:
                 n_null=n,
             )
 
-    def of_attack(self, attacked: Sequence[Attacked], reductions: Sequence[str]) -> Iterator[Row]:
+    def of_attack(
+        self, attacked: Sequence[AttackOutcome], reductions: Sequence[str]
+    ) -> Iterator[Row]:
         """Rows of an attack's perturbations; where none was found, undefined with the reason.
 
         Args:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from zoo_eval.evaluations.evaluation import Choices, Result, Subject, Workbench
+from zoo_eval.evaluations.evaluation import Candidate, EvaluationSection, Result, Workbench
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics import ceilings
 from zoo_eval.numerics.ceilings import SCALES, Array, Scale
@@ -22,7 +22,7 @@ FROM_FILE = "from_file"
 ALL = "all"
 
 
-class Ceilings(Choices):
+class Ceilings(EvaluationSection):
     """How well the recording predicts itself, per estimator and target (or all subjects)."""
 
     kind: Literal["ceilings"] = "ceilings"
@@ -33,7 +33,7 @@ class Ceilings(Choices):
     version: ClassVar[int] = 2
     needs_model: ClassVar[bool] = False
 
-    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
+    def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
         recording = inputs.recording(self.recording)
         stimuli = inputs.stimulus_set(recording.stimuli)
         return [

@@ -13,7 +13,7 @@ from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import Blueprint
 from zoo_eval.models.open_model import OpenModel, first_batch
 from zoo_eval.networks.anatomy import N_IMAGENET
-from zoo_eval.representations.footprint import Request
+from zoo_eval.representations.footprint import GramRequest
 from zoo_eval.representations.grams import Representations, n_features
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 from zoo_eval.trial import Trial
@@ -22,7 +22,7 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
-class Subject:
+class Candidate:
     """Whom trials are about: a card with its blueprint, or (with neither) the inputs alone."""
 
     card: ModelCard | None = None
@@ -50,7 +50,7 @@ class Workbench:
     """What an evaluation works with: the inputs and, unless it needs none, one open model."""
 
     inputs: Inputs
-    subject: Subject
+    candidate: Candidate
     model: OpenModel | None = None
     representations: Representations | None = None
 
@@ -70,7 +70,7 @@ class Result:
 
 
 class Evaluation(Protocol):
-    """A frozen value: which trials it wants of a subject, and how they are run.
+    """A frozen value: which trials it wants of a candidate, and how they are run.
 
     `version` moves only when numbers move; `shares_work` says whether its trials are cheaper run
     and committed together (they share a capture) than one by one.
@@ -89,11 +89,11 @@ class Evaluation(Protocol):
         """Evaluations whose rows this one's readers rely on: planned with it, each only once."""
         ...
 
-    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
-        """The trials wanted of one subject.
+    def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
+        """The trials wanted of one candidate.
 
         Raises:
-            Refusal: this subject cannot be evaluated, with the reason.
+            Refusal: this candidate cannot be evaluated, with the reason.
         """
         ...
 
@@ -105,8 +105,8 @@ class Evaluation(Protocol):
         ...
 
     def requests(
-        self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
-    ) -> Iterable[Request]:
+        self, trials: Sequence[Trial], candidate: Candidate, inputs: Inputs
+    ) -> Iterable[GramRequest]:
         """The Gram matrices that these trials need: refused where one exceeds the memory budget."""
         ...
 
@@ -115,7 +115,7 @@ class Evaluation(Protocol):
         ...
 
 
-class Choices(BaseModel):
+class EvaluationSection(BaseModel):
     """Base of an evaluation's choices in the sweep file: frozen, and no key is unknown."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -129,32 +129,32 @@ class Choices(BaseModel):
         return 0
 
     def requests(
-        self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
-    ) -> Iterable[Request]:
+        self, trials: Sequence[Trial], candidate: Candidate, inputs: Inputs
+    ) -> Iterable[GramRequest]:
         return ()
 
 
 def gram_request(
-    subject: Subject, trials: Sequence[Trial], n_stimuli: int, *, sketch: int | None = None
-) -> Request:
+    candidate: Candidate, trials: Sequence[Trial], n_stimuli: int, *, sketch: int | None = None
+) -> GramRequest:
     """Gram matrices of the trials' layers, told before the model is opened.
 
     A GPU's first batch may be larger than the one assumed, which changes little but copies of it.
     """
-    _, blueprint = subject.known()
+    _, blueprint = candidate.known()
     layers = list(dict.fromkeys(str(trial.layer) for trial in trials))
     batch_size = first_batch(blueprint.anatomy.activation_bytes, torch.device("cpu"))
-    return Request(n_features(blueprint, layers), n_stimuli, batch_size, sketch)
+    return GramRequest(n_features(blueprint, layers), n_stimuli, batch_size, sketch)
 
 
-def imagenet_labelled(subject: Subject, inputs: Inputs, name: str) -> StimulusSet:
+def imagenet_labelled(candidate: Candidate, inputs: Inputs, name: str) -> StimulusSet:
     """The stimulus set of that name, fit to be classified by this model.
 
     Raises:
         BadInput: there is no such set, or it has no labels.
         Refusal: the model has no 1000-way head, or a label is outside the 1000 classes.
     """
-    card, blueprint = subject.known()
+    card, blueprint = candidate.known()
     if blueprint.anatomy.n_classes != N_IMAGENET:
         raise Refusal(
             f"{card.name} has {blueprint.anatomy.n_classes} outputs, not the 1000 ImageNet classes; leave "
@@ -172,7 +172,7 @@ def imagenet_labelled(subject: Subject, inputs: Inputs, name: str) -> StimulusSe
 def layer_trials(
     evaluation: Evaluation,
     protocol: str,
-    subject: Subject,
+    candidate: Candidate,
     stimuli: StimulusSet,
     layers: str | Sequence[str],
     seed: int,
@@ -184,7 +184,7 @@ def layer_trials(
     Raises:
         Refusal: the model has no such layer.
     """
-    _, blueprint = subject.known()
+    _, blueprint = candidate.known()
     return [
         Trial(
             evaluation.kind,
@@ -195,7 +195,7 @@ def layer_trials(
             stimuli=stimuli.name,
             stimuli_digest=stimuli.digest,
             seed=seed,
-            **subject.identity,
+            **candidate.identity,
         )
         for layer in blueprint.layers(layers)
     ]

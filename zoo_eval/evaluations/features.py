@@ -3,12 +3,18 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
-from zoo_eval.evaluations.evaluation import Choices, Result, Subject, Workbench, layer_trials
+from zoo_eval.evaluations.evaluation import (
+    Candidate,
+    EvaluationSection,
+    Result,
+    Workbench,
+    layer_trials,
+)
 from zoo_eval.inputs import Inputs
 from zoo_eval.trial import Trial
 
 
-class Features(Choices):
+class Features(EvaluationSection):
     """The flattened activations of chosen layers."""
 
     kind: Literal["features"] = "features"
@@ -18,9 +24,9 @@ class Features(Choices):
     version: ClassVar[int] = 1
     needs_model: ClassVar[bool] = True
 
-    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
+    def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
         stimuli = inputs.stimulus_set(self.stimuli)
-        return layer_trials(self, "flattened", subject, stimuli, self.layers, seed)
+        return layer_trials(self, "flattened", candidate, stimuli, self.layers, seed)
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         return len(inputs.stimulus_set(self.stimuli))

@@ -13,7 +13,7 @@ from torch import Tensor
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import canonical_json, file_digest
 from zoo_eval.errors import Refusal
-from zoo_eval.evaluations.evaluation import Choices, Result, Subject, Workbench
+from zoo_eval.evaluations.evaluation import Candidate, EvaluationSection, Result, Workbench
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import revision
 from zoo_eval.models.open_model import OpenModel
@@ -56,7 +56,7 @@ def read_reference(path: Path) -> tuple[Tensor, Tensor]:
         ) from error
 
 
-class Gate(Choices):
+class Gate(EvaluationSection):
     """Reference logits where a card carries them, else top-1 against the published value."""
 
     kind: Literal["gate"] = "gate"
@@ -65,8 +65,8 @@ class Gate(Choices):
     version: ClassVar[int] = 1
     needs_model: ClassVar[bool] = True
 
-    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
-        card, blueprint = subject.known()
+    def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
+        card, blueprint = candidate.known()
         # A fact that changes makes a new row.
         parameters: dict[str, Any] = {"facts": {k: v for k in FACTS if (v := getattr(card, k))}}
         if card.reference_logits is not None:
@@ -83,7 +83,7 @@ class Gate(Choices):
                 stimuli=stimuli.name if stimuli else None,
                 stimuli_digest=stimuli.digest if stimuli else None,
                 seed=seed,
-                **subject.identity,
+                **candidate.identity,
             )
         ]
 

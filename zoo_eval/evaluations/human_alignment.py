@@ -11,7 +11,13 @@ from torch import Tensor
 from zoo_eval.digests import seed_from
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.evaluations.alignment_rows import STANDARD, Reduction, SeenMaps, seen_by
-from zoo_eval.evaluations.evaluation import Choices, Result, Subject, Workbench, imagenet_labelled
+from zoo_eval.evaluations.evaluation import (
+    Candidate,
+    EvaluationSection,
+    Result,
+    Workbench,
+    imagenet_labelled,
+)
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.open_model import OpenModel
 from zoo_eval.numerics.saliency import METHODS, Logits, Method
@@ -20,7 +26,7 @@ from zoo_eval.transforms import Transform
 from zoo_eval.trial import Trial
 
 
-class HumanAlignment(Choices):
+class HumanAlignment(EvaluationSection):
     """Spearman's rho, image by image, of a saliency map with the human map of that image.
 
     `input_gradient` with `abs_max` is the metric of Fel et al. 2022. `canvas` is "own" (what the
@@ -53,10 +59,10 @@ class HumanAlignment(Choices):
     def _method(self, name: str) -> Method:
         return METHODS[name](**self.options.get(name, {}))
 
-    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
-        stimuli = imagenet_labelled(subject, inputs, self.stimuli)
+    def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
+        stimuli = imagenet_labelled(candidate, inputs, self.stimuli)
         maps = inputs.maps(self.importance, stimuli)
-        _, blueprint = subject.known()
+        _, blueprint = candidate.known()
         maps.check_view(seen_by(blueprint.transform, self.canvas), stimuli)
         return [
             Trial(
@@ -75,7 +81,7 @@ class HumanAlignment(Choices):
                 importance=maps.name,
                 importance_digest=maps.digest,
                 seed=seed,
-                **subject.identity,
+                **candidate.identity,
             )
             for name in self.methods
         ]

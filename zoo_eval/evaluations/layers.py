@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from zoo_eval.evaluations.evaluation import (
-    Choices,
+    Candidate,
+    EvaluationSection,
     Result,
-    Subject,
     Workbench,
     gram_request,
     layer_trials,
@@ -17,12 +17,12 @@ from zoo_eval.evaluations.evaluation import (
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import Blueprint
 from zoo_eval.numerics.gram import effective_dim
-from zoo_eval.representations.footprint import Request, gram_bytes
+from zoo_eval.representations.footprint import GramRequest, gram_bytes
 from zoo_eval.representations.grams import LayerGram, NonFinite
 from zoo_eval.trial import Trial
 
 
-class Layers(Choices):
+class Layers(EvaluationSection):
     """One `layers` row per captured layer; planned beside every neural fit, with its sketch."""
 
     kind: Literal["layers"] = "layers"
@@ -33,16 +33,16 @@ class Layers(Choices):
     version: ClassVar[int] = 1
     needs_model: ClassVar[bool] = True
 
-    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
+    def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
         stimuli = inputs.stimulus_set(self.stimuli)
         key = {} if self.sketch is None else {"sketch": self.sketch}
-        return layer_trials(self, "centred", subject, stimuli, self.layers, seed, parameters=key)
+        return layer_trials(self, "centred", candidate, stimuli, self.layers, seed, parameters=key)
 
     def requests(
-        self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
-    ) -> Iterable[Request]:
+        self, trials: Sequence[Trial], candidate: Candidate, inputs: Inputs
+    ) -> Iterable[GramRequest]:
         n_stimuli = len(inputs.stimulus_set(self.stimuli))
-        request = gram_request(subject, trials, n_stimuli, sketch=self.sketch)
+        request = gram_request(candidate, trials, n_stimuli, sketch=self.sketch)
         # The centred Gram matrix.
         return [replace(request, after_bytes=gram_bytes(n_stimuli))]
 

@@ -11,8 +11,20 @@ from torch import Tensor
 from zoo_eval.errors import nearest
 from zoo_eval.evaluations.alignment_rows import STANDARD, SeenMaps, seen_by
 from zoo_eval.evaluations.attack_protocols import PROTOCOLS, AttackProtocol
-from zoo_eval.evaluations.attacking import CHECKS_PER_IMAGE, Assault, Attacked, Decided, Stimulus
-from zoo_eval.evaluations.evaluation import Choices, Result, Subject, Workbench, imagenet_labelled
+from zoo_eval.evaluations.attack_run import (
+    CHECKS_PER_IMAGE,
+    AttackOutcome,
+    AttackRun,
+    Decided,
+    Stimulus,
+)
+from zoo_eval.evaluations.evaluation import (
+    Candidate,
+    EvaluationSection,
+    Result,
+    Workbench,
+    imagenet_labelled,
+)
 from zoo_eval.images import levels, png
 from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.inputs import Inputs
@@ -33,7 +45,7 @@ DECIDED = frozenset({"attacks", "norm", "decision", "top_k", "target", "canvas",
 BROKEN = frozenset({f"{PREFIX}L2FMNAttack"})
 
 
-class MinimalAttack(Choices):
+class MinimalAttack(EvaluationSection):
     """Minimal attacks on the images that the model classifies correctly.
 
     `attacks` are names of the registry, or `foolbox:NAME` for any of Foolbox's. `canvas` is "own"
@@ -106,9 +118,9 @@ class MinimalAttack(Choices):
                 raise ValueError(f"options of {name}: {error}") from error
         return self
 
-    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
-        stimuli = imagenet_labelled(subject, inputs, self.stimuli)
-        looked_at = self._looked_at(subject, inputs, stimuli)
+    def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
+        stimuli = imagenet_labelled(candidate, inputs, self.stimuli)
+        looked_at = self._looked_at(candidate, inputs, stimuli)
         return [
             Trial(
                 self.kind,
@@ -128,18 +140,18 @@ class MinimalAttack(Choices):
                 importance=None if looked_at is None else looked_at.name,
                 importance_digest=None if looked_at is None else looked_at.digest,
                 seed=seed,
-                **subject.identity,
+                **candidate.identity,
             )
             for name, options in self._chosen()
         ]
 
     def _looked_at(
-        self, subject: Subject, inputs: Inputs, stimuli: StimulusSet
+        self, candidate: Candidate, inputs: Inputs, stimuli: StimulusSet
     ) -> ImportanceMaps | None:
         """The human maps, refused where they do not cover what is attacked."""
         if self.importance is None:
             return None
-        _, blueprint = subject.known()
+        _, blueprint = candidate.known()
         maps = inputs.maps(self.importance, stimuli)
         maps.check_view(seen_by(blueprint.transform, self.canvas), stimuli)
         return maps
@@ -198,20 +210,20 @@ class MinimalAttack(Choices):
         model, _ = bench.opened()
         stimuli, labels = bench.inputs.labelled(self.stimuli)
         shown = self._stimuli(model, stimuli.images, labels)
-        maps = self._looked_at(bench.subject, bench.inputs, stimuli)
+        maps = self._looked_at(bench.candidate, bench.inputs, stimuli)
         view = seen_by(model.transform, self.canvas)
         seen = None if maps is None else SeenMaps.through(maps, view, stimuli)
         for trial in trials:
             torch.manual_seed(trial.random_seed)
-            attacked: list[Attacked] = []
+            attacked: list[AttackOutcome] = []
             # A batch too large for the GPU is attacked again from its start, in halves.
-            assault = self._assault(trial, model)
-            for part in model.in_batches(shown, assault.on):
+            attack_run = self._attack_run(trial, model)
+            for part in model.in_batches(shown, attack_run.on):
                 attacked.extend(part)
             tables = self._tables(trial, stimuli.ids, attacked)
             for stored in tables.get("perturbations", ()):
                 number = stimuli.ids.index(stored["stimulus_id"])
-                photo = assault.shown([shown[number]])[0].permute(1, 2, 0)
+                photo = attack_run.shown([shown[number]])[0].permute(1, 2, 0)
                 stored["photo"] = png(levels(photo.cpu().numpy()))
                 stored["human_map"] = (
                     None if seen is None else png(levels(seen.map(number).numpy()))
@@ -238,10 +250,10 @@ class MinimalAttack(Choices):
         bounds = rescaling.bounds(model, images)
         return [Stimulus(*one) for one in zip(images, labels, bounds, strict=True)]
 
-    def _assault(self, trial: Trial, model: OpenModel) -> Assault:
+    def _attack_run(self, trial: Trial, model: OpenModel) -> AttackRun:
         published = self.published
         if published is not None:
-            return Assault(
+            return AttackRun(
                 published.procedure(model),
                 model.logits,
                 lambda batch: published.shown(
@@ -256,7 +268,7 @@ class MinimalAttack(Choices):
         seed = {"seed": trial.random_seed} if self._draws_by_trial(name) else {}
         attack = self._attack(name, **seed)
         view, logits = self._canvas(model)
-        return Assault(
+        return AttackRun(
             Corrected(attack),
             logits,
             lambda batch: view([one.image for one in batch]),
@@ -271,7 +283,7 @@ class MinimalAttack(Choices):
         return partial(model.transform.at(self.canvas).view_images, device=model.device), model
 
     def _tables(
-        self, trial: Trial, stimulus_ids: Sequence[str], attacked: Sequence[Attacked]
+        self, trial: Trial, stimulus_ids: Sequence[str], attacked: Sequence[AttackOutcome]
     ) -> dict[str, list[dict[str, Any]]]:
         attacks: list[dict[str, Any]] = []
         perturbations: list[dict[str, Any]] = []

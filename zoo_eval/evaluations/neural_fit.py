@@ -9,10 +9,10 @@ from pydantic import Field, model_validator
 
 from zoo_eval.evaluations.ceilings import Ceilings
 from zoo_eval.evaluations.evaluation import (
-    Choices,
+    Candidate,
     Evaluation,
+    EvaluationSection,
     Result,
-    Subject,
     Workbench,
     gram_request,
 )
@@ -24,7 +24,7 @@ from zoo_eval.readouts import regression
 from zoo_eval.readouts.regression import Regression
 from zoo_eval.readouts.similarity import CkaKind, Measure, Reference
 from zoo_eval.readouts.similarity import check as check_similarity
-from zoo_eval.representations.footprint import Request
+from zoo_eval.representations.footprint import GramRequest
 from zoo_eval.representations.grams import LayerGram, NonFinite
 from zoo_eval.stimuli.stimulus_set import StimulusSet, joined
 from zoo_eval.trial import Trial
@@ -36,7 +36,7 @@ Row = dict[str, Any]
 Scorer = Callable[[LayerGram], list[Row]]
 
 
-class NeuralFit(Choices):
+class NeuralFit(EvaluationSection):
     """Every layer against a recording: `pls` and `ridge` per target, `rsa`, `cka`, `procrustes`.
 
     `nested` chooses hyper-parameters inside each fold's training rows (the number of PLS components
@@ -85,8 +85,8 @@ class NeuralFit(Choices):
             Layers(stimuli=stimuli, layers=self.layers, sketch=self.sketch),
         ]
 
-    def trials(self, subject: Subject, inputs: Inputs, seed: int) -> Sequence[Trial]:
-        _, blueprint = subject.known()
+    def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
+        _, blueprint = candidate.known()
         recording = inputs.recording(self.recording)
         stimuli = inputs.stimulus_set(recording.stimuli)
         recording.check(stimuli)
@@ -108,15 +108,15 @@ class NeuralFit(Choices):
                 recording=recording.name,
                 recording_digest=recording.digest,
                 seed=seed,
-                **subject.identity,
+                **candidate.identity,
             )
             for layer in blueprint.layers(self.layers)
             for readout in self.readouts
         ]
 
     def requests(
-        self, trials: Sequence[Trial], subject: Subject, inputs: Inputs
-    ) -> Iterable[Request]:
+        self, trials: Sequence[Trial], candidate: Candidate, inputs: Inputs
+    ) -> Iterable[GramRequest]:
         recording = inputs.recording(self.recording)
         stimuli = inputs.stimulus_set(recording.stimuli)
         n_images = len(inputs.stimulus_set(self.pca_stimuli)) if self.pca_stimuli else 0
@@ -128,7 +128,7 @@ class NeuralFit(Choices):
                 reference = self._reference(readout, recording, stimuli, trials[0].seed)
                 kept += reference.kept_bytes
                 peak = max(peak, reference.peak_bytes(self.n_resamples))
-        request = gram_request(subject, trials, len(stimuli) + n_images, sketch=self.sketch)
+        request = gram_request(candidate, trials, len(stimuli) + n_images, sketch=self.sketch)
         return [replace(request, after_bytes=kept + peak)]
 
     def _shown(self, inputs: Inputs) -> StimulusSet:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from zoo_eval.numerics.correlation import constant
-from zoo_eval.numerics.leading import leading
+from zoo_eval.numerics.leading_eigenvector import leading
 from zoo_eval.numerics.threads import enough_for, threads
 
 # Relative to the Gram matrix's trace: above the rounding of float32 products of many features (2 x 10^-8

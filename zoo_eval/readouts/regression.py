@@ -13,8 +13,8 @@ from zoo_eval.errors import BadInput
 from zoo_eval.inputs import AnyRecording
 from zoo_eval.numerics import bootstrap, pls, protocols, ridge
 from zoo_eval.numerics.correlation import median_defined
+from zoo_eval.numerics.principal_components import reduced_gram
 from zoo_eval.numerics.protocols import FoldScore
-from zoo_eval.numerics.reduction import reduced_gram
 from zoo_eval.numerics.splits import Fold
 from zoo_eval.recordings.recording import Recording
 from zoo_eval.representations.footprint import FLOAT64_BYTES, gram_bytes

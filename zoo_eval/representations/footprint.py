@@ -46,7 +46,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Request:
+class GramRequest:
     """Gram matrices to be computed: of layers with so many features each, at so many stimuli.
 
     Where a layer has more than `sketch` features, that many dimensions stand for them.
@@ -86,7 +86,7 @@ class Footprint:
     """
 
     groups: tuple[tuple[Slice, ...], ...]
-    request: Request
+    request: GramRequest
     n_held: int
     peak_bytes: int
 
@@ -123,7 +123,7 @@ class Footprint:
         return range(0, self.request.n_stimuli, self.n_held)
 
 
-def passes(request: Request, budget_bytes: int) -> Footprint:
+def passes(request: GramRequest, budget_bytes: int) -> Footprint:
     """How to compute the Gram matrices with the fewest images that the budget allows.
 
     Raises:
@@ -138,7 +138,7 @@ def passes(request: Request, budget_bytes: int) -> Footprint:
     return Footprint(groups, request, n_held, peak_bytes(request, n_held, width))
 
 
-def _too_much(request: Request, budget_bytes: int) -> Refusal:
+def _too_much(request: GramRequest, budget_bytes: int) -> Refusal:
     """Which part does not fit, and what it takes."""
     width = sum(request.n_features.values()) if request.sketch else 1
     least, n = size_text(peak_bytes(request, 1, width)), request.n_stimuli
@@ -156,7 +156,7 @@ def _too_much(request: Request, budget_bytes: int) -> Refusal:
     )
 
 
-def _once(request: Request, budget_bytes: int) -> tuple[int, int] | None:
+def _once(request: GramRequest, budget_bytes: int) -> tuple[int, int] | None:
     """The most stimuli whose sketches fit, and all features: sketches are not cut."""
     whole, n = sum(request.n_features.values()), request.n_stimuli
     # All of them take less than all but one: there are no others to be multiplied with them.
@@ -166,7 +166,7 @@ def _once(request: Request, budget_bytes: int) -> tuple[int, int] | None:
     return (n_held, whole) if n_held else None
 
 
-def _fewest_images(request: Request, budget_bytes: int) -> tuple[int, int] | None:
+def _fewest_images(request: GramRequest, budget_bytes: int) -> tuple[int, int] | None:
     """How many stimuli to hold, and how many features of them."""
     whole, n = sum(request.n_features.values()), request.n_stimuli
     best, fewest = None, 0
@@ -187,7 +187,7 @@ def _n_shown(n_stimuli: int, n_held: int) -> int:
     return n_passes * n_stimuli - n_held * n_passes * (n_passes - 1) // 2
 
 
-def peak_bytes(request: Request, n_held: int, width: int) -> int:
+def peak_bytes(request: GramRequest, n_held: int, width: int) -> int:
     """What is allocated at once where `width` features of `n_held` stimuli are held at a time.
 
     For a sketch those are all features, and what is held is read back.
@@ -206,12 +206,12 @@ def gram_bytes(n_stimuli: int) -> int:
     return n_stimuli * n_stimuli * FLOAT64_BYTES
 
 
-def _vector_bytes(request: Request) -> int:
+def _vector_bytes(request: GramRequest) -> int:
     """Row sums and products with the offset, of all layers at once."""
     return 2 * request.n_stimuli * FLOAT64_BYTES * len(request.n_features)
 
 
-def _held_bytes(request: Request, n_held: int, width: int) -> int:
+def _held_bytes(request: GramRequest, n_held: int, width: int) -> int:
     """Held features and offset, and the most of what comes and goes.
 
     Of a batch: a copy of a layer, products of those that are not held. At the end of a pass:
@@ -228,7 +228,7 @@ def _held_bytes(request: Request, n_held: int, width: int) -> int:
     return FLOAT32_BYTES * width * (n_held + 1) + max(of_batch, at_end)
 
 
-def _sketching_bytes(request: Request) -> int:
+def _sketching_bytes(request: GramRequest) -> int:
     """Offsets and signs; of a batch: sketches, a copy of a layer and one of some of its features."""
     batch, layers = min(request.batch_size, request.n_stimuli), len(request.n_features)
     largest = max(request.n_features.values(), default=0)
@@ -240,7 +240,7 @@ def _sketching_bytes(request: Request) -> int:
     )
 
 
-def _read_back_bytes(request: Request, n_held: int) -> int:
+def _read_back_bytes(request: GramRequest, n_held: int) -> int:
     """One layer's sketches, held and passing by; products, and rows of the Gram matrix."""
     rows = min(READ_ROWS, request.n_stimuli)
     largest = max(request.n_dimensions.values(), default=0)
@@ -258,7 +258,7 @@ def _read_back_bytes(request: Request, n_held: int) -> int:
     return FLOAT32_BYTES * largest * (n_held + 1) + max(passing, at_end)
 
 
-def _rows_bytes(request: Request, n_rows: int, n_held: int, n_features: int) -> int:
+def _rows_bytes(request: GramRequest, n_rows: int, n_held: int, n_features: int) -> int:
     """Rows multiplied with the held ones: their products, and their part of the Gram matrix."""
     found = FLOAT64_BYTES * n_rows * (n_held + request.n_stimuli)
     return found + _product_bytes(n_rows, n_held, n_features)
@@ -281,7 +281,7 @@ def _product_bytes(n_rows: int, n_held: int, n_features: int) -> int:
     return max(few + n_rows * n_columns * FLOAT32_BYTES, many)
 
 
-def _widest(request: Request, n_held: int, budget_bytes: int) -> int:
+def _widest(request: GramRequest, n_held: int, budget_bytes: int) -> int:
     """The most features of so many stimuli that fit; 0 if none does."""
     if peak_bytes(request, n_held, 1) > budget_bytes:
         return 0

@@ -17,7 +17,7 @@ from zoo_eval.networks.activations import one_per_image
 from zoo_eval.numerics.products import FEW
 from zoo_eval.numerics.sketch import count_sketch
 from zoo_eval.representations.accumulation import Accumulation, Coder, HeldFeatures, Products
-from zoo_eval.representations.footprint import Footprint, Request, Slice, passes
+from zoo_eval.representations.footprint import Footprint, GramRequest, Slice, passes
 from zoo_eval.representations.scratch import Matrix, Scratch, check_room
 from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
 
@@ -177,7 +177,7 @@ class Representations:
             Refusal: they do not fit in the budget.
         """
         sizes = {layer: torch.Size(shape).numel() for layer, shape in shapes.items()}
-        request = Request(sizes, n_stimuli, self.model.batch_size, sketch)
+        request = GramRequest(sizes, n_stimuli, self.model.batch_size, sketch)
         return passes(request, self._room_bytes())
 
     def _room_bytes(self) -> int:
@@ -205,7 +205,7 @@ class Representations:
         }
 
     def _kept(
-        self, total: Accumulation, layer: str, shape: tuple[int, ...], request: Request
+        self, total: Accumulation, layer: str, shape: tuple[int, ...], request: GramRequest
     ) -> _Kept | NonFinite:
         name = f"layer {layer} of {self.model.card.name}"
         # Sums, for `isfinite` of all entries would take another Gram matrix of memory.
@@ -271,7 +271,7 @@ class Representations:
         return codes
 
     def _offsets(
-        self, stimuli: StimulusSet, group: Sequence[Slice], request: Request
+        self, stimuli: StimulusSet, group: Sequence[Slice], request: GramRequest
     ) -> dict[Slice, Tensor]:
         """What products leave out: the mean over some stimuli, or zero where features are few."""
         offsets = {part: torch.zeros(part.n_features, device=self.model.device) for part in group}

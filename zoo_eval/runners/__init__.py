@@ -1,1 +1,1 @@
-"""Runners: the same orders in a plain loop or on Ray."""
+"""Runners: the same work in a plain loop or on Ray."""

@@ -1,4 +1,4 @@
-"""What every runner does with an order: open the model once, run its groups, commit each."""
+"""What every runner does with a model's work: open the model once, run its groups, commit each."""
 
 import time
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ from zoo_eval.models.open_model import OpenModel, open_model
 from zoo_eval.representations.grams import Representations
 from zoo_eval.runners import provenance
 from zoo_eval.store import Store
-from zoo_eval.sweep.plan import Group, Order, Refused
+from zoo_eval.sweep.plan import ModelWork, RefusedTrial, TrialGroup
 
 
 @dataclass(frozen=True)
 class Started:
-    """What is about to run, and is to blame should the process die: a group, or the whole order.
+    """What is about to run, and is to blame should the process die: a group, or all of the work.
 
     `group_index` is None while the model is being opened.
     """
@@ -48,11 +48,11 @@ class Finished:
 Report = Started | Finished
 
 
-def prefetch(order: Order | None) -> None:
-    """Starts to fetch the weights of an order that comes next, while the current one runs."""
-    if order is None or order.subject.card is None:
+def prefetch(work: ModelWork | None) -> None:
+    """Starts to fetch the weights of the model that comes next, while the current one runs."""
+    if work is None or work.candidate.card is None:
         return
-    Thread(target=_fetch, args=(order.subject.card,), daemon=True).start()
+    Thread(target=_fetch, args=(work.candidate.card,), daemon=True).start()
 
 
 def _fetch(card: ModelCard) -> None:
@@ -61,35 +61,35 @@ def _fetch(card: ModelCard) -> None:
         fetch(card)
 
 
-def run_order(
-    order: Order, inputs: Inputs, store: Store, *, device: torch.device, budget_bytes: int
+def run_work(
+    work: ModelWork, inputs: Inputs, store: Store, *, device: torch.device, budget_bytes: int
 ) -> Iterator[Report]:
-    """Runs and commits an order's groups, reporting before and after each.
+    """Runs and commits a model's groups, reporting before and after each.
 
     An error fails its trials and nothing else; only a store that cannot be written ends the run.
 
     Raises:
         StoreError: the store is full or cannot be written.
     """
-    bench = Workbench(inputs, order.subject)
+    bench = Workbench(inputs, work.candidate)
     opening: Exception | None = None
-    if order.subject.card is not None:
+    if work.candidate.card is not None:
         yield Started(None)
         # Whatever a model raises while it is opened is its own failure, recorded with its trials.
         try:
-            bench.model = open_model(order.subject.card, device)
-            if bench.model.blueprint != order.subject.blueprint:
+            bench.model = open_model(work.candidate.card, device)
+            if bench.model.blueprint != work.candidate.blueprint:
                 raise Refusal("its weights changed since they were planned; run the sweep again")
             bench.representations = Representations(bench.model, budget_bytes)
         except Exception as error:  # noqa: BLE001
             opening = error
-    for index, group in enumerate(order.groups):
+    for index, group in enumerate(work.groups):
         yield Started(index)
         yield _run_group(index, group, bench, store, opening)
 
 
 def _run_group(
-    index: int, group: Group, bench: Workbench, store: Store, opening: Exception | None
+    index: int, group: TrialGroup, bench: Workbench, store: Store, opening: Exception | None
 ) -> Finished:
     started_at, clock = datetime.now(UTC), time.perf_counter()
     passes_before = bench.model.n_passes if bench.model else 0
@@ -181,12 +181,12 @@ def _machine(device: str) -> dict[str, Any]:
     }
 
 
-def record_lost(group: Group, store: Store, *, error_type: str, message: str) -> None:
+def record_lost(group: TrialGroup, store: Store, *, error_type: str, message: str) -> None:
     """Records a group whose process died, hung or was killed, as failed."""
     _record(group, store, {"status": "failed", "error_type": error_type, "error_message": message})
 
 
-def record_refused(refused: Refused, store: Store) -> None:
+def record_refusals(refused: RefusedTrial, store: Store) -> None:
     """Records a refusal, once."""
     if refused.trial.id in store.ledger().status:
         return
@@ -194,7 +194,7 @@ def record_refused(refused: Refused, store: Store) -> None:
     store.commit({}, [_unrun(refused.trial.row(), 1, reason)])
 
 
-def _record(group: Group, store: Store, status: dict[str, Any]) -> None:
+def _record(group: TrialGroup, store: Store, status: dict[str, Any]) -> None:
     store.commit(
         {},
         [

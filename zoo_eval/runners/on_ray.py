@@ -1,7 +1,7 @@
-"""The Ray runner: one plain actor per slot, a share of a GPU or a CPU, fed longest order first.
+"""The Ray runner: one plain actor per slot, a share of a GPU or a CPU, fed the longest work first.
 
 Ray retries nothing here. A slot that dies, hangs or loses its node is killed, and what is left of
-its order goes back into the queue; the group that had started (while a model is opened: all of its
+its work goes back into the queue; the group that had started (while a model is opened: all of its
 groups) is charged a death, and after `MAX_DEATHS` of them is recorded as failed. What is done is
 what the store's ledger says.
 """
@@ -37,7 +37,7 @@ from zoo_eval.runners.worker import Slot, SlotInfo, SlotShape
 from zoo_eval.store import Store
 from zoo_eval.sweep.file import Sweep
 from zoo_eval.sweep.load import load_inputs
-from zoo_eval.sweep.plan import Group, Order, Plan
+from zoo_eval.sweep.plan import ModelWork, Plan, TrialGroup
 
 START_TIMEOUT_S = 600.0
 # A group that takes this long is hung: far beyond one image pass of the largest models on a CPU.
@@ -114,9 +114,9 @@ def single_machine() -> bool:
 
 
 class _Pool:
-    """The driver's loop: slots starting, idle and busy, and the queue of orders.
+    """The driver's loop: slots starting, idle and busy, and the queue of work.
 
-    `shape` is a whole slot; with `shares`, orders that are known to need less of a GPU get less.
+    `shape` is a whole slot; with `shares`, work that is known to need less of a GPU get less.
     """
 
     def __init__(
@@ -146,11 +146,11 @@ class _Pool:
         self.busy: dict[Any, _Busy] = {}
         self.failed_starts = 0
 
-    def run(self, orders: list[Order]) -> None:
+    def run(self, everything: list[ModelWork]) -> None:
         numbers = itertools.count()
-        for order in orders:
-            seconds = self.expected.seconds.get(order.name, 0.0)
-            heapq.heappush(self.queue, Queued(order, next(numbers), seconds))
+        for work in everything:
+            seconds = self.expected.seconds.get(work.name, 0.0)
+            heapq.heappush(self.queue, Queued(work, next(numbers), seconds))
         try:
             while self.queue or self.busy:
                 self._turn()
@@ -169,7 +169,7 @@ class _Pool:
         while self.queue and (slot := self._fitting(self._shape(self.queue[0]))):
             self._hand_over(slot, heapq.heappop(self.queue))
         if not self.queue:
-            # Nodes without slots can be scaled down while the last orders run.
+            # Nodes without slots can be scaled down while the last work runs.
             for slot in (*self.idle, *(slot for slot, _ in self.starting.values())):
                 ray.kill(slot.handle)
             self.idle, self.starting = [], {}
@@ -189,7 +189,7 @@ class _Pool:
         return None if place is None else self.idle.pop(place)
 
     def _drop_misfits(self) -> None:
-        """Gives back idle slots of another shape than the next order's: whoever fits is gone."""
+        """Gives back idle slots of another shape than the next work's: whoever fits is gone."""
         if not self.queue:
             return
         shape = self._shape(self.queue[0])
@@ -230,13 +230,13 @@ class _Pool:
 
     def _hand_over(self, slot: _Actor, queued: Queued) -> None:
         run = slot.handle.run.options(num_returns="streaming")
-        stream = run.remote(queued.order, [self.inputs], self._upcoming())
+        stream = run.remote(queued.work, [self.inputs], self._upcoming())
         self.busy[stream] = _Busy(slot, queued, time.monotonic() + HANG_FLOOR_S)
 
-    def _upcoming(self) -> Order | None:
+    def _upcoming(self) -> ModelWork | None:
         """As far ahead in the queue as there are slots: nearer ones are being fetched already."""
         ahead = heapq.nsmallest(1 + sum(1 for _ in self._slots()), self.queue)
-        return ahead[-1].order if ahead else None
+        return ahead[-1].work if ahead else None
 
     def _consume(self, reference: Any) -> None:
         if reference in self.starting:
@@ -281,21 +281,21 @@ class _Pool:
             return
         self.gpu_bytes = gpu_bytes
         self.queue = [
-            replace(queued, share=self.expected.share(queued.order, gpu_bytes))
+            replace(queued, share=self.expected.share(queued.work, gpu_bytes))
             for queued in self.queue
         ]
         heapq.heapify(self.queue)
 
     def _report(self, busy: _Busy, report: Report) -> None:
         if isinstance(report, Started):
-            groups, index = busy.queued.order.groups, report.group_index
+            groups, index = busy.queued.work.groups, report.group_index
             busy.blamed = tuple(range(len(groups))) if index is None else (index,)
             passes = 0 if index is None else groups[index].n_passes
             busy.deadline = time.monotonic() + HANG_FLOOR_S + HANG_S_PER_PASS * passes
         else:
             busy.blamed = ()
             busy.finished.add(report.group_index)
-            self.progress.finished(busy.queued.order.name, report)
+            self.progress.finished(busy.queued.work.name, report)
 
     def _check_deadlines(self) -> None:
         now = time.monotonic()
@@ -317,17 +317,19 @@ class _Pool:
         """Kills the slot first, so that nothing writes behind our back; then requeues what is left."""
         busy = self.busy.pop(stream)
         ray.kill(busy.slot.handle)
-        order = busy.queued.order
+        work = busy.queued.work
         left, given_up = busy.queued.after_loss(busy.blamed, busy.finished)
         for index, times in given_up.items():
             said = " ".join(message.split())[:500]
             text = f"the process was lost {times} times; last: {said}"
-            self._give_up(order, order.groups[index], index, error_type, text)
+            self._give_up(work, work.groups[index], index, error_type, text)
         if left is not None:
-            self.progress.say(f"{order.name}: its process was lost ({error_type}); trying again")
+            self.progress.say(f"{work.name}: its process was lost ({error_type}); trying again")
             heapq.heappush(self.queue, left)
 
-    def _give_up(self, order: Order, group: Group, index: int, error_type: str, text: str) -> None:
+    def _give_up(
+        self, work: ModelWork, group: TrialGroup, index: int, error_type: str, text: str
+    ) -> None:
         # A commit may have been made just before the death: the ledger decides.
         status = self.store.ledger().status
         n_committed = sum(status.get(trial.id) == "ok" for trial in group.trials)
@@ -335,7 +337,7 @@ class _Pool:
             record_lost(group, self.store, error_type=error_type, message=text)
         n_failed = len(group.trials) - n_committed
         finished = Finished(index, n_committed, n_failed, 0, 0, group.n_passes, text)
-        self.progress.finished(order.name, finished)
+        self.progress.finished(work.name, finished)
 
 
 def run(
@@ -348,7 +350,7 @@ def run(
     expected: Expected = NOTHING_MEASURED,
     max_slots: int | None = None,
 ) -> None:
-    """Runs every order on the connected cluster.
+    """Runs all work on the connected cluster.
 
     Raises:
         BadInput: no slot can be started.
@@ -367,7 +369,7 @@ def run(
         progress=progress,
     )
     try:
-        pool.run(plan.orders)
+        pool.run(plan.work)
     except RayError as error:
         raise ZooEvalError(f"Ray failed: {error}; run the same command again to go on") from error
 

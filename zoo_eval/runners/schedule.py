@@ -1,9 +1,9 @@
-"""The queue of orders: largest share of a GPU first, then longest; and what a lost process costs."""
+"""The queue of work: largest share of a GPU first, then longest; and what a lost process costs."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from zoo_eval.sweep.plan import Order
+from zoo_eval.sweep.plan import ModelWork
 
 MAX_DEATHS = 3
 # Deaths before any group started (a lost node, say) are nobody's fault, but not for ever.
@@ -17,14 +17,14 @@ HEADROOM = 1.25
 
 @dataclass(frozen=True)
 class Expected:
-    """What earlier trials say of models, by name: seconds of an order, and peak GPU bytes."""
+    """What earlier trials say of models, by name: seconds of its work, and peak GPU bytes."""
 
     seconds: Mapping[str, float] = field(default_factory=dict)
     peak_gpu_bytes: Mapping[str, int] = field(default_factory=dict)
 
-    def share(self, order: Order, gpu_bytes: int | None) -> float:
-        """The share of a GPU that an order needs; the whole where nothing was measured."""
-        peak = self.peak_gpu_bytes.get(order.name)
+    def share(self, work: ModelWork, gpu_bytes: int | None) -> float:
+        """The share of a GPU that a model's work needs; the whole where nothing was measured."""
+        peak = self.peak_gpu_bytes.get(work.name)
         if peak is None or gpu_bytes is None:
             return 1.0
         needed = HEADROOM * peak + CONTEXT_BYTES
@@ -36,9 +36,9 @@ NOTHING_MEASURED = Expected()
 
 @dataclass(frozen=True)
 class Queued:
-    """An order that waits, and how often its groups were charged with a lost process."""
+    """Work that waits, and how often its groups were charged with a lost process."""
 
-    order: Order
+    work: ModelWork
     number: int
     seconds: float
     share: float = 1.0
@@ -50,7 +50,7 @@ class Queued:
 
     @property
     def _rank(self) -> tuple[float, float, int]:
-        # Whole GPUs first: their orders are the longest, and quarters taken early would split GPUs.
+        # Whole GPUs first: their work is the longest, and quarters taken early would split GPUs.
         return -self.share, -self.seconds, self.number
 
     def after_loss(
@@ -62,13 +62,13 @@ class Queued:
         """
         innocent = self.innocent_deaths + (not blamed)
         deaths = {**self.deaths, **{i: self.deaths.get(i, 0) + 1 for i in blamed}}
-        left = [i for i in range(len(self.order.groups)) if i not in finished]
+        left = [i for i in range(len(self.work.groups)) if i not in finished]
         hopeless = innocent >= MAX_INNOCENT_DEATHS
         given_up = [i for i in left if hopeless or deaths.get(i, 0) >= MAX_DEATHS]
         left = [i for i in left if i not in given_up]
         counts = {i: deaths.get(i, 0) + innocent for i in given_up}
         if not left:
             return None, counts
-        order = replace(self.order, groups=tuple(self.order.groups[i] for i in left))
+        work = replace(self.work, groups=tuple(self.work.groups[i] for i in left))
         kept = {place: deaths[i] for place, i in enumerate(left) if i in deaths}
-        return replace(self, order=order, deaths=kept, innocent_deaths=innocent), counts
+        return replace(self, work=work, deaths=kept, innocent_deaths=innocent), counts

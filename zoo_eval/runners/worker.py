@@ -8,9 +8,9 @@ import torch
 
 from zoo_eval.inputs import Inputs
 from zoo_eval.models import allocator
-from zoo_eval.runners.execution import Report, prefetch, run_order
+from zoo_eval.runners.execution import Report, prefetch, run_work
 from zoo_eval.store import Store
-from zoo_eval.sweep.plan import Order
+from zoo_eval.sweep.plan import ModelWork
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,18 @@ class Slot:
         memory = torch.cuda.get_device_properties(self.device).total_memory if on_gpu else None
         return SlotInfo(str(self.device), memory)
 
-    def run(self, order: Order, inputs: Sequence[Any], upcoming: Order | None) -> Iterator[Report]:
-        """Runs an order, reporting before and after each group; `inputs` holds one reference.
+    def run(
+        self, work: ModelWork, inputs: Sequence[Any], upcoming: ModelWork | None
+    ) -> Iterator[Report]:
+        """Runs a model's work, reporting before and after each group; `inputs` holds one reference.
 
         The weights of the one upcoming are fetched meanwhile.
         """
-        self.model = order.name
+        self.model = work.name
         prefetch(upcoming)
         loaded: Inputs = self.get(inputs[0])
-        yield from run_order(
-            order, loaded, self.store, device=self.device, budget_bytes=self.budget_bytes
+        yield from run_work(
+            work, loaded, self.store, device=self.device, budget_bytes=self.budget_bytes
         )
         # The next model's heap starts where this one's did.
         allocator.give_back()

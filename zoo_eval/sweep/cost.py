@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from zoo_eval.queries.connection import connect
 from zoo_eval.store import Store
-from zoo_eval.sweep.plan import Order, Plan
+from zoo_eval.sweep.plan import ModelWork, Plan
 from zoo_eval.units import duration, size_text
 
 # What an estimate assumes where nothing was measured yet; it says so.
@@ -28,28 +28,28 @@ class Speeds:
         connection = connect(store)
         return cls(connection.image_rates(), connection.flop_rate(), connection.gpu_peaks())
 
-    def seconds(self, order: Order) -> float:
-        """The order's time on one slot, at most."""
-        n_passes = sum(group.n_passes for group in order.groups)
-        if order.name in self.by_model:
-            return n_passes / self.by_model[order.name]
-        return order.cost / (self.flops_per_s or ASSUMED_FLOPS_PER_S)
+    def seconds(self, work: ModelWork) -> float:
+        """The work's time on one slot, at most."""
+        n_passes = sum(group.n_passes for group in work.groups)
+        if work.name in self.by_model:
+            return n_passes / self.by_model[work.name]
+        return work.cost / (self.flops_per_s or ASSUMED_FLOPS_PER_S)
 
 
-def describe_order(order: Order, speeds: Speeds) -> str:
-    """An order on one line."""
-    n_passes = sum(group.n_passes for group in order.groups)
+def describe_work(work: ModelWork, speeds: Speeds) -> str:
+    """A model's work on one line."""
+    n_passes = sum(group.n_passes for group in work.groups)
     return (
-        f"  {order.name}: {order.n_trials} trials, at most {n_passes} image passes, "
-        f"{order.cost:.2g} FLOPs, about {duration(speeds.seconds(order))}{_memory([order])}"
+        f"  {work.name}: {work.n_trials} trials, at most {n_passes} image passes, "
+        f"{work.cost:.2g} FLOPs, about {duration(speeds.seconds(work))}{_memory([work])}"
     )
 
 
 def describe_cost(todo: Plan, speeds: Speeds) -> str:
     """What everything pending costs, on one line, and what that rests on."""
-    if not todo.orders:
+    if not todo.work:
         return "nothing to run"
-    times = {order.name: speeds.seconds(order) for order in todo.orders}
+    times = {work.name: speeds.seconds(work) for work in todo.work}
     longest = max(times, key=times.__getitem__)
     rests_on = (
         f"at the {speeds.flops_per_s:.2g} FLOP/s measured in this store"
@@ -57,13 +57,13 @@ def describe_cost(todo: Plan, speeds: Speeds) -> str:
         else f"at an assumed {ASSUMED_FLOPS_PER_S:.0e} FLOP/s: no speed was measured yet"
     )
     return (
-        f"at most {todo.n_passes} image passes, {sum(o.cost for o in todo.orders):.2g} FLOPs: "
+        f"at most {todo.n_passes} image passes, {sum(o.cost for o in todo.work):.2g} FLOPs: "
         f"about {sum(times.values()) / 3600:.2g} slot-hours {rests_on}; the longest model, "
-        f"{longest}, takes about {duration(times[longest])}{_memory(todo.orders)}"
+        f"{longest}, takes about {duration(times[longest])}{_memory(todo.work)}"
     )
 
 
-def _memory(orders: Sequence[Order]) -> str:
+def _memory(work: Sequence[ModelWork]) -> str:
     """What Gram matrices and the work on them take at once, where there are any."""
-    peak = max(order.peak_bytes for order in orders)
+    peak = max(work.peak_bytes for work in work)
     return f"; at most {size_text(peak)} of memory besides the network" if peak else ""

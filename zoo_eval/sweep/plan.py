@@ -8,7 +8,7 @@ from pathlib import Path
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal
 from zoo_eval.evaluations.accuracy import Accuracy
-from zoo_eval.evaluations.evaluation import Choices, Evaluation, Subject
+from zoo_eval.evaluations.evaluation import Candidate, Evaluation, EvaluationSection
 from zoo_eval.evaluations.gate import Gate
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import blueprint, is_hosted, weights_digest
@@ -22,7 +22,7 @@ ASKED_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
-class Group:
+class TrialGroup:
     """Trials of one evaluation that are run and committed together.
 
     `peak_bytes` is what its Gram matrices and the work on them take at once.
@@ -36,15 +36,15 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Order:
+class ModelWork:
     """A model, opened once, and everything pending on it; or what needs no model."""
 
-    subject: Subject
-    groups: tuple[Group, ...]
+    candidate: Candidate
+    groups: tuple[TrialGroup, ...]
 
     @property
     def name(self) -> str:
-        return self.subject.card.name if self.subject.card else "(no model)"
+        return self.candidate.card.name if self.candidate.card else "(no model)"
 
     @property
     def n_trials(self) -> int:
@@ -57,12 +57,12 @@ class Order:
     @property
     def cost(self) -> int:
         """FLOPs at most, a backward pass counted as a forward one; 0 without a model."""
-        flops = self.subject.blueprint.anatomy.flops if self.subject.blueprint else 0
+        flops = self.candidate.blueprint.anatomy.flops if self.candidate.blueprint else 0
         return flops * sum(group.n_passes for group in self.groups)
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedTrial:
     """A trial that cannot be run, recorded under the digest of the request, and why."""
 
     trial: Trial
@@ -76,16 +76,16 @@ class Plan:
     wanted: int = 0
     done: int = 0
     failed_before: int = 0
-    refused: list[Refused] = field(default_factory=list)
-    orders: list[Order] = field(default_factory=list)
+    refused: list[RefusedTrial] = field(default_factory=list)
+    work: list[ModelWork] = field(default_factory=list)
 
     @property
     def pending(self) -> int:
-        return sum(order.n_trials for order in self.orders)
+        return sum(work.n_trials for work in self.work)
 
     @property
     def n_passes(self) -> int:
-        return sum(group.n_passes for order in self.orders for group in order.groups)
+        return sum(group.n_passes for work in self.work for group in work.groups)
 
 
 def plan(
@@ -111,7 +111,7 @@ def plan(
     gate = Gate(stimuli=next((e.stimuli for e in evaluations if isinstance(e, Accuracy)), None))
     of_models: list[Evaluation] = [gate, *(e for e in evaluations if e.needs_model)]
     without = [e for e in evaluations if not e.needs_model]
-    subjects: list[tuple[Subject, Sequence[Evaluation]]] = [(Subject(), without)]
+    candidates: list[tuple[Candidate, Sequence[Evaluation]]] = [(Candidate(), without)]
     chosen = selected(sweep, home, only)
     digests = _asked(chosen) if recorded is None else _assumed(chosen, recorded)
     for card in chosen:
@@ -119,22 +119,22 @@ def plan(
             known = digests.get(card.name)
             if isinstance(known, Refusal):
                 raise known
-            subjects.append((Subject(card, blueprint(card, known)), of_models))
+            candidates.append((Candidate(card, blueprint(card, known)), of_models))
         except Refusal as error:
             for evaluation in of_models:
                 result.wanted += 1
-                result.refused.append(Refused(_request(card, evaluation, sweep), str(error)))
-    for subject, wanted in subjects:
+                result.refused.append(RefusedTrial(_request(card, evaluation, sweep), str(error)))
+    for candidate, wanted in candidates:
         seen: set[str] = set()
         groups = [
             group
             for evaluation in wanted
             for group in _pending(
-                subject, evaluation, sweep, inputs, ledger, retry_failed, result, seen
+                candidate, evaluation, sweep, inputs, ledger, retry_failed, result, seen
             )
         ]
         if groups:
-            result.orders.append(Order(subject, tuple(groups)))
+            result.work.append(ModelWork(candidate, tuple(groups)))
     return result
 
 
@@ -181,7 +181,7 @@ def _with_companions(wanted: Sequence[Evaluation], inputs: Inputs) -> list[Evalu
 
 
 def _pending(
-    subject: Subject,
+    candidate: Candidate,
     evaluation: Evaluation,
     sweep: Sweep,
     inputs: Inputs,
@@ -189,15 +189,15 @@ def _pending(
     retry_failed: bool,
     result: Plan,
     seen: set[str],
-) -> Iterator[Group]:
+) -> Iterator[TrialGroup]:
     """The groups of what `seen` has not: evaluations may share trials, each of which runs once."""
     try:
-        trials = evaluation.trials(subject, inputs, sweep.run.seed)
+        trials = evaluation.trials(candidate, inputs, sweep.run.seed)
     except Refusal as error:
-        assert subject.card is not None
+        assert candidate.card is not None
         result.wanted += 1
-        request = _request(subject.card, evaluation, sweep)
-        result.refused.append(Refused(request, str(error)))
+        request = _request(candidate.card, evaluation, sweep)
+        result.refused.append(RefusedTrial(request, str(error)))
         return
     todo = []
     for trial in trials:
@@ -217,19 +217,21 @@ def _pending(
         try:
             plans = [
                 passes(request, sweep.run.memory_budget_bytes)
-                for request in evaluation.requests(some, subject, inputs)
+                for request in evaluation.requests(some, candidate, inputs)
             ]
         except Refusal as error:
-            result.refused += [Refused(trial, str(error)) for trial in some]
+            result.refused += [RefusedTrial(trial, str(error)) for trial in some]
             continue
         n_passes = evaluation.n_passes(some, inputs) + sum(one.n_images for one in plans)
         attempts = tuple(ledger.attempts.get(trial.id, 0) + 1 for trial in some)
         peak_bytes = max((one.peak_bytes for one in plans), default=0)
-        yield Group(evaluation, tuple(some), attempts, n_passes, peak_bytes)
+        yield TrialGroup(evaluation, tuple(some), attempts, n_passes, peak_bytes)
 
 
 def _request(card: ModelCard, evaluation: Evaluation, sweep: Sweep) -> Trial:
-    choices = evaluation.model_dump(mode="json") if isinstance(evaluation, Choices) else {}
+    choices = (
+        evaluation.model_dump(mode="json") if isinstance(evaluation, EvaluationSection) else {}
+    )
     return Trial(
         evaluation.kind,
         evaluation.version,

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from sklearn.decomposition import PCA
 
 from zoo_eval.numerics.gram import centred_blocks
-from zoo_eval.numerics.reduction import reduced_gram
+from zoo_eval.numerics.principal_components import reduced_gram
 
 
 def features(n, p, seed, mean=2.0):

@@ -5,8 +5,8 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from zoo_eval.numerics import leading as module
-from zoo_eval.numerics.leading import leading
+from zoo_eval.numerics import leading_eigenvector as module
+from zoo_eval.numerics.leading_eigenvector import leading
 
 
 def with_spectrum(values, *, seed=0):

@@ -40,7 +40,7 @@ class Stimulus:
 
 
 @dataclass(frozen=True, eq=False)
-class Attacked:
+class AttackOutcome:
     """The image's columns of the table `attacks`, its key aside, and the float16 perturbation.
 
     `perturbation` (channel, row, column) is None unless the status is `found`.
@@ -59,7 +59,7 @@ class Decided:
 
 
 @dataclass(frozen=True, eq=False)
-class Assault:
+class AttackRun:
     """Everything about an attack but the images.
 
     `shown` gives what is attacked, (image, RGB, row, column) in [0, 1]; `logits` those of it;
@@ -76,7 +76,7 @@ class Assault:
     left_out: str | None = None
     seed: int = 0
 
-    def on(self, batch: Sequence[Stimulus]) -> list[Attacked]:
+    def on(self, batch: Sequence[Stimulus]) -> list[AttackOutcome]:
         """One result for each image, in order."""
         stimuli = self.shown(batch)
         labels = torch.tensor([one.label for one in batch], device=stimuli.device)
@@ -87,7 +87,7 @@ class Assault:
         faults = _faults(batch, stimuli, seen, labels, decided.targets)
         right = _right(seen, labels, decided)
         attacked = [
-            Attacked(
+            AttackOutcome(
                 {
                     "canvas_px": stimuli.shape[-1],
                     "norm": self.procedure.norm,
@@ -114,10 +114,10 @@ class Assault:
             for place, one in zip(chunk.tolist(), found, strict=True):
                 row = attacked[place].row
                 cost = {name: row[name] + one.row[name] for name in ("n_forwards", "n_backwards")}
-                attacked[place] = Attacked({**row, **one.row, **cost}, one.perturbation)
+                attacked[place] = AttackOutcome({**row, **one.row, **cost}, one.perturbation)
         return attacked
 
-    def _searched(self, decision: Logits, stimuli: Tensor, options: Tensor) -> list[Attacked]:
+    def _searched(self, decision: Logits, stimuli: Tensor, options: Tensor) -> list[AttackOutcome]:
         """The columns that an attack adds, for images that it attacks together."""
         passes, norm = Counted.of(decision, len(stimuli)), self.procedure.norm
         began = perf_counter()
@@ -158,7 +158,7 @@ class Assault:
                 }
             elif not finite[place]:
                 row |= {"status": "error", "reason": NOT_FINITE}
-            attacked.append(Attacked(row, stored if found[place] else None))
+            attacked.append(AttackOutcome(row, stored if found[place] else None))
         return attacked
 
 
