@@ -14,7 +14,7 @@ from torch.nn import functional
 from tests.planted_nets import noise, opened, pixels
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal
-from zoo_eval.evaluations import attacking
+from zoo_eval.evaluations import attack_run
 from zoo_eval.evaluations.evaluation import Candidate, Workbench
 from zoo_eval.evaluations.minimal_attack import MinimalAttack
 from zoo_eval.inputs import Inputs
@@ -277,7 +277,7 @@ def test_an_image_of_the_target_class_is_an_error_with_its_reason(net, shown):
     for row, label in zip(attacked[:-1], shown.labels, strict=False):
         own = label == shown.labels[0]
         assert row["status"] == ("error" if own else "found")
-        assert row["reason"] == (attacking.OWN_TARGET if own else None)
+        assert row["reason"] == (attack_run.OWN_TARGET if own else None)
 
 
 def test_survival_of_eight_bits_is_that_of_the_stored_perturbation(net, shown):
@@ -328,7 +328,7 @@ class Rounded(Detached):
 def test_a_model_without_a_gradient_is_an_error_unless_the_attack_needs_none(net, shown):
     attacked, _ = rows(Detached(net), shown, attacks=["ddn"])
     assert [row["status"] for row in attacked] == ["error"] * (N - 1) + ["already_wrong"]
-    assert {row["reason"] for row in attacked[:-1]} == {attacking.NO_GRADIENT}
+    assert {row["reason"] for row in attacked[:-1]} == {attack_run.NO_GRADIENT}
     decisions = rows(
         Detached(net), shown, attacks=["foolbox:L2RepeatedAdditiveGaussianNoiseAttack"],
         options={"foolbox:L2RepeatedAdditiveGaussianNoiseAttack": {"repeats": 5}},
@@ -348,21 +348,21 @@ def test_logits_that_are_not_finite_are_an_error_with_the_reason(net, shown):
     broken = nn.Sequential(nn.Flatten(), nn.Linear(192, N_CLASSES))
     broken[1].weight.data.fill_(torch.nan)
     attacked, kept = rows(broken, shown, attacks=["ddn"])
-    assert {(row["status"], row["reason"]) for row in attacked} == {("error", attacking.NO_LOGITS)}
+    assert {(row["status"], row["reason"]) for row in attacked} == {("error", attack_run.NO_LOGITS)}
     assert kept == []
 
 
 def test_an_image_outside_the_unit_interval_is_an_error_with_the_reason(net, shown):
     """No decoded image is: only a transform can put a border of another colour around it."""
-    attack_run = attacking.AttackRun(
+    run = attack_run.AttackRun(
         Corrected(build("ddn", {})),
         net,
         lambda batch: pixels(shown)[: len(batch)] * torch.tensor([1.0, 9, 1])[:, None, None, None],
-        lambda clean, labels: attacking.Decided(Argmax()),
+        lambda clean, labels: attack_run.Decided(Argmax()),
     )
-    batch = [attacking.Stimulus(shown.images[0], label) for label in shown.labels[:3]]
-    statuses = [(one.row["status"], one.row["reason"]) for one in attack_run.on(batch)]
-    assert statuses[1] == ("error", attacking.OUTSIDE)
+    batch = [attack_run.Stimulus(shown.images[0], label) for label in shown.labels[:3]]
+    statuses = [(one.row["status"], one.row["reason"]) for one in run.on(batch)]
+    assert statuses[1] == ("error", attack_run.OUTSIDE)
     assert statuses[0][0] == "found"
 
 
