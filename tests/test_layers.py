@@ -14,8 +14,9 @@ PACKAGE = ROOT / "zoo_eval"
 # those on the floors below it; rooms of one floor know nothing of each other.
 FLOORS = [
     ["errors", "digests", "units", "images"],
-    ["paths", "section", "tables", "numerics"],
-    ["networks", "trial", "store"],
+    ["paths", "registry", "tables"],
+    ["section", "numerics", "trial", "store"],
+    ["networks"],
     ["stimuli"],
     ["transforms"],
     ["recordings", "importance", "catalog"],
@@ -102,7 +103,7 @@ def test_no_two_files_import_each_other_even_in_a_round():
 
 
 def test_few_files_stand_beside_the_rooms():
-    loose = [path.name for path in PACKAGE.glob("*.py")]
+    loose = [path.name for path in PACKAGE.glob("*.py") if path.name != "__init__.py"]
     assert len(loose) <= MOST_LOOSE_FILES, loose
 
 

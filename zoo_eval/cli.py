@@ -3,7 +3,8 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,23 @@ from zoo_eval.errors import BadInput, ZooEvalError
 if TYPE_CHECKING:
     from zoo_eval.commands.sweep import SweepOptions
 
-
 OK, INCOMPLETE, BAD = 0, 1, 2
+Parser = argparse.ArgumentParser
+Options = argparse.Namespace
+
+
+@dataclass(frozen=True)
+class Command:
+    """One of the commands: what it takes and what it does; it returns an exit code.
+
+    What a command needs is imported when it runs: `zoo-eval --help` waits for no library.
+    """
+
+    name: str
+    help: str
+    example: str
+    take: Callable[[Parser], None]
+    run: Callable[[Options], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,180 +55,145 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="zoo-eval", description="Evaluate a zoo of vision models; query the results with SQL."
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.set_defaults(debug=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_models, _plan, _sweep, _sql, _trends, _report, _export, _attacks, _doctor):
-        command = add(commands)
-        command.formatter_class = argparse.RawDescriptionHelpFormatter
-        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    for command in COMMANDS:
+        own = commands.add_parser(
+            command.name,
+            help=command.help,
+            epilog=f"example: {command.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.take(own)
+        own.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        own.set_defaults(run=command.run)
     return parser
 
 
-_Commands = argparse._SubParsersAction
-
-
-def _models(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        "models",
-        help="the catalogue",
-        epilog="example: zoo-eval models 'timm/*' --where \"n_params < 30e6 and family = 'vision_transformer'\"",
-    )
+def _take_models(parser: Parser) -> None:
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="names, * and ? allowed")
     parser.add_argument("--where", metavar="SQL", help="a condition on the columns")
     parser.add_argument("--sweep", type=Path, metavar="SWEEP.toml", help="with its own models")
-    _add_format(parser, ("table", "csv", "json"))
-
-    def run(options: argparse.Namespace) -> int:
-        from zoo_eval.commands import models
-        from zoo_eval.commands.output import write
-
-        table, notes = models.models(options.patterns, options.where, options.sweep)
-        write(table, options.format)
-        for note in notes:
-            print(note, file=sys.stderr)
-        return OK
-
-    parser.set_defaults(run=run)
-    return parser
+    _take_format(parser, "table", "csv", "json")
 
 
-def _plan(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        "plan",
-        help="what a sweep would run; runs nothing",
-        epilog="example: zoo-eval plan sweeps/demo.toml",
+def _models(options: Options) -> int:
+    from zoo_eval.commands import models
+    from zoo_eval.commands.output import write
+
+    table, notes = models.models(options.patterns, options.where, options.sweep)
+    write(table, options.format)
+    for note in notes:
+        print(note, file=sys.stderr)
+    return OK
+
+
+def _take_plan(parser: Parser) -> None:
+    parser.add_argument("sweep", type=Path, metavar="SWEEP.toml")
+    parser.add_argument("--store", metavar="URI", help="instead of the sweep file's")
+    parser.add_argument("--models", metavar="PATTERN", help="only these of the sweep's models")
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="failed trials are pending again"
     )
-    _add_sweep(parser)
-
-    def run(options: argparse.Namespace) -> int:
-        from zoo_eval.commands import sweep
-
-        return sweep.show_plan(_request(options, "local"))
-
-    parser.set_defaults(run=run)
-    return parser
 
 
-def _sweep(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        "sweep",
-        help="run the pending trials of a sweep",
-        epilog="example: zoo-eval sweep sweeps/demo.toml --runner local",
-    )
-    _add_sweep(parser)
+def _plan(options: Options) -> int:
+    from zoo_eval.commands import sweep
+
+    return sweep.show_plan(_sweep_options(options))
+
+
+def _take_sweep(parser: Parser) -> None:
+    _take_plan(parser)
     parser.add_argument("--runner", choices=("ray", "local"), default="ray")
     parser.add_argument("--max-slots", type=int, metavar="N", help="models open at a time, on Ray")
 
-    def run(options: argparse.Namespace) -> int:
-        from zoo_eval.commands import sweep
 
-        return sweep.run(_request(options, options.runner))
+def _sweep(options: Options) -> int:
+    from zoo_eval.commands import sweep
 
-    parser.set_defaults(run=run)
-    return parser
+    return sweep.run(_sweep_options(options))
 
 
-def _sql(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        "sql",
-        help="DuckDB over a store's tables and views, read-only",
-        epilog='example: zoo-eval sql "SELECT model, top1 FROM leaderboard" --store results/demo',
+def _sweep_options(options: Options) -> "SweepOptions":
+    from zoo_eval.commands import submission
+    from zoo_eval.commands.sweep import SweepOptions
+
+    return SweepOptions(
+        sweep=options.sweep,
+        home=submission.home(),
+        store=options.store,
+        models=options.models,
+        runner=getattr(options, "runner", "local"),
+        retry_failed=options.retry_failed,
+        max_slots=getattr(options, "max_slots", None),
     )
+
+
+def _take_sql(parser: Parser) -> None:
     parser.add_argument("query", metavar="SELECT ...")
-    _add_store(parser)
-    _add_format(parser, ("table", "csv", "json", "parquet"))
-
-    def run(options: argparse.Namespace) -> int:
-        from zoo_eval.commands.output import write
-        from zoo_eval.queries.connection import connect
-        from zoo_eval.store import Store
-
-        write(connect(Store(options.store)).query(options.query), options.format)
-        return OK
-
-    parser.set_defaults(run=run)
-    return parser
+    _take_store(parser)
+    _take_format(parser, "table", "csv", "json", "parquet")
 
 
-def _trends(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        "trends",
-        help="correlations over models, with bootstrap intervals",
-        epilog="example: zoo-eval trends --store results/demo",
-    )
-    _add_store(parser)
+def _sql(options: Options) -> int:
+    from zoo_eval.commands.output import write
+    from zoo_eval.queries.connection import connect
+    from zoo_eval.store import Store
 
-    def run(options: argparse.Namespace) -> int:
-        from zoo_eval.queries.connection import connect
-        from zoo_eval.store import Store
-        from zoo_eval.trends.comparisons import as_text, trends
-
-        store = Store(options.store)
-        rows = trends(connect(store))
-        store.replace("trends", rows)
-        print(as_text(rows))
-        return OK
-
-    parser.set_defaults(run=run)
-    return parser
+    write(connect(Store(options.store)).query(options.query), options.format)
+    return OK
 
 
-def _report(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        "report",
-        help="one HTML file that works offline",
-        epilog="example: zoo-eval report --store results/demo --out report.html",
-    )
-    _add_store(parser)
+def _trends(options: Options) -> int:
+    from zoo_eval.queries.connection import connect
+    from zoo_eval.store import Store
+    from zoo_eval.trends.comparisons import as_text, trends
+
+    store = Store(options.store)
+    rows = trends(connect(store))
+    store.replace("trends", rows)
+    print(as_text(rows))
+    return OK
+
+
+def _take_report(parser: Parser) -> None:
+    _take_store(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.html")
 
-    def run(options: argparse.Namespace) -> int:
-        from zoo_eval.report.html import write
-        from zoo_eval.store import Store
 
-        try:
-            write(Store(options.store), options.out)
-        except OSError as error:
-            raise BadInput(f"{options.out} cannot be written ({error}); correct --out") from error
-        print(f"report: {options.out}")
-        return OK
+def _report(options: Options) -> int:
+    from zoo_eval.report.html import write
+    from zoo_eval.store import Store
 
-    parser.set_defaults(run=run)
-    return parser
+    try:
+        write(Store(options.store), options.out)
+    except OSError as error:
+        raise BadInput(f"{options.out} cannot be written ({error}); correct --out") from error
+    print(f"report: {options.out}")
+    return OK
 
 
-def _export(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        "export",
-        help="all tables and views in one DuckDB file, to share",
-        epilog="example: zoo-eval export --store results/demo --out zoo.duckdb",
-    )
-    _add_store(parser)
+def _take_export(parser: Parser) -> None:
+    _take_store(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.duckdb")
 
-    def run(options: argparse.Namespace) -> int:
-        from zoo_eval.queries.connection import export
-        from zoo_eval.store import Store
 
-        counts = export(Store(options.store), options.out)
-        print(f"{options.out}: {sum(counts.values())} rows in {len(counts)} tables")
-        return OK
+def _export(options: Options) -> int:
+    from zoo_eval.queries.connection import export
+    from zoo_eval.store import Store
 
-    parser.set_defaults(run=run)
-    return parser
+    counts = export(Store(options.store), options.out)
+    print(f"{options.out}: {sum(counts.values())} rows in {len(counts)} tables")
+    return OK
 
 
-def _attacks(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        "attacks",
-        help="the minimal attacks, and how near they come to exact minima",
-        epilog="example: zoo-eval attacks check foolbox:DDNAttack --norm l2",
-    )
+def _take_attacks(parser: Parser) -> None:
     parser.add_argument("action", nargs="?", choices=("list", "check"), default="list")
     parser.add_argument(
         "attack", nargs="?", metavar="NAME", help="registered, foolbox:NAME or module:name"
@@ -224,79 +205,114 @@ def _attacks(commands: "_Commands[argparse.ArgumentParser]") -> argparse.Argumen
         "--scales", default="0.1,1,10,100", metavar="NUMBERS", help="factors of the logits"
     )
     parser.add_argument("--images", type=int, default=8, metavar="N", help="in each problem")
-    _add_format(parser, ("table", "csv", "json"))
-
-    def run(options: argparse.Namespace) -> int:
-        from zoo_eval.commands import attacks
-        from zoo_eval.commands.output import write
-
-        if options.action == "list":
-            write(attacks.attacks(), options.format)
-            return OK
-        if options.attack is None:
-            raise BadInput("which attack? write `zoo-eval attacks check NAME`")
-        table = attacks.checks(
-            options.attack,
-            norms=options.norm.split(",") if options.norm else (),
-            options=attacks.parsed(options.options),
-            bound=options.bound,
-            scales=attacks.numbers(options.scales),
-            n_images=options.images,
-        )
-        write(table, options.format)
-        return OK if all(table["passed"].to_pylist()) else INCOMPLETE
-
-    parser.set_defaults(run=run)
-    return parser
+    _take_format(parser, "table", "csv", "json")
 
 
-def _doctor(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        "doctor",
-        help="what this machine has, what is missing, how to fix it",
-        epilog="example: zoo-eval doctor --store results/demo",
+def _attacks(options: Options) -> int:
+    from zoo_eval.commands import attacks
+    from zoo_eval.commands.output import write
+
+    if options.action == "list":
+        write(attacks.attacks(), options.format)
+        return OK
+    if options.attack is None:
+        raise BadInput("which attack? write `zoo-eval attacks check NAME`")
+    table = attacks.checks(
+        options.attack,
+        norms=options.norm.split(",") if options.norm else (),
+        options=attacks.parsed(options.options),
+        bound=options.bound,
+        scales=attacks.numbers(options.scales),
+        n_images=options.images,
     )
+    write(table, options.format)
+    return OK if all(table["passed"].to_pylist()) else INCOMPLETE
+
+
+def _take_doctor(parser: Parser) -> None:
     parser.add_argument("--store", metavar="URI", help="check this store too")
 
-    def run(options: argparse.Namespace) -> int:
-        from zoo_eval.commands import doctor
 
-        checks = doctor.checks(options.store)
-        print(doctor.as_text(checks))
-        return INCOMPLETE if any(check.status == "missing" for check in checks) else OK
+def _doctor(options: Options) -> int:
+    from zoo_eval.commands import doctor
 
-    parser.set_defaults(run=run)
-    return parser
+    checks = doctor.checks(options.store)
+    print(doctor.as_text(checks))
+    return INCOMPLETE if any(check.status == "missing" for check in checks) else OK
 
 
-def _add_store(parser: argparse.ArgumentParser) -> None:
+def _take_store(parser: Parser) -> None:
     parser.add_argument(
         "--store", required=True, metavar="URI", help="folder or s3://bucket/prefix"
     )
 
 
-def _add_format(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
+def _take_format(parser: Parser, *formats: str) -> None:
     parser.add_argument("--format", choices=formats, default="table")
 
 
-def _add_sweep(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sweep", type=Path, metavar="SWEEP.toml")
-    parser.add_argument("--store", metavar="URI", help="instead of the sweep file's")
-    parser.add_argument("--models", metavar="PATTERN", help="only these of the sweep's models")
-    parser.add_argument(
-        "--retry-failed", action="store_true", help="failed trials are pending again"
-    )
-
-
-def _request(options: argparse.Namespace, runner: str) -> "SweepOptions":
-    from zoo_eval.commands import submission, sweep
-
-    return sweep.SweepOptions(
-        sweep=options.sweep,
-        home=submission.home(),
-        store=options.store,
-        models=options.models,
-        runner="local" if runner == "local" else "ray",
-        retry_failed=options.retry_failed,
-        max_slots=getattr(options, "max_slots", None),
-    )
+COMMANDS = (
+    Command(
+        "models",
+        "the catalogue",
+        "zoo-eval models 'timm/*' --where \"n_params < 30e6 and family = 'vision_transformer'\"",
+        _take_models,
+        _models,
+    ),
+    Command(
+        "plan",
+        "what a sweep would run; runs nothing",
+        "zoo-eval plan sweeps/demo.toml",
+        _take_plan,
+        _plan,
+    ),
+    Command(
+        "sweep",
+        "run the pending trials of a sweep",
+        "zoo-eval sweep sweeps/demo.toml --runner local",
+        _take_sweep,
+        _sweep,
+    ),
+    Command(
+        "sql",
+        "DuckDB over a store's tables and views, read-only",
+        'zoo-eval sql "SELECT model, top1 FROM leaderboard" --store results/demo',
+        _take_sql,
+        _sql,
+    ),
+    Command(
+        "trends",
+        "correlations over models, with bootstrap intervals",
+        "zoo-eval trends --store results/demo",
+        _take_store,
+        _trends,
+    ),
+    Command(
+        "report",
+        "one HTML file that works offline",
+        "zoo-eval report --store results/demo --out report.html",
+        _take_report,
+        _report,
+    ),
+    Command(
+        "export",
+        "all tables and views in one DuckDB file, to share",
+        "zoo-eval export --store results/demo --out zoo.duckdb",
+        _take_export,
+        _export,
+    ),
+    Command(
+        "attacks",
+        "the minimal attacks, and how near they come to exact minima",
+        "zoo-eval attacks check foolbox:DDNAttack --norm l2",
+        _take_attacks,
+        _attacks,
+    ),
+    Command(
+        "doctor",
+        "what this machine has, what is missing, how to fix it",
+        "zoo-eval doctor --store results/demo",
+        _take_doctor,
+        _doctor,
+    ),
+)

@@ -5,11 +5,8 @@ from dataclasses import dataclass, field
 
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.importance.maps import ImportanceMaps
-from zoo_eval.recordings.rdm import RdmRecording
 from zoo_eval.recordings.recording import Recording
 from zoo_eval.stimuli.stimulus_set import StimulusSet
-
-AnyRecording = Recording | RdmRecording
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +14,7 @@ class Inputs:
     """What evaluations are applied to."""
 
     stimuli: Mapping[str, StimulusSet] = field(default_factory=dict)
-    recordings: Mapping[str, AnyRecording] = field(default_factory=dict)
+    recordings: Mapping[str, Recording] = field(default_factory=dict)
     importance: Mapping[str, ImportanceMaps] = field(default_factory=dict)
 
     def stimulus_set(self, name: str) -> StimulusSet:
@@ -41,7 +38,7 @@ class Inputs:
             raise BadInput(f"stimuli {name!r} have no labels; give `labels` or `label_pattern`")
         return stimuli, stimuli.labels
 
-    def recording(self, name: str) -> AnyRecording:
+    def recording(self, name: str) -> Recording:
         """The recording of that name: responses, or dissimilarities alone.
 
         Raises:

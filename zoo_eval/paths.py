@@ -2,9 +2,18 @@
 
 import importlib.util
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, core_schema
 
 from zoo_eval.errors import BadInput
+
+# Under this key the context of a validation holds the folder that relative paths start from.
+HOME = "home"
+PACKAGE = "package:"
 
 
 def cache_folder(name: str) -> Path:
@@ -13,26 +22,100 @@ def cache_folder(name: str) -> Path:
     return (Path(folder) if folder else Path.home() / ".cache" / "zoo_eval") / name
 
 
-def resolve(text: str, home: Path) -> Path:
-    """The absolute path a sweep file means.
+@dataclass(frozen=True)
+class SweepPath:
+    """A path as it was written, made absolute once: from the folder of whoever wrote it.
 
-    `package:NAME/rest` is looked up among the installed packages; anything else that is relative
-    is taken from `home`, the folder the sweep was submitted from.
-
-    Raises:
-        BadInput: the package is not installed, or the path does not exist.
+    `absolute` is None where that folder is unknown, as for a job that was submitted elsewhere.
     """
-    if text.startswith("package:"):
-        package, _, rest = text.removeprefix("package:").partition("/")
+
+    text: str
+    absolute: Path | None
+
+    @classmethod
+    def of(cls, text: str | Path, home: Path | None) -> "SweepPath":
+        """A path that starts from a folder, unless it is absolute or of a package."""
+        written = str(text)
+        place = Path(written).expanduser()
+        if written.startswith(PACKAGE):
+            return cls(written, None)
+        if place.is_absolute():
+            return cls(written, place)
+        return cls(written, None if home is None else home / place)
+
+    @property
+    def is_url(self) -> bool:
+        """Whether it is an address on the web."""
+        return self.text.startswith(("https://", "http://"))
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether it means nothing without the folder that it was written for."""
+        of_its_own = "://" in self.text or self.text.startswith(PACKAGE)
+        return not of_its_own and not Path(self.text).expanduser().is_absolute()
+
+    @property
+    def address(self) -> str:
+        """The store or file that it means, as an absolute path or a URI.
+
+        Raises:
+            BadInput: it is relative, and nobody knows to what.
+        """
+        if "://" in self.text:
+            return self.text
+        if self.absolute is None:
+            raise BadInput(
+                f"{self.text!r} is a relative path, but the submitter's folder is unknown; use "
+                "absolute paths on storage that every machine has, or set ZOO_EVAL_HOME"
+            )
+        return str(self.absolute)
+
+    def resolve(self) -> Path:
+        """The file or folder that it means.
+
+        Raises:
+            BadInput: the package is not installed, the path does not exist, or it is relative and
+                nobody knows to what.
+        """
+        path = self._in_package() if self.text.startswith(PACKAGE) else Path(self.address)
+        if not path.exists():
+            raise BadInput(f"{self.text}: no such file or folder ({path}); correct the path")
+        return path.resolve()
+
+    def _in_package(self) -> Path:
+        package, _, rest = self.text.removeprefix(PACKAGE).partition("/")
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             raise BadInput(
-                f"{text}: package {package!r} is not installed; "
+                f"{self.text}: package {package!r} is not installed; "
                 f"install it (pip install {package.replace('_', '-')}) or correct the path"
             )
-        path = Path(next(iter(spec.submodule_search_locations))) / rest
-    else:
-        path = home / Path(text).expanduser()
-    if not path.exists():
-        raise BadInput(f"{text}: no such file or folder ({path}); correct the path")
-    return path.resolve()
+        return Path(next(iter(spec.submodule_search_locations))) / rest
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            _placed, serialization=core_schema.to_string_ser_schema()
+        )
+
+
+def _placed(value: Any, info: ValidationInfo) -> SweepPath:
+    if isinstance(value, SweepPath):
+        return value
+    if not isinstance(value, str | Path) or not str(value):
+        raise ValueError(f"expected a path, got {value!r}")
+    # What is made in Python, without a sweep file, starts from the current folder.
+    known = info.context is not None and HOME in info.context
+    return SweepPath.of(value, info.context[HOME] if known and info.context else Path.cwd())
+
+
+def resolve(text: str, home: Path) -> Path:
+    """The absolute path that a text means to someone in the folder `home`.
+
+    Raises:
+        BadInput: as `SweepPath.resolve` does.
+    """
+    return SweepPath.of(text, home).resolve()

@@ -70,6 +70,14 @@ class Table:
         return pa.Table.from_arrays(columns, schema=self.schema)
 
 
+@dataclass(frozen=True)
+class View:
+    """One SELECT over tables and other views; the SQL's first line is `-- ` and its question."""
+
+    name: str
+    sql: str
+
+
 COMMIT = Column("commit_id", TEXT, "the commit that wrote the row; views keep one per trial")
 TRIAL = Column("trial_id", TEXT, "digest of everything that determines the row's numbers")
 MODEL = Column("model", TEXT, "the model card's name")

@@ -51,9 +51,8 @@ def _with_sweep(listed: list[Listed], file: Path) -> tuple[list[Listed], list[st
     from zoo_eval.sweep import cards
     from zoo_eval.sweep import file as sweep_file
 
-    home, sweep = submission.home() or Path.cwd(), sweep_file.read(file)
-    own = [Listed(card) for card in cards.own_cards(sweep, home)]
-    sheets = cards.fact_sheets(sweep, home)
+    models = sweep_file.read(file, submission.home() or Path.cwd()).models
+    own, sheets = [Listed(card) for card in models.own()], models.sheets()
     everything = [
         Listed(cards.with_facts(one.card, sheets), one.library, one.key) for one in [*own, *listed]
     ]

@@ -5,21 +5,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from zoo_eval.errors import BadInput
-from zoo_eval.inputs import Inputs
-from zoo_eval.runners import in_process
+from zoo_eval.paths import SweepPath
 from zoo_eval.runners.execution import record_refusals
+from zoo_eval.runners.in_process import InProcess
 from zoo_eval.runners.progress import Progress
+from zoo_eval.runners.runner import Runner
 from zoo_eval.runners.schedule import Expected
 from zoo_eval.store import Ledger, Store
 from zoo_eval.sweep import file as sweep_file
-from zoo_eval.sweep.cards import fact_sheets, selected
+from zoo_eval.sweep.cards import Roster, roster
 from zoo_eval.sweep.cost import Speeds, describe_cost, describe_work
 from zoo_eval.sweep.file import Sweep
-from zoo_eval.sweep.load import load_inputs
-from zoo_eval.sweep.plan import Plan, RefusedTrial, plan
+from zoo_eval.sweep.load import read_inputs
+from zoo_eval.sweep.plan import Plan, RefusedTrial, Settled, plan
 
-Runner = Literal["ray", "local"]
+RunnerName = Literal["ray", "local"]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a sweep is run: only some of its models, where, and whether failed trials run again.
+
+    `max_slots` is how many models are open at a time, on Ray.
+    """
+
+    models: str | None = None
+    runner: RunnerName = "ray"
+    retry_failed: bool = False
+    max_slots: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,67 +47,63 @@ class SweepOptions:
     home: Path | None
     store: str | None = None
     models: str | None = None
-    runner: Runner = "ray"
+    runner: RunnerName = "ray"
     retry_failed: bool = False
     max_slots: int | None = None
 
+    @property
+    def run(self) -> RunOptions:
+        return RunOptions(self.models, self.runner, self.retry_failed, self.max_slots)
 
-def _placed(request: SweepOptions) -> tuple[Sweep, Path]:
-    """The sweep with the command line's store in place, and the folder relative paths start from.
+    def read(self) -> Sweep:
+        """The sweep with the command line's store in place.
 
-    Raises:
-        BadInput: the sweep file is wrong, or a relative path has no folder to start from.
-    """
-    sweep = sweep_file.read(request.sweep)
-    if request.store is not None:
-        store = sweep.store.model_copy(update={"uri": request.store})
-        sweep = sweep.model_copy(update={"store": store})
-    if request.home is None:
-        _refuse_relative_paths(sweep, "the submitter's folder is unknown")
-    return sweep, request.home or Path("/")
-
-
-def _refuse_relative_paths(sweep: Sweep, why: str) -> None:
-    if relative := sweep_file.relative_paths(sweep):
-        raise BadInput(
-            f"{relative[0]!r} is a relative path, but {why}; use absolute paths on storage that "
-            "every machine has (and --store s3://...), or on one machine set ZOO_EVAL_HOME"
-        )
+        Raises:
+            BadInput: the sweep file is wrong, or a relative path has no folder to start from.
+        """
+        sweep = sweep_file.read(self.sweep, self.home)
+        if self.store is not None:
+            sweep = sweep.at(SweepPath.of(self.store, self.home))
+        if self.home is None:
+            sweep.refuse_relative_paths("the submitter's folder is unknown")
+        return sweep
 
 
-def _store_uri(sweep: Sweep, home: Path) -> str:
-    uri = sweep.store.uri
-    return uri if "://" in uri else str(home / Path(uri).expanduser())
+@dataclass(frozen=True)
+class Outcome:
+    """How a sweep ended: trials that were run, by status, and those that had failed before."""
+
+    n_ok: int
+    n_failed: int
+    n_refused: int
+    n_failed_before: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every wanted trial is done."""
+        return not (self.n_failed or self.n_refused or self.n_failed_before)
 
 
-def show_plan(request: SweepOptions) -> int:
+def show_plan(options: SweepOptions) -> int:
     """Prints what a sweep would run; 0, or 1 if some of it is refused.
 
     Raises:
         BadInput: the sweep file, a path or the store is wrong.
     """
-    sweep, home = _placed(request)
-    store = _existing_store(_store_uri(sweep, home))
-    inputs = load_inputs(sweep, home, store)
+    sweep = options.read()
+    store = _existing_store(sweep.store.uri.address)
+    everything = roster(sweep.models)
+    chosen = everything.narrowed(options.models)
+    inputs = read_inputs(sweep, everything, "streamed")
     ledger = store.ledger() if store else Ledger({}, {})
-    todo = plan(
-        sweep,
-        home,
-        inputs,
-        ledger,
-        only=request.models,
-        retry_failed=request.retry_failed,
-        recorded=store.weights_digests() if store else {},
-    )
-    print(describe(todo))
-    for line in _matched(sweep, home, request.models):
-        print(line)
+    recorded = store.weights_digests() if store else {}
+    settled = Settled(ledger, options.retry_failed)
+    todo = plan(sweep, chosen.cards, inputs, settled, recorded=recorded)
     speeds = Speeds.measured(store)
-    for work in sorted(todo.work, key=lambda work: -work.cost):
-        print(describe_work(work, speeds))
-    for refused in todo.refused:
-        print(f"  refused: {_describe_refused(refused)}")
-    print(describe_cost(todo, speeds))
+    work = sorted(todo.work, key=lambda work: -work.cost)
+    lines = [describe(todo), *chosen.matched(), *(describe_work(one, speeds) for one in work)]
+    lines += [f"  refused: {_describe_refused(refused)}" for refused in todo.refused]
+    print("\n".join([*lines, describe_cost(todo, speeds)]))
     return 1 if todo.refused else 0
 
 
@@ -104,50 +114,65 @@ def _existing_store(uri: str) -> Store | None:
     return Store(uri)
 
 
-def run(request: SweepOptions, say: Callable[[str], None] = print) -> int:
-    """Runs the pending trials of a sweep; 0 if all were done, 1 if some failed or were refused.
+def run(options: SweepOptions, say: Say = print) -> int:
+    """Runs the pending trials of a sweep file; 0 if all were done, 1 if some failed or were refused.
 
     Raises:
         BadInput: the sweep file, a path or the store is wrong; nothing was run.
         StoreError: the store cannot be written; what was committed is kept.
     """
-    sweep, home = _placed(request)
-    store = Store(_store_uri(sweep, home), create=True)
+    return 0 if run_sweep(options.read(), options.run, say).is_complete else 1
+
+
+def run_sweep(sweep: Sweep, options: RunOptions, say: Say) -> Outcome:
+    """Runs the pending trials of a sweep.
+
+    Raises:
+        BadInput: a path or the store is wrong; nothing was run.
+        StoreError: the store cannot be written; what was committed is kept.
+    """
+    store = Store(sweep.store.uri.address, create=True)
     store.check_space()
     with store.claim():
-        inputs = load_inputs(sweep, home, store)
-        todo = plan(
-            sweep,
-            home,
-            inputs,
-            store.ledger(),
-            only=request.models,
-            retry_failed=request.retry_failed,
-        )
-        say(describe(todo))
-        for line in _matched(sweep, home, request.models):
+        everything = roster(sweep.models)
+        chosen = everything.narrowed(options.models)
+        runner = _runner(sweep, everything, store, options)
+        settled = Settled(store.ledger(), options.retry_failed)
+        todo = plan(sweep, chosen.cards, runner.inputs(), settled)
+        for line in (describe(todo), *chosen.matched()):
             say(line)
-        if todo.work and request.runner == "ray":
-            _join_cluster(sweep)
         for refused in todo.refused:
             say(f"refused: {_describe_refused(refused)}")
-            record_refusals(refused, store)
+        record_refusals(todo.refused, store)
         progress = Progress.of(todo, say)
         if todo.work:
-            _run_orders(request, sweep, home, store, inputs, todo, progress)
-    return _summarise(todo, progress, store, say)
+            runner.run(todo, progress, _expected(todo, store))
+    return _summarised(todo, progress, store, say)
 
 
-def _summarise(todo: Plan, progress: Progress, store: Store, say: Callable[[str], None]) -> int:
-    failed = progress.n_failed + todo.failed_before
-    n_refused = progress.n_refused + len(todo.refused)
-    say(
-        f"{progress.n_done} trials run: {progress.n_ok} ok, {progress.n_failed} failed, "
-        f"{n_refused} refused; {todo.failed_before} failed before; store {store.uri}"
+def _runner(sweep: Sweep, models: Roster, store: Store, options: RunOptions) -> Runner:
+    if options.runner == "local":
+        return InProcess(sweep, models, store)
+    # Only here: whoever runs without Ray does not pay for importing it.
+    from zoo_eval.runners.on_ray import OnRay
+
+    return OnRay(sweep, models, store, max_slots=options.max_slots)
+
+
+def _summarised(todo: Plan, progress: Progress, store: Store, say: Say) -> Outcome:
+    outcome = Outcome(
+        progress.n_ok,
+        progress.n_failed,
+        progress.n_refused + len(todo.refused),
+        todo.failed_before,
     )
-    if failed:
+    say(
+        f"{progress.n_done} trials run: {outcome.n_ok} ok, {outcome.n_failed} failed, "
+        f"{outcome.n_refused} refused; {outcome.n_failed_before} failed before; store {store.uri}"
+    )
+    if outcome.n_failed or outcome.n_failed_before:
         say("failed trials are rows of the view `failures`; --retry-failed runs them again")
-    return 1 if failed or n_refused else 0
+    return outcome
 
 
 def describe(todo: Plan) -> str:
@@ -161,49 +186,6 @@ def describe(todo: Plan) -> str:
 
 def _describe_refused(refused: RefusedTrial) -> str:
     return f"{refused.trial.model}: {refused.trial.evaluation}: {refused.reason}"
-
-
-def _matched(sweep: Sweep, home: Path, only: str | None) -> list[str]:
-    chosen = selected(sweep, home, only)
-    return [sheet.matched(chosen) for sheet in fact_sheets(sweep, home)]
-
-
-def _join_cluster(sweep: Sweep) -> None:
-    # Only here and below: where nothing is left to run on it, nobody pays for importing Ray.
-    from zoo_eval.runners import on_ray
-
-    on_ray.connect()
-    if not on_ray.single_machine():
-        _refuse_relative_paths(sweep, "the cluster has several machines")
-
-
-def _run_orders(
-    request: SweepOptions,
-    sweep: Sweep,
-    home: Path,
-    store: Store,
-    inputs: Inputs,
-    todo: Plan,
-    progress: Progress,
-) -> None:
-    expected = _expected(todo, store)
-    if request.runner == "local":
-        budget = sweep.run.memory_budget_bytes
-        in_process.run(
-            todo, inputs, store, budget_bytes=budget, progress=progress, expected=expected
-        )
-        return
-    from zoo_eval.runners import on_ray
-
-    on_ray.run(
-        todo,
-        sweep,
-        home,
-        store,
-        progress=progress,
-        expected=expected,
-        max_slots=request.max_slots,
-    )
 
 
 def _expected(todo: Plan, store: Store) -> Expected:

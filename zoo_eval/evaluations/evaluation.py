@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal
@@ -13,9 +12,12 @@ from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import Blueprint
 from zoo_eval.models.open_model import OpenModel, first_batch
 from zoo_eval.networks.anatomy import N_IMAGENET
+from zoo_eval.registry import Registry
 from zoo_eval.representations.footprint import GramRequest
 from zoo_eval.representations.grams import Representations, n_features
+from zoo_eval.section import KindSection
 from zoo_eval.stimuli.stimulus_set import StimulusSet
+from zoo_eval.tables import Table, View
 from zoo_eval.trial import Trial
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -115,15 +117,28 @@ class Evaluation(Protocol):
         ...
 
 
-class EvaluationSection(BaseModel):
-    """Base of an evaluation's choices in the sweep file: frozen, and no key is unknown."""
+class EvaluationSection(KindSection):
+    """Base of the sections [[evaluations]]: an evaluation's choices.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    `tables` and `views` are those that it alone writes and asks; a store that it writes to keeps
+    their declarations. One that is not `in_sweep_files` is planned by itself.
+    """
 
+    version: ClassVar[int]
+    needs_model: ClassVar[bool]
     shares_work: ClassVar[bool] = True
+    in_sweep_files: ClassVar[bool] = True
+    tables: ClassVar[tuple[Table, ...]] = ()
+    views: ClassVar[tuple[View, ...]] = ()
 
     def companions(self, inputs: Inputs) -> Iterable[Evaluation]:
         return ()
+
+    def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
+        raise NotImplementedError
+
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+        raise NotImplementedError
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         return 0
@@ -199,3 +214,15 @@ def layer_trials(
         )
         for layer in blueprint.layers(layers)
     ]
+
+
+def _kind(thing: Any) -> str | None:
+    """The name by which a sweep file names an evaluation; None for anything else."""
+    if isinstance(thing, type) and issubclass(thing, EvaluationSection) and thing.in_sweep_files:
+        return thing.kind_name
+    return None
+
+
+EVALUATIONS: Registry[type[EvaluationSection]] = Registry(
+    "evaluation", room="zoo_eval.evaluations", group="zoo_eval.evaluations", names=_kind
+)

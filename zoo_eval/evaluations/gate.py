@@ -64,6 +64,7 @@ class Gate(EvaluationSection):
 
     version: ClassVar[int] = 1
     needs_model: ClassVar[bool] = True
+    in_sweep_files: ClassVar[bool] = False
 
     def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
         card, blueprint = candidate.known()

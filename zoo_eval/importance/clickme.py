@@ -7,17 +7,18 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from zoo_eval.errors import BadInput
 from zoo_eval.importance.images import RawMap, grey_map, photo
-from zoo_eval.importance.maps import ImportanceMaps, of_stimuli
+from zoo_eval.importance.maps import Ceiling, ImportanceMaps, OwnImagesSection, of_stimuli
 from zoo_eval.importance.preparation import PUBLISHED, Preparation
 from zoo_eval.importance.selection import ALL, Selection
 from zoo_eval.importance.tf_example import Feature, Malformed, parse
 from zoo_eval.importance.tfrecord import records
-from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
+from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet, Sweepmates
 
 # Fel et al. 2022: Spearman between the maps of two halves of the participants.
 HUMAN_CEILING = 0.6575315343478081
@@ -27,6 +28,25 @@ FLOAT32_BYTES = 4
 PREPARED_PX = 224
 FLOAT_SPAN = {"[0, 1]": 1.0, "[0, 255]": 255.0}
 ROUNDING = 1e-3
+
+
+class ClickMeSection(OwnImagesSection):
+    """ClickMe in TFRecord shards, of either release."""
+
+    kind: Literal["clickme_tfrecord"] = "clickme_tfrecord"
+    shards: str = "*.tfrecords"
+    human_ceiling: Ceiling = HUMAN_CEILING
+
+    def read(self, name: str, known: Sweepmates) -> tuple[ImportanceMaps, StimulusSet | None]:
+        stimuli, maps = read(
+            name,
+            self.path.resolve(),
+            shards=self.shards,
+            preparation=self.preparation,
+            selection=self.selection,
+            human_ceiling=self.human_ceiling,
+        )
+        return maps, stimuli
 
 
 @dataclass(frozen=True, eq=False)

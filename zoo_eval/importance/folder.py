@@ -1,14 +1,36 @@
 """A folder of images and a folder of maps whose files have the same names but for the suffix."""
 
 from pathlib import Path
+from typing import Literal
 
 from zoo_eval.errors import BadInput
 from zoo_eval.importance.images import RawMap, array_map, grey_map
-from zoo_eval.importance.maps import ImportanceMaps, of_stimuli
+from zoo_eval.importance.maps import Ceiling, ImportanceMaps, ImportanceSection, of_stimuli
 from zoo_eval.importance.preparation import Preparation
-from zoo_eval.stimuli.stimulus_set import StimulusSet
+from zoo_eval.paths import SweepPath
+from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".npy"}
+
+
+class MapFolderSection(ImportanceSection):
+    """A folder of maps named like the images of a stimulus set."""
+
+    kind: Literal["folder"] = "folder"
+    stimuli: str
+    path: SweepPath
+    human_ceiling: Ceiling | None = None
+
+    def read(self, name: str, known: Sweepmates) -> tuple[ImportanceMaps, StimulusSet | None]:
+        maps = read(
+            name,
+            known.stimuli(self.stimuli),
+            self.path.resolve(),
+            preparation=self.preparation,
+            human_ceiling=self.human_ceiling,
+            exact=known.is_whole(self.stimuli),
+        )
+        return maps, None
 
 
 def read(

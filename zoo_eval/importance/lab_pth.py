@@ -2,7 +2,7 @@
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,12 +10,32 @@ from torch import Tensor
 
 from zoo_eval.errors import BadInput, one_line
 from zoo_eval.importance.images import RawMap
-from zoo_eval.importance.maps import ImportanceMaps, of_stimuli
+from zoo_eval.importance.maps import Ceiling, ImportanceMaps, OwnImagesSection, of_stimuli
 from zoo_eval.importance.preparation import BLURRED_BEFORE, Preparation
 from zoo_eval.importance.selection import ALL, Selection
-from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
+from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet, Sweepmates
 
 CHANNELS = {"image": 3, "heatmap": 1}
+
+
+class LabSection(OwnImagesSection):
+    """One .pth file per image; such maps were blurred before they were stored."""
+
+    kind: Literal["lab_pth"] = "lab_pth"
+    files: str = "*.pth"
+    blur: bool = False
+    human_ceiling: Ceiling | None = None
+
+    def read(self, name: str, known: Sweepmates) -> tuple[ImportanceMaps, StimulusSet | None]:
+        stimuli, maps = read(
+            name,
+            self.path.resolve(),
+            files=self.files,
+            preparation=self.preparation,
+            selection=self.selection,
+            human_ceiling=self.human_ceiling,
+        )
+        return maps, stimuli
 
 
 def read(

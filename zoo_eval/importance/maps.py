@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 
 from zoo_eval.digests import bytes_digest, canonical_json
 from zoo_eval.errors import BadInput, Refusal
-from zoo_eval.importance.preparation import Preparation, prepare_all
-from zoo_eval.stimuli.stimulus_set import StimulusSet
+from zoo_eval.importance.preparation import Blur, Preparation, prepare_all
+from zoo_eval.importance.selection import Selection
+from zoo_eval.paths import SweepPath
+from zoo_eval.section import KindSection, kinds
+from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
 from zoo_eval.transforms import Transform
 
 Maps = npt.NDArray[np.float32]
@@ -111,7 +115,7 @@ class ImportanceMaps:
         """
         self.check(stimuli)
         whole = transform.squash or transform.fill is not None
-        oblong = [i for i, image in zip(stimuli.ids, stimuli.images) if not _square(image.shape)]
+        oblong = [i for i, shape in zip(stimuli.ids, stimuli.shapes) if not _square(shape)]
         if whole and oblong:
             raise Refusal(
                 f"importance {self.name!r}: the model sees the whole of {oblong[0]!r}, which is not "
@@ -165,14 +169,14 @@ def of_stimuli(
     """
     unusable: dict[str, str] = {}
     usable = list(raw)
-    for index, (stimulus, image) in enumerate(zip(stimuli.ids, stimuli.images, strict=True)):
+    for index, (stimulus, shape) in enumerate(zip(stimuli.ids, stimuli.shapes, strict=True)):
         one = raw[index]
         if not np.isfinite(one).all():
             raise BadInput(
                 f"importance {name!r}: the map of {stimulus!r} has a NaN or infinite value; "
                 "remove the map and its image"
             )
-        height, width = image.shape[:2]
+        height, width = shape[:2]
         rows, columns = one.shape
         # As far as rounding a side to whole pixels allows: half a pixel of the map, on either side.
         if abs(rows * width - columns * height) > max(height, width):
@@ -201,3 +205,52 @@ def of_stimuli(
 
 def _square(shape: tuple[int, ...]) -> bool:
     return shape[0] == shape[1]
+
+
+Pixels = Annotated[int, Field(ge=1)]
+Ceiling = Annotated[float, Field(gt=0, le=1)]
+
+
+class ImportanceSection(KindSection):
+    """Base of the sections [importance.NAME]: where maps are, prepared as Fel et al. 2022 did."""
+
+    canvas_px: Pixels = 224
+    blur: bool = True
+    blur_at_px: Pixels = 64
+    blur_kernel_px: Pixels = 10
+    blur_sigma_px: Annotated[float, Field(gt=0)] = 10.0
+
+    # Whether images and labels come with the maps.
+    brings_images: ClassVar[bool] = False
+
+    @property
+    def preparation(self) -> Preparation:
+        blur = Blur(self.blur_at_px, self.blur_kernel_px, self.blur_sigma_px)
+        return Preparation(self.canvas_px, blur if self.blur else None)
+
+    def read(self, name: str, known: Sweepmates) -> tuple[ImportanceMaps, StimulusSet | None]:
+        """The prepared maps, and the images that came with them, if any did.
+
+        Raises:
+            BadInput: a path, image or map is wrong, or a name unknown.
+        """
+        raise NotImplementedError
+
+
+class OwnImagesSection(ImportanceSection):
+    """Base of those that bring their images and labels."""
+
+    path: SweepPath
+    limit: Annotated[int, Field(ge=1)] | None = None
+    per_class: Annotated[int, Field(ge=1)] | None = None
+
+    brings_images: ClassVar[bool] = True
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(self.limit, self.per_class)
+
+
+IMPORTANCE = kinds(
+    "human-map format", ImportanceSection, room="zoo_eval.importance", group="zoo_eval.importance"
+)

@@ -1,18 +1,29 @@
 """Planted maps: local contrast of each image, for where no human maps are at hand."""
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from scipy.ndimage import uniform_filter
 
 from zoo_eval.importance.images import RawMap
-from zoo_eval.importance.maps import ImportanceMaps, of_stimuli
+from zoo_eval.importance.maps import ImportanceMaps, ImportanceSection, of_stimuli
 from zoo_eval.importance.preparation import Preparation
-from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
+from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet, Sweepmates
 
 LUMINANCE = (0.299, 0.587, 0.114)
 # Contrast is taken in squares of this share of the shorter side.
 WINDOW = 1 / 28
+
+
+class PlantedMapsSection(ImportanceSection):
+    """Maps of local contrast, made from the images: they check the method, nobody looked."""
+
+    kind: Literal["planted"] = "planted"
+    stimuli: str
+
+    def read(self, name: str, known: Sweepmates) -> tuple[ImportanceMaps, StimulusSet | None]:
+        return plant(name, known.stimuli(self.stimuli), self.preparation), None
 
 
 def plant(name: str, stimuli: StimulusSet, preparation: Preparation) -> ImportanceMaps:

@@ -9,27 +9,42 @@ from zoo_eval.runners.execution import Finished, prefetch, run_work
 from zoo_eval.runners.progress import Progress
 from zoo_eval.runners.schedule import NOTHING_MEASURED, Expected
 from zoo_eval.store import Store
+from zoo_eval.sweep import load
+from zoo_eval.sweep.cards import Roster
+from zoo_eval.sweep.file import Sweep
 from zoo_eval.sweep.plan import Plan
 
 
-def run(
-    plan: Plan,
-    inputs: Inputs,
-    store: Store,
-    *,
-    budget_bytes: int,
-    progress: Progress,
-    expected: Expected = NOTHING_MEASURED,
-) -> None:
-    """Runs every model's work, longest first, on the first GPU if there is one.
+class InProcess:
+    """Runs a sweep's work one model after another, on the first GPU if there is one."""
 
-    Raises:
-        StoreError: the store is full or cannot be written.
-    """
-    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    everything = sorted(plan.work, key=lambda work: -expected.seconds.get(work.name, 0.0))
-    for work, upcoming in zip_longest(everything, everything[1:]):
-        prefetch(upcoming)
-        for report in run_work(work, inputs, store, device=device, budget_bytes=budget_bytes):
-            if isinstance(report, Finished):
-                progress.finished(work.name, report)
+    def __init__(self, sweep: Sweep, roster: Roster, store: Store) -> None:
+        self.sweep = sweep
+        self.roster = roster
+        self.store = store
+        self._inputs: Inputs | None = None
+
+    def inputs(self) -> Inputs:
+        """Everything that the sweep is applied to; what had to be decoded for it stays in memory."""
+        if self._inputs is None:
+            self._inputs = load.read_inputs(self.sweep, self.roster, "kept")
+        return self._inputs
+
+    def run(self, plan: Plan, progress: Progress, expected: Expected = NOTHING_MEASURED) -> None:
+        """Runs every model's work, longest first.
+
+        Raises:
+            BadInput: an image changed since it was planned.
+            StoreError: the store is full or cannot be written.
+        """
+        inputs = load.ready(self.inputs(), plan, self.roster, self.store)
+        device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        budget_bytes = self.sweep.run.memory_budget_bytes
+        longest = sorted(plan.work, key=lambda work: -expected.seconds.get(work.name, 0.0))
+        for work, upcoming in zip_longest(longest, longest[1:]):
+            prefetch(upcoming)
+            for report in run_work(
+                work, inputs, self.store, device=device, budget_bytes=budget_bytes
+            ):
+                if isinstance(report, Finished):
+                    progress.finished(work.name, report)

@@ -1,39 +1,113 @@
 """Seeded random crops of other stimulus sets."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Literal
 
 import numpy as np
+import PIL
 from PIL import Image
+from pydantic import Field
 
-from zoo_eval.stimuli.stimulus_set import StimulusSet
+from zoo_eval.digests import digest
+from zoo_eval.errors import BadInput
+from zoo_eval.stimuli.stimulus_set import (
+    Images,
+    Pixels,
+    Shape,
+    StimuliSection,
+    StimulusSet,
+    Sweepmates,
+)
+
+# A crop's side, as a share of its photo's shorter side.
+SMALLEST, LARGEST = 0.35, 0.85
+
+
+class CropSection(StimuliSection):
+    """Seeded random crops of other stimulus sets; crops of one photo stay in one fold."""
+
+    kind: Literal["crops"] = "crops"
+    of: Annotated[tuple[str, ...], Field(min_length=1)]
+    n: Annotated[int, Field(ge=1)]
+    size_px: Annotated[int, Field(ge=32)] = 224
+    seed: int = 0
+
+    def read(self, name: str, known: Sweepmates) -> StimulusSet:
+        sources = [known.stimuli(source) for source in self.of]
+        for source in sources:
+            if isinstance(source.images, Crops):
+                raise BadInput(
+                    f"stimuli {name!r}: `of` names {source.name!r}, which are crops themselves; "
+                    "name the photos that they are of"
+                )
+        return random_crops(name, sources, n=self.n, size_px=self.size_px, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of a photo: which set and number, its upper left corner and side in pixels."""
+
+    source: int
+    number: int
+    top: int
+    left: int
+    side: int
+
+
+@dataclass(frozen=True, eq=False)
+class Crops(Images):
+    """Squares of photos, resized when they are shown."""
+
+    sources: tuple[StimulusSet, ...]
+    crops: tuple[Crop, ...]
+    size_px: int
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def decode(self, number: int) -> Pixels:
+        crop = self.crops[number]
+        photo = self.sources[crop.source].images[crop.number]
+        rows, columns = (slice(at, at + crop.side) for at in (crop.top, crop.left))
+        square = Image.fromarray(photo[rows, columns])
+        return np.asarray(square.resize((self.size_px, self.size_px), Image.Resampling.BICUBIC))
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        return ((self.size_px, self.size_px, 3),) * len(self.crops)
+
+    @cached_property
+    def stamp(self) -> str | None:
+        if not all(source.has_known_digest for source in self.sources):
+            return None
+        of = [source.digest for source in self.sources]
+        return digest([PIL.__version__, of, [list(vars(one).values()) for one in self.crops], self.size_px])  # fmt: skip
 
 
 def random_crops(
-    name: str,
-    sources: Sequence[StimulusSet],
-    *,
-    n: int,
-    size_px: int,
-    seed: int,
-    smallest: float = 0.35,
-    largest: float = 0.85,
+    name: str, sources: Sequence[StimulusSet], *, n: int, size_px: int, seed: int
 ) -> StimulusSet:
-    """`n` seeded random square crops of the sources' images, resized to `size_px`.
+    """`n` seeded random square crops of the sources' images, resized to `size_px` when shown.
 
-    A crop's side is uniform between `smallest` and `largest` of its photo's shorter side; photos
+    A crop's side is uniform between `SMALLEST` and `LARGEST` of its photo's shorter side; photos
     take turns, and `groups` holds the photo, so that its crops stay in one fold.
     """
-    photos = [(f"{s.name}/{i}", image) for s in sources for i, image in zip(s.ids, s.images)]
+    photos = [
+        (place, number, f"{source.name}/{source.ids[number]}", shape)
+        for place, source in enumerate(sources)
+        for number, shape in enumerate(source.shapes)
+    ]
     rng = np.random.default_rng(seed)
-    ids, groups, images = [], [], []
+    ids, groups, found = [], [], []
     for index in range(n):
-        photo, pixels = photos[index % len(photos)]
-        height, width = pixels.shape[:2]
-        side = round(rng.uniform(smallest, largest) * min(height, width))
+        place, number, photo, (height, width, *_) = photos[index % len(photos)]
+        side = round(rng.uniform(SMALLEST, LARGEST) * min(height, width))
         top = int(rng.integers(height - side + 1))
         left = int(rng.integers(width - side + 1))
-        crop = Image.fromarray(pixels[top : top + side, left : left + side])
-        images.append(np.asarray(crop.resize((size_px, size_px), Image.Resampling.BICUBIC)))
+        found.append(Crop(place, number, top, left, side))
         ids.append(f"{photo}#{index // len(photos):03d}")
         groups.append(photo)
-    return StimulusSet(name, tuple(ids), tuple(images), groups=tuple(groups))
+    images = Crops(tuple(sources), tuple(found), size_px)
+    return StimulusSet(name, tuple(ids), images, groups=tuple(groups))

@@ -2,16 +2,105 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
+import PIL
 from PIL import Image, UnidentifiedImageError
+from pydantic import Field
 
+from zoo_eval.digests import digest
 from zoo_eval.errors import BadInput
-from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
+from zoo_eval.paths import SweepPath
+from zoo_eval.stimuli.stimulus_set import (
+    Images,
+    Pixels,
+    Shape,
+    StimuliSection,
+    StimulusSet,
+    Sweepmates,
+)
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+UNREADABLE = (
+    UnidentifiedImageError,
+    Image.DecompressionBombError,
+    OSError,
+    SyntaxError,
+    ValueError,
+)
+
+
+class FolderSection(StimuliSection):
+    """Images of a folder, labelled by a CSV (columns image, label) or by their names."""
+
+    kind: Literal["folder"] = "folder"
+    path: SweepPath
+    include: tuple[str, ...] = ("*",)
+    labels: SweepPath | None = None
+    label_pattern: str | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        return self.include == ("*",) and self.limit is None
+
+    def read(self, name: str, known: Sweepmates) -> StimulusSet:
+        return read_folder(
+            name,
+            self.path.resolve(),
+            include=self.include,
+            labels=None if self.labels is None else self.labels.resolve(),
+            label_pattern=self.label_pattern,
+            limit=self.limit,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Files(Images):
+    """The images of some files."""
+
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def decode(self, number: int) -> Pixels:
+        return decode(self.paths[number])
+
+    @cached_property
+    def shapes(self) -> tuple[Shape, ...]:
+        found = []
+        for path in self.paths:
+            with _opened(path) as image:
+                found.append((image.height, image.width, 3))
+        return tuple(found)
+
+    @cached_property
+    def stamp(self) -> str | None:
+        # Another version may decode a JPEG to other pixels.
+        return digest([PIL.__version__, [_stamp(path) for path in self.paths]])
+
+
+def _stamp(path: Path) -> list[str | int]:
+    found = path.stat()
+    return [str(path.resolve()), found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as image:
+            yield image
+    except UNREADABLE as error:
+        raise BadInput(
+            f"{path}: cannot be decoded as an image ({error}); replace or remove the file"
+        ) from error
 
 
 def decode(path: Path) -> Pixels:
@@ -20,19 +109,8 @@ def decode(path: Path) -> Pixels:
     Raises:
         BadInput: the file is not a readable image; it is named.
     """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-        OSError,
-        SyntaxError,
-        ValueError,
-    ) as error:
-        raise BadInput(
-            f"{path}: cannot be decoded as an image ({error}); replace or remove the file"
-        ) from error
+    with _opened(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def read_folder(
@@ -44,13 +122,13 @@ def read_folder(
     label_pattern: str | None = None,
     limit: int | None = None,
 ) -> StimulusSet:
-    """The images of a folder, sorted by name; ids are paths relative to it.
+    """The images of a folder, sorted by name, decoded when shown; ids are paths relative to it.
 
     Labels come from a CSV with columns `image` and `label`, or from the first group of
     `label_pattern` searched in each file's name.
 
     Raises:
-        BadInput: no image, an undecodable image, or labels that do not match the images.
+        BadInput: no image, or labels that do not match the images.
     """
     files = sorted(
         {
@@ -67,8 +145,7 @@ def read_folder(
         classes = tuple(_label_from_name(name, label_pattern, i) for i in ids)
     else:
         classes = None
-    images = tuple(decode(file) for file in files)
-    return StimulusSet(name, ids, images, groups=ids, labels=classes)
+    return StimulusSet(name, ids, Files(tuple(files)), groups=ids, labels=classes)
 
 
 def _labels_from_csv(name: str, path: Path, ids: Sequence[str], *, exact: bool) -> tuple[int, ...]:

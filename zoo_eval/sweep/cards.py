@@ -1,57 +1,213 @@
-"""Roster: the model cards of a sweep, the catalogue's and its own, with their facts."""
+"""Cards: the models of a sweep, the catalogue's and its own, with the facts that its files say."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
-from zoo_eval import paths
+from pydantic import Field, model_validator
+
 from zoo_eval.catalog import Catalog, Edits, ModelCard
 from zoo_eval.errors import BadInput, Refusal
+from zoo_eval.paths import SweepPath
+from zoo_eval.section import Section
 from zoo_eval.sources import registry
-from zoo_eval.sweep import facts
-from zoo_eval.sweep import file as sweep_file
+from zoo_eval.sweep import facts, toml
 from zoo_eval.sweep.facts import Sheet
-from zoo_eval.sweep.file import LocalModel, Sweep, is_url
 from zoo_eval.transforms import Transform
 
 LOCAL = "local/"
 FACTORY = "factory/"
+Three = tuple[float, float, float]
 
 
-def cards(sweep: Sweep, home: Path) -> list[ModelCard]:
-    """The model cards of a sweep: the catalogue's and its own, included and not excluded.
+class EditsSection(Section):
+    """How a graded model differs from its checkpoint."""
+
+    prune: float = 0.0
+    noise: float = 0.0
+    bits: int | None = None
+    input_px: int | None = None
+
+
+class TransformSection(Section):
+    """An own model's preprocessing: resize, centre crop, then (x - mean) / std."""
+
+    input_px: Annotated[int, Field(ge=1)]
+    resize_px: Annotated[int, Field(ge=1)]
+    mean: Three
+    std: Three
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+    squash: bool = False
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "TransformSection":
+        if self.resize_px < self.input_px:
+            raise ValueError("resize_px is smaller than input_px: there is nothing to crop")
+        return self
+
+
+class ModelSection(Section):
+    """Base of what describes one model of the user's own."""
+
+    name: Annotated[str, Field(min_length=1)]
+
+    def card(self) -> ModelCard:
+        """Its card; files that are not there make it unavailable, not an error."""
+        raise NotImplementedError
+
+
+class LocalModelSection(ModelSection):
+    """An own model: an architecture with a checkpoint, or untrained; or a function that builds it."""
+
+    architecture: str | None = None
+    factory: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
+    transform: TransformSection | None = None
+    weights: Literal["pretrained", "untrained"] = "pretrained"
+    checkpoint: SweepPath | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    keys: str | dict[str, str] | None = None
+    edits: EditsSection = EditsSection()
+    reference_logits: SweepPath | None = None
+    published_top1: Annotated[float, Field(gt=0, lt=1)] | None = None
+    pretraining: str | None = None
+    objective: str | None = None
+    harmonized_from: str | None = None
+    year: int | None = None
+    licence: str | None = None
+
+    @model_validator(mode="after")
+    def _weights_are_one(self) -> "LocalModelSection":
+        if self.weights == "untrained" and self.checkpoint is not None:
+            raise ValueError("an untrained model has no checkpoint; remove one of the two")
+        if (self.architecture is None) == (self.factory is None):
+            raise ValueError("give `architecture` or `factory`, one of the two")
+        if (self.sha256 is not None) != (self.url is not None):
+            raise ValueError("`sha256` goes with a `checkpoint` that is an address, and only there")
+        if self.transform is not None and self.edits.input_px is not None:
+            raise ValueError("`transform` says the input size; remove `input_px`")
+        return self
+
+    @property
+    def url(self) -> str | None:
+        """The address of the checkpoint, where it is one."""
+        return self.checkpoint.text if self.checkpoint and self.checkpoint.is_url else None
+
+    def card(self) -> ModelCard:
+        architecture = self.architecture or FACTORY + str(self.factory)
+        files, unavailable = self._files()
+        try:
+            family = registry.source_of(architecture).family(architecture)
+        except Refusal as error:
+            family, unavailable = "", str(error)
+        return ModelCard(
+            name=LOCAL + self.name,
+            source="local",
+            architecture=architecture,
+            weights=self.weights,
+            checkpoint=files.get("checkpoint"),
+            url=self.url,
+            sha256=self.sha256,
+            transform=Transform(**self.transform.model_dump()) if self.transform else None,
+            keys=tuple(self.keys.items()) if isinstance(self.keys, dict) else self.keys,
+            edits=Edits(**self.edits.model_dump()),
+            reference_logits=files.get("reference_logits"),
+            published_top1=self.published_top1,
+            family=family,
+            pretraining=self.pretraining,
+            objective=self.objective,
+            harmonized_from=self.harmonized_from,
+            year=self.year,
+            licence=self.licence,
+            unavailable=unavailable,
+        )
+
+    def _files(self) -> tuple[dict[str, Path], str | None]:
+        """The card's files by key, and what is wrong with one of them."""
+        found: dict[str, Path] = {}
+        fault = None
+        named = {"checkpoint": self.checkpoint, "reference_logits": self.reference_logits}
+        for key, path in named.items():
+            if path is None or path.is_url:
+                continue
+            try:
+                found[key] = path.resolve()
+            except BadInput as error:
+                fault = f"{key} of {LOCAL}{self.name}: {error}"
+        return found, fault
+
+
+class ModelsSection(Section):
+    """Which models of the catalogue, and own ones."""
+
+    include: Annotated[tuple[str, ...], Field(min_length=1)]
+    exclude: tuple[str, ...] = ()
+    weights: Literal["pretrained", "untrained"] = "pretrained"
+    local: tuple[LocalModelSection, ...] = ()
+    cards: tuple[SweepPath, ...] = ()
+    facts: tuple[SweepPath, ...] = ()
+
+    def own(self) -> list[ModelCard]:
+        """The cards of own models and of card files, whose paths start from their own folder.
+
+        Raises:
+            BadInput: a card file is absent or wrong.
+        """
+        found = [model.card() for model in self.local]
+        for path in self.cards:
+            file = path.resolve()
+            found += [model.card() for model in toml.read(file, CardFile, file.parent).models]
+        return found
+
+    def sheets(self) -> list[Sheet]:
+        """The files of facts.
+
+        Raises:
+            BadInput: one is absent or wrong.
+        """
+        return [facts.read(path.resolve()) for path in self.facts]
+
+
+class CardFile(Section):
+    """Own models in a file of their own, which several sweeps may name."""
+
+    models: Annotated[tuple[LocalModelSection, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The models of a sweep with their facts, and the files that say them: resolved once a run."""
+
+    cards: tuple[ModelCard, ...]
+    sheets: tuple[Sheet, ...]
+
+    def narrowed(self, pattern: str | None) -> "Roster":
+        """Only those models whose names fit a pattern; all without one.
+
+        Raises:
+            BadInput: the pattern fits no model of the sweep.
+        """
+        if pattern is None:
+            return self
+        return Roster(tuple(Catalog(self.cards).select([pattern])), self.sheets)
+
+    def matched(self) -> list[str]:
+        """How many of the models each file of facts knows, one line a file."""
+        return [sheet.matched(self.cards) for sheet in self.sheets]
+
+
+def roster(models: ModelsSection) -> Roster:
+    """The catalogue's models and own ones, included and not excluded, with their facts.
 
     Raises:
-        BadInput: a pattern fits no model.
+        BadInput: a pattern fits no model; a card file or a file of facts is absent or wrong.
     """
-    catalog = Catalog([*own_cards(sweep, home), *registry.cards(sweep.models.include)])
-    chosen = catalog.select(sweep.models.include, sweep.models.exclude)
-    sheets = fact_sheets(sweep, home)
-    chosen = [with_facts(card, sheets) for card in chosen]
-    if sweep.models.weights == "untrained":
+    catalog = Catalog([*models.own(), *registry.cards(models.include)])
+    sheets = models.sheets()
+    chosen = [with_facts(one, sheets) for one in catalog.select(models.include, models.exclude)]
+    if models.weights == "untrained":
         chosen = [card if card.source == "local" else card.untrained() for card in chosen]
-    return chosen
-
-
-def own_cards(sweep: Sweep, home: Path) -> list[ModelCard]:
-    """The cards of a sweep's own models and of its card files, whose paths start from their folder.
-
-    Raises:
-        BadInput: a card file is absent or wrong.
-    """
-    own = [local_card(model, home) for model in sweep.models.local]
-    for text in sweep.models.cards:
-        path = paths.resolve(text, home)
-        own += [local_card(model, path.parent) for model in sweep_file.read_cards(path)]
-    return own
-
-
-def fact_sheets(sweep: Sweep, home: Path) -> list[Sheet]:
-    """The sweep's files of facts.
-
-    Raises:
-        BadInput: one is absent or wrong.
-    """
-    return [facts.read(paths.resolve(text, home)) for text in sweep.models.facts]
+    return Roster(tuple(chosen), tuple(sheets))
 
 
 def with_facts(card: ModelCard, sheets: Sequence[Sheet]) -> ModelCard:
@@ -64,52 +220,3 @@ def with_facts(card: ModelCard, sheets: Sequence[Sheet]) -> ModelCard:
         )
     except Refusal:
         return card
-
-
-def selected(sweep: Sweep, home: Path, only: str | None) -> list[ModelCard]:
-    """The sweep's cards, narrowed to one pattern where the command line gives it.
-
-    Raises:
-        BadInput: the pattern fits no model of the sweep.
-    """
-    chosen = cards(sweep, home)
-    return Catalog(chosen).select([only]) if only else chosen
-
-
-def local_card(model: LocalModel, home: Path) -> ModelCard:
-    """The card of an own model; files that are not there make it unavailable, not an error."""
-    architecture = model.architecture or FACTORY + str(model.factory)
-    unavailable = None
-    files: dict[str, Path | None] = {}
-    url = model.checkpoint if is_url(model.checkpoint) else None
-    for key in ("checkpoint", "reference_logits"):
-        text = None if key == "checkpoint" and url else getattr(model, key)
-        try:
-            files[key] = None if text is None else paths.resolve(text, home)
-        except BadInput as error:
-            unavailable = f"{key} of {LOCAL}{model.name}: {error}"
-    try:
-        family = registry.source_of(architecture).family(architecture)
-    except Refusal as error:
-        family, unavailable = "", str(error)
-    return ModelCard(
-        name=LOCAL + model.name,
-        source="local",
-        architecture=architecture,
-        weights=model.weights,
-        checkpoint=files.get("checkpoint"),
-        url=url,
-        sha256=model.sha256,
-        transform=Transform(**model.transform.model_dump()) if model.transform else None,
-        keys=tuple(model.keys.items()) if isinstance(model.keys, dict) else model.keys,
-        edits=Edits(**model.edits.model_dump()),
-        reference_logits=files.get("reference_logits"),
-        published_top1=model.published_top1,
-        family=family,
-        pretraining=model.pretraining,
-        objective=model.objective,
-        harmonized_from=model.harmonized_from,
-        year=model.year,
-        licence=model.licence,
-        unavailable=unavailable,
-    )

@@ -1,176 +1,184 @@
-"""Loading: the stimulus sets, recordings and human maps that a sweep file names."""
+"""Loading: the stimulus sets, recordings and human maps that a sweep names, each read once."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 
-from zoo_eval import paths
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import BadInput, Refusal, nearest
 from zoo_eval.importance.maps import ImportanceMaps
-from zoo_eval.importance.sections import FolderImportance, OwnImages
-from zoo_eval.inputs import AnyRecording, Inputs
+from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import blueprint
 from zoo_eval.models.open_model import open_model
-from zoo_eval.recordings import ceiling_file, parquet, planted, rdm
 from zoo_eval.recordings.recording import Recording
 from zoo_eval.representations.grams import NonFinite, Representations
-from zoo_eval.stimuli.crops import random_crops
-from zoo_eval.stimuli.folder import read_folder
-from zoo_eval.stimuli.stimulus_set import StimulusSet
+from zoo_eval.stimuli.stimulus_set import LayerIdentity, StimulusSet
 from zoo_eval.store import Store
-from zoo_eval.sweep.cards import cards
-from zoo_eval.sweep.file import (
-    FolderStimuli,
-    ImportanceStimuli,
-    ParquetRecording,
-    PlantedRecording,
-    RdmRecording,
-    Sweep,
-)
+from zoo_eval.sweep.cards import Roster
+from zoo_eval.sweep.file import Sweep
+from zoo_eval.sweep.plan import Plan
+
+PLANTING_BYTES = 2**31
+# What becomes of images while inputs are read. `undecoded`: none is decoded, or `NotKnown` is raised;
+# `streamed`: those whose set's digest is not known yet are decoded and let go, which suits a plan;
+# `kept`: these stay in memory; `held`: all are decoded and stay.
+Pictures = Literal["undecoded", "streamed", "kept", "held"]
 
 
-def load_inputs(sweep: Sweep, home: Path, store: Store | None) -> Inputs:
-    """Everything a sweep is applied to; a planted recording is kept in the store.
+class NotKnown(Exception):
+    """A stimulus set's digest is not known, and cannot be without decoding its images."""
+
+
+def read_inputs(sweep: Sweep, roster: Roster, pictures: Pictures) -> Inputs:
+    """Everything that a sweep is applied to; planted recordings are not made yet (see `made`).
 
     Raises:
         BadInput: a path, image, label, response or map is wrong, or a name unknown.
+        NotKnown: images were to be left undecoded, and one would have to be decoded.
     """
-    with_images = {
-        name: section.read(name, paths.resolve(section.path, home))
-        for name, section in sweep.importance.items()
-        if isinstance(section, OwnImages)
+    return _Reader(sweep, roster, pictures).all()
+
+
+def described(inputs: Inputs) -> Inputs:
+    """The same without images: what a plan needs, and small to send to another process."""
+    stimuli = {name: one.described() for name, one in inputs.stimuli.items()}
+    return replace(inputs, stimuli=stimuli)
+
+
+def held(inputs: Inputs, digests: Mapping[str, str]) -> Inputs:
+    """The same with all images in memory, for a run that was planned with these digests of sets.
+
+    Raises:
+        BadInput: an image changed since.
+    """
+    stimuli = {name: one.held() for name, one in inputs.stimuli.items()}
+    for name, digest in digests.items():
+        if stimuli[name].digest != digest:
+            raise BadInput(
+                f"stimuli {name!r} changed while the sweep was planned; run the same command again"
+            )
+    return replace(inputs, stimuli=stimuli)
+
+
+def ready(inputs: Inputs, plan: Plan, roster: Roster, store: Store) -> Inputs:
+    """Inputs that a plan was made with, now for its run: images in memory, recordings made.
+
+    Raises:
+        BadInput: an image changed since, or a planted recording cannot be made.
+    """
+    digests = {name: one.digest for name, one in inputs.stimuli.items()}
+    return made(held(inputs, digests), plan.recordings, roster, store)
+
+
+def made(inputs: Inputs, names: Collection[str], roster: Roster, store: Store) -> Inputs:
+    """The inputs, with those of the named recordings made that are only planned yet.
+
+    One that was made before is kept in the store, under its digest.
+
+    Raises:
+        BadInput: the model cannot be opened, or its layer cannot give the recording.
+    """
+    recordings = {
+        name: _made(recording, inputs, roster, store) if name in names else recording
+        for name, recording in inputs.recordings.items()
     }
-    shown_to_people = {name: images for name, (images, _) in with_images.items()}
-    sets: dict[str, StimulusSet] = {}
-    for name in sweep.stimuli:
-        _load_stimuli(name, sweep, home, sets, shown_to_people)
-    inputs = Inputs(sets)
-    importance = {name: maps for name, (_, maps) in with_images.items()}
-    for name in [name for name in sweep.importance if name not in importance]:
-        importance[name] = _load_maps(name, sweep, home, inputs)
-    recordings: dict[str, AnyRecording] = {}
-    for name, section in sweep.recordings.items():
-        shown = inputs.stimulus_set(section.stimuli)
-        if isinstance(section, PlantedRecording):
-            recordings[name] = _plant(name, section, shown, cards(sweep, home), store)
-        elif isinstance(section, RdmRecording):
-            recordings[name] = rdm.read(
-                name,
-                paths.resolve(section.path, home),
-                shown,
-                section.variable,
-                dissimilarity=section.dissimilarity,
-            )
-        else:
-            recordings[name] = _responses(name, section, home, shown)
-    return Inputs(sets, recordings, importance)
+    return replace(inputs, recordings=recordings)
 
 
-def _load_maps(name: str, sweep: Sweep, home: Path, inputs: Inputs) -> ImportanceMaps:
-    """Maps that were made for a stimulus set of the sweep."""
-    section = sweep.importance[name]
-    assert not isinstance(section, OwnImages)
-    photos = inputs.stimulus_set(section.stimuli)
-    if not isinstance(section, FolderImportance):
-        return section.read(name, photos)
-    shown = sweep.stimuli[section.stimuli]
-    narrowed = isinstance(shown, FolderStimuli) and (
-        shown.include != ("*",) or shown.limit is not None
-    )
-    return section.read(name, paths.resolve(section.path, home), photos, exact=not narrowed)
-
-
-def _responses(name: str, section: ParquetRecording, home: Path, shown: StimulusSet) -> Recording:
-    recording = parquet.read(name, paths.resolve(section.path, home), shown)
-    if section.ceilings is None:
+def _made(recording: Recording, inputs: Inputs, roster: Roster, store: Store) -> Recording:
+    pending = recording.pending
+    if pending is None:
         return recording
-    path = paths.resolve(section.ceilings, home)
-    found = ceiling_file.read(name, path, recording.target_ids, section.ceiling_scale)
-    return replace(recording, file_ceilings=found)
-
-
-def _load_stimuli(
-    name: str,
-    sweep: Sweep,
-    home: Path,
-    sets: dict[str, StimulusSet],
-    shown_to_people: Mapping[str, StimulusSet],
-) -> None:
-    section = sweep.stimuli[name]
-    if name in sets:
-        return
-    if isinstance(section, ImportanceStimuli):
-        if section.importance not in shown_to_people:
-            raise BadInput(
-                f"stimuli {name!r}: no importance {section.importance!r} that comes with images; "
-                f"{nearest(section.importance, shown_to_people)}"
-            )
-        sets[name] = replace(shown_to_people[section.importance], name=name)
-        return
-    if isinstance(section, FolderStimuli):
-        sets[name] = read_folder(
-            name,
-            paths.resolve(section.path, home),
-            include=section.include,
-            labels=None if section.labels is None else paths.resolve(section.labels, home),
-            label_pattern=section.label_pattern,
-            limit=section.limit,
-        )
-        return
-    for source in section.of:
-        if not isinstance(sweep.stimuli.get(source), FolderStimuli):
-            raise BadInput(
-                f"stimuli {name!r}: `of` names {source!r}, which is no folder of images; "
-                f"{nearest(source, sweep.stimuli)}"
-            )
-        _load_stimuli(source, sweep, home, sets, shown_to_people)
-    sources = [sets[source] for source in section.of]
-    sets[name] = random_crops(
-        name, sources, n=section.n, size_px=section.size_px, seed=section.seed
-    )
-
-
-def _plant(
-    name: str,
-    section: PlantedRecording,
-    shown: StimulusSet,
-    available: Sequence[ModelCard],
-    store: Store | None,
-) -> Recording:
-    by_name = {card.name: card for card in available}
-    if section.model not in by_name:
-        raise BadInput(
-            f"recording {name!r} is planted in {section.model!r}, which is not in the sweep; "
-            f"{nearest(section.model, by_name)}"
-        )
-    card = by_name[section.model]
-    try:
-        plan = blueprint(card)
-        plan.layers([section.layer])
-    except Refusal as error:
-        raise BadInput(f"recording {name!r} cannot be planted: {error}") from error
-    recipe = planted.Recipe(
-        weights_digest=plan.weights_digest,
-        transform=plan.transform.key,
-        layer=section.layer,
-        stimuli_digest=shown.digest,
-        n_components=section.n_components,
-        n_targets=section.n_targets,
-        n_repetitions=section.n_repetitions,
-        noise=section.noise,
-        seed=section.seed,
-    )
-    kept = None if store is None else store.read_input(recipe.digest)
+    kept = store.read_input(pending.digest)
     if kept is not None:
-        return planted.from_table(name, shown.name, kept, recipe)
-    model = open_model(card, torch.device("cpu"))
-    gram = Representations(model, budget_bytes=2**31).grams(shown, [section.layer])[section.layer]
+        return pending.kept(kept)
+    try:
+        model = open_model(_card(pending.model, roster), torch.device("cpu"))
+        representations = Representations(model, PLANTING_BYTES)
+        shown = inputs.stimulus_set(recording.stimuli)
+        gram = representations.grams(shown, [pending.layer])[pending.layer]
+    except Refusal as error:
+        raise BadInput(f"recording {recording.name!r} cannot be planted: {error}") from error
     if isinstance(gram, NonFinite):
-        raise BadInput(f"recording {name!r} cannot be planted: {gram}; choose another layer")
-    recording = planted.plant(name, shown.name, gram.gram.numpy(), recipe)
-    if store is not None:
-        store.write_input(recipe.digest, planted.to_table(recording))
-    return recording
+        raise BadInput(
+            f"recording {recording.name!r} cannot be planted: {gram}; choose another layer"
+        )
+    found = pending.made(gram.gram.numpy())
+    store.write_input(pending.digest, pending.table(found))
+    return found
+
+
+@dataclass
+class _Reader:
+    """What sections ask for while they are read (`Sweepmates`); nothing is read twice."""
+
+    sweep: Sweep
+    roster: Roster
+    pictures: Pictures
+    sets: dict[str, StimulusSet] = field(default_factory=dict)
+    maps: dict[str, tuple[ImportanceMaps, StimulusSet | None]] = field(default_factory=dict)
+    being_read: list[str] = field(default_factory=list)
+
+    def all(self) -> Inputs:
+        stimuli = {name: self.stimuli(name) for name in self.sweep.stimuli}
+        importance = {name: self._maps(name)[0] for name in self.sweep.importance}
+        recordings = {
+            name: section.read(name, self) for name, section in self.sweep.recordings.items()
+        }
+        return Inputs(stimuli, recordings, importance)
+
+    def stimuli(self, name: str) -> StimulusSet:
+        if name not in self.sweep.stimuli:
+            raise BadInput(f"unknown stimuli {name!r}; {nearest(name, self.sweep.stimuli)}")
+        if name not in self.sets:
+            if name in self.being_read:
+                way = " -> ".join([*self.being_read, name])
+                raise BadInput(f"stimuli {name!r} are made of themselves ({way}); name others")
+            self.being_read.append(name)
+            self.sets[name] = self._pictured(self.sweep.stimuli[name].read(name, self))
+            self.being_read.pop()
+        return self.sets[name]
+
+    def _pictured(self, stimuli: StimulusSet) -> StimulusSet:
+        """The set as its images are wanted; its digest is known then, and that each can be decoded."""
+        is_known = stimuli.has_known_digest
+        if self.pictures == "undecoded" and not is_known:
+            raise NotKnown(stimuli.name)
+        if self.pictures == "held" or (self.pictures == "kept" and not is_known):
+            return stimuli.held()
+        _ = stimuli.digest
+        return stimuli
+
+    def images_with(self, importance: str) -> StimulusSet:
+        bringing = [name for name, one in self.sweep.importance.items() if one.brings_images]
+        if importance not in bringing:
+            raise BadInput(
+                f"no importance {importance!r} that comes with images; "
+                f"{nearest(importance, bringing)}"
+            )
+        images = self._maps(importance)[1]
+        assert images is not None, importance
+        return images
+
+    def is_whole(self, stimuli: str) -> bool:
+        return self.sweep.stimuli[stimuli].is_whole
+
+    def layer(self, model: str, layer: str) -> LayerIdentity:
+        card = _card(model, self.roster)
+        plan = blueprint(card)
+        plan.layers([layer])
+        return LayerIdentity(plan.weights_digest, plan.transform.key)
+
+    def _maps(self, name: str) -> tuple[ImportanceMaps, StimulusSet | None]:
+        if name not in self.maps:
+            self.maps[name] = self.sweep.importance[name].read(name, self)
+        return self.maps[name]
+
+
+def _card(model: str, roster: Roster) -> ModelCard:
+    by_name = {card.name: card for card in roster.cards}
+    if model not in by_name:
+        raise BadInput(f"model {model!r} is not in the sweep; {nearest(model, by_name)}")
+    return by_name[model]

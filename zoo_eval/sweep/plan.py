@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal
@@ -14,7 +13,6 @@ from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import blueprint, is_hosted, weights_digest
 from zoo_eval.representations.footprint import passes
 from zoo_eval.store import Ledger
-from zoo_eval.sweep.cards import selected
 from zoo_eval.sweep.file import Sweep
 from zoo_eval.trial import Trial
 
@@ -87,55 +85,146 @@ class Plan:
     def n_passes(self) -> int:
         return sum(group.n_passes for work in self.work for group in work.groups)
 
+    @property
+    def recordings(self) -> frozenset[str]:
+        """Names of the recordings that pending trials need."""
+        trials = (t for work in self.work for group in work.groups for t in group.trials)
+        return frozenset(trial.recording for trial in trials if trial.recording is not None)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What need not run: trials that the ledger has, failed ones too unless they are tried again."""
+
+    ledger: Ledger
+    retry_failed: bool = False
+
+    def status(self, trial: Trial) -> str | None:
+        """`ok` or `failed` where the trial is settled, None where it is to be run."""
+        status = self.ledger.status.get(trial.id)
+        return status if status == "ok" or (status == "failed" and not self.retry_failed) else None
+
+    def attempt(self, trial: Trial) -> int:
+        """The number of the trial's next attempt, from 1."""
+        return self.ledger.attempts.get(trial.id, 0) + 1
+
 
 def plan(
     sweep: Sweep,
-    home: Path,
+    cards: Sequence[ModelCard],
     inputs: Inputs,
-    ledger: Ledger,
+    settled: Settled,
     *,
-    only: str | None = None,
-    retry_failed: bool = False,
     recorded: Mapping[str, Sequence[str]] | None = None,
 ) -> Plan:
-    """Wanted trials minus those the ledger has; failed ones only with `retry_failed`.
+    """Wanted trials of some models, minus what is settled.
 
-    `only` narrows the sweep's models to a pattern. With `recorded`, weights digests by model,
-    newest first, no hub is asked: weights are taken to be the recorded ones.
+    With `recorded`, weights digests by model, newest first, no hub is asked: weights are taken to
+    be the recorded ones.
 
     Raises:
         BadInput: an evaluation names what is not there, or cannot be done on its inputs.
     """
-    evaluations = _with_companions(sweep.evaluations, inputs)
-    result = Plan()
-    gate = Gate(stimuli=next((e.stimuli for e in evaluations if isinstance(e, Accuracy)), None))
-    of_models: list[Evaluation] = [gate, *(e for e in evaluations if e.needs_model)]
-    without = [e for e in evaluations if not e.needs_model]
-    candidates: list[tuple[Candidate, Sequence[Evaluation]]] = [(Candidate(), without)]
-    chosen = selected(sweep, home, only)
-    digests = _asked(chosen) if recorded is None else _assumed(chosen, recorded)
-    for card in chosen:
-        try:
-            known = digests.get(card.name)
-            if isinstance(known, Refusal):
-                raise known
-            candidates.append((Candidate(card, blueprint(card, known)), of_models))
-        except Refusal as error:
-            for evaluation in of_models:
-                result.wanted += 1
-                result.refused.append(RefusedTrial(_request(card, evaluation, sweep), str(error)))
-    for candidate, wanted in candidates:
+    return _Planner(sweep, inputs, settled).plan(
+        cards, _asked(cards) if recorded is None else _assumed(cards, recorded)
+    )
+
+
+@dataclass
+class _Planner:
+    """A plan in the making."""
+
+    sweep: Sweep
+    inputs: Inputs
+    settled: Settled
+    found: Plan = field(default_factory=Plan)
+
+    def plan(self, cards: Sequence[ModelCard], digests: Mapping[str, str | Refusal]) -> Plan:
+        evaluations = _with_companions(self.sweep.evaluations, self.inputs)
+        gate = Gate(stimuli=next((e.stimuli for e in evaluations if isinstance(e, Accuracy)), None))
+        of_models = [gate, *(e for e in evaluations if e.needs_model)]
+        self._add(Candidate(), [e for e in evaluations if not e.needs_model])
+        for card in cards:
+            try:
+                known = digests.get(card.name)
+                if isinstance(known, Refusal):
+                    raise known
+                candidate = Candidate(card, blueprint(card, known))
+            except Refusal as error:
+                for evaluation in of_models:
+                    self._refuse(card, evaluation, error)
+            else:
+                self._add(candidate, of_models)
+        return self.found
+
+    def _add(self, candidate: Candidate, evaluations: Sequence[Evaluation]) -> None:
+        """What is pending of one candidate; evaluations may share trials, each of which runs once."""
         seen: set[str] = set()
         groups = [
             group
-            for evaluation in wanted
-            for group in _pending(
-                candidate, evaluation, sweep, inputs, ledger, retry_failed, result, seen
-            )
+            for evaluation in evaluations
+            for group in self._pending(candidate, evaluation, seen)
         ]
         if groups:
-            result.work.append(ModelWork(candidate, tuple(groups)))
-    return result
+            self.found.work.append(ModelWork(candidate, tuple(groups)))
+
+    def _pending(
+        self, candidate: Candidate, evaluation: Evaluation, seen: set[str]
+    ) -> Iterator[TrialGroup]:
+        try:
+            trials = evaluation.trials(candidate, self.inputs, self.sweep.run.seed)
+        except Refusal as error:
+            assert candidate.card is not None
+            self._refuse(candidate.card, evaluation, error)
+            return
+        todo = []
+        for trial in trials:
+            if trial.id in seen:
+                continue
+            seen.add(trial.id)
+            self.found.wanted += 1
+            status = self.settled.status(trial)
+            self.found.done += status == "ok"
+            self.found.failed_before += status == "failed"
+            if status is None:
+                todo.append(trial)
+        together = [todo] if evaluation.shares_work else [[trial] for trial in todo]
+        for some in filter(None, together):
+            yield from self._group(candidate, evaluation, some)
+
+    def _group(
+        self, candidate: Candidate, evaluation: Evaluation, trials: Sequence[Trial]
+    ) -> Iterator[TrialGroup]:
+        """The trials as a group; nothing where what they need exceeds the budget: refused."""
+        try:
+            plans = [
+                passes(request, self.sweep.run.memory_budget_bytes)
+                for request in evaluation.requests(trials, candidate, self.inputs)
+            ]
+        except Refusal as error:
+            self.found.refused += [RefusedTrial(trial, str(error)) for trial in trials]
+            return
+        n_passes = evaluation.n_passes(trials, self.inputs) + sum(one.n_images for one in plans)
+        attempts = tuple(self.settled.attempt(trial) for trial in trials)
+        peak_bytes = max((one.peak_bytes for one in plans), default=0)
+        yield TrialGroup(evaluation, tuple(trials), attempts, n_passes, peak_bytes)
+
+    def _refuse(self, card: ModelCard, evaluation: Evaluation, error: Refusal) -> None:
+        """Refuses all of one evaluation of a model, under the digest of the request."""
+        choices = {}
+        if isinstance(evaluation, EvaluationSection):
+            choices = evaluation.model_dump(mode="json")
+        request = Trial(
+            evaluation.kind,
+            evaluation.version,
+            "refused",
+            parameters={"request": choices, "checkpoint": str(card.checkpoint)},
+            model=card.name,
+            architecture=card.architecture,
+            seed=self.sweep.run.seed,
+        )
+        self.found.wanted += 1
+        self.found.refused.append(RefusedTrial(request, str(error)))
 
 
 def _asked(chosen: Sequence[ModelCard]) -> dict[str, str | Refusal]:
@@ -178,66 +267,3 @@ def _with_companions(wanted: Sequence[Evaluation], inputs: Inputs) -> list[Evalu
             if one not in everything:
                 everything.append(one)
     return everything
-
-
-def _pending(
-    candidate: Candidate,
-    evaluation: Evaluation,
-    sweep: Sweep,
-    inputs: Inputs,
-    ledger: Ledger,
-    retry_failed: bool,
-    result: Plan,
-    seen: set[str],
-) -> Iterator[TrialGroup]:
-    """The groups of what `seen` has not: evaluations may share trials, each of which runs once."""
-    try:
-        trials = evaluation.trials(candidate, inputs, sweep.run.seed)
-    except Refusal as error:
-        assert candidate.card is not None
-        result.wanted += 1
-        request = _request(candidate.card, evaluation, sweep)
-        result.refused.append(RefusedTrial(request, str(error)))
-        return
-    todo = []
-    for trial in trials:
-        if trial.id in seen:
-            continue
-        seen.add(trial.id)
-        result.wanted += 1
-        status = ledger.status.get(trial.id)
-        if status == "ok":
-            result.done += 1
-        elif status == "failed" and not retry_failed:
-            result.failed_before += 1
-        else:
-            todo.append(trial)
-    together = [todo] if evaluation.shares_work else [[trial] for trial in todo]
-    for some in filter(None, together):
-        try:
-            plans = [
-                passes(request, sweep.run.memory_budget_bytes)
-                for request in evaluation.requests(some, candidate, inputs)
-            ]
-        except Refusal as error:
-            result.refused += [RefusedTrial(trial, str(error)) for trial in some]
-            continue
-        n_passes = evaluation.n_passes(some, inputs) + sum(one.n_images for one in plans)
-        attempts = tuple(ledger.attempts.get(trial.id, 0) + 1 for trial in some)
-        peak_bytes = max((one.peak_bytes for one in plans), default=0)
-        yield TrialGroup(evaluation, tuple(some), attempts, n_passes, peak_bytes)
-
-
-def _request(card: ModelCard, evaluation: Evaluation, sweep: Sweep) -> Trial:
-    choices = (
-        evaluation.model_dump(mode="json") if isinstance(evaluation, EvaluationSection) else {}
-    )
-    return Trial(
-        evaluation.kind,
-        evaluation.version,
-        "refused",
-        parameters={"request": choices, "checkpoint": str(card.checkpoint)},
-        model=card.name,
-        architecture=card.architecture,
-        seed=sweep.run.seed,
-    )

@@ -1,0 +1,16 @@
+"""The images that human maps were made for, and came with."""
+
+from dataclasses import replace
+from typing import Literal
+
+from zoo_eval.stimuli.stimulus_set import StimuliSection, StimulusSet, Sweepmates
+
+
+class ImportanceStimuliSection(StimuliSection):
+    """The images and labels that came with human maps."""
+
+    kind: Literal["importance"] = "importance"
+    importance: str
+
+    def read(self, name: str, known: Sweepmates) -> StimulusSet:
+        return replace(known.images_with(self.importance), name=name)

@@ -1,0 +1,85 @@
+"""TOML: a file as a section; what is wrong in it is said with its line and the next step."""
+
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from zoo_eval import section
+from zoo_eval.errors import BadInput
+from zoo_eval.section import Section, WrongSection
+
+S = TypeVar("S", bound=Section)
+
+
+def read(path: Path, kind: type[S], home: Path | None) -> S:
+    """A section from a whole file.
+
+    Args:
+        path: the file.
+        kind: the section's class.
+        home: the folder that relative paths in it start from; None where nobody knows.
+
+    Raises:
+        BadInput: the file is absent, is not TOML, or has a wrong key or value (with its line).
+    """
+    text = text_of(path)
+    try:
+        return section.read(kind, content(path, text), home)
+    except WrongSection as error:
+        raise explained(path, text, error) from error
+
+
+def text_of(path: Path) -> str:
+    """What a file holds.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"file {path} cannot be read ({error}); correct the path") from error
+
+
+def content(path: Path, text: str) -> dict[str, Any]:
+    """The tables and keys of a text.
+
+    Raises:
+        BadInput: it is not TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{path}: not valid TOML: {error}") from error
+
+
+def explained(path: Path, text: str, error: WrongSection) -> BadInput:
+    """What is wrong, on one line, with the file, the line and the key."""
+    key = ".".join(str(part) for part in error.place)
+    where = f"{path}, line {line_of(text, error.place)}: {key or 'the file'}"
+    return BadInput(f"{where}: {error.message}")
+
+
+def line_of(text: str, place: Sequence[int | str]) -> int:
+    """The line (from 1) where a key stands, or else its section's header; 1 if neither is found."""
+    lines = text.splitlines()
+    for length in range(len(place), -1, -1):
+        header = ".".join(str(part) for part in place[:length] if isinstance(part, str))
+        number = next((part for part in place[:length] if isinstance(part, int)), 0)
+        pattern = rf"\s*\[\[?\s*{re.escape(header)}\s*\]"
+        hits = [i for i, line in enumerate(lines) if header and re.match(pattern, line)]
+        if header and number >= len(hits):
+            continue
+        start = hits[number] if header else -1
+        for i in range(start + 1, len(lines)):
+            if re.match(r"\s*\[", lines[i]):
+                break
+            if any(
+                re.match(rf"\s*[\"']?{re.escape(str(p))}[\"']?\s*=", lines[i])
+                for p in place[length:]
+            ):
+                return i + 1
+        return max(1, start + 1)
+    return 1
