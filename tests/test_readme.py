@@ -11,7 +11,8 @@ import pytest
 from zoo_eval import cli
 from zoo_eval.commands.sweep import SweepOptions
 from zoo_eval.sweep import file as sweep_file
-from zoo_eval.sweep.load import load_inputs
+from zoo_eval.sweep.cards import roster
+from zoo_eval.sweep.load import read_inputs
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -72,15 +73,15 @@ def test_the_example_sweep_of_the_readme_is_valid(tmp_path):
     (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     file = tmp_path / "example.toml"
     file.write_text(example)
-    assert [e.kind for e in sweep_file.read(file).evaluations] == [
+    assert [e.kind for e in sweep_file.read(file, tmp_path).evaluations] == [
         "accuracy", "neural_fit", "minimal_attack",
     ]  # fmt: skip
 
 
 def test_the_demo_is_as_large_as_the_readme_says():
-    sweep = sweep_file.read(ROOT / "sweeps" / "demo.toml")
+    sweep = sweep_file.read(ROOT / "sweeps" / "demo.toml", ROOT)
     small = sweep.model_copy(update={"recordings": {}})
-    inputs = load_inputs(small, ROOT, None)
+    inputs = read_inputs(small, roster(small.models), "streamed")
     said = " ".join(README.split())
     assert f"{len(sweep.models.local)} models:" in said
     n_photos, n_crops = len(inputs.stimuli["photos"]), len(inputs.stimuli["crops"])

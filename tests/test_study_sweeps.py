@@ -16,12 +16,12 @@ from zoo_eval.queries.connection import connect
 from zoo_eval.sources import registry
 from zoo_eval.store import Store
 from zoo_eval.sweep import file as sweep_file
-from zoo_eval.sweep.cards import cards
-from zoo_eval.sweep.load import load_inputs
+from zoo_eval.sweep.cards import roster
+from zoo_eval.sweep.load import read_inputs
 
 FILE = Path(__file__).parents[1] / "sweeps" / "linsley2023_attack.toml"
 TEXT = FILE.read_text()
-SWEEP = sweep_file.read(FILE)
+SWEEP = sweep_file.read(FILE, FILE.parents[1])
 MISSING = [int(n) for n in re.findall(r"^# missing: (\d+) ", TEXT, re.MULTILINE)]
 
 
@@ -65,9 +65,11 @@ def test_its_trials_are_planned_on_shards_like_clickmes(tmp_path, name):
     shards = tmp_path / "data" / "clickme" / "test"
     shards.mkdir(parents=True)
     write(shards / "test-0.tfrecords", [jpeg_record(i, i % 3) for i in range(5)])
-    inputs = load_inputs(SWEEP, tmp_path, None)
+    sweep = sweep_file.read(FILE, tmp_path)
+    models = roster(sweep.models)
+    inputs = read_inputs(sweep, models, "held")
     assert inputs.stimulus_set("clickme").labels == (0, 1, 2)
-    (card,) = [card for card in cards(SWEEP, tmp_path) if card.name == name]
+    (card,) = [card for card in models.cards if card.name == name]
     subject = Candidate(card, blueprint(card, "assumed"))
     trials = [t for e in SWEEP.evaluations for t in e.trials(subject, inputs, 0)]
     assert len({trial.id for trial in trials}) == len(trials) == 16
@@ -86,7 +88,7 @@ def test_the_example_of_the_page_is_a_right_sweep(tmp_path):
     (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     file = tmp_path / "sweep.toml"
     file.write_text('[store]\nuri = "s"\n[models]\ninclude = ["timm/*"]\n' + example)
-    found = sweep_file.read(file)
+    found = sweep_file.read(file, tmp_path)
     assert [e.kind for e in found.evaluations] == ["human_alignment", "minimal_attack"]
     assert found.importance["clickme"].per_class == 1
 

@@ -12,8 +12,8 @@ import torch
 
 from zoo_eval.sources import open_clip, timm, torchvision
 from zoo_eval.sources.registry import source_of
-from zoo_eval.sweep.cards import local_card
-from zoo_eval.sweep.file import read_cards
+from zoo_eval.sweep import toml
+from zoo_eval.sweep.cards import CardFile
 from zoo_eval.weights import checkpoints, key_mappings
 
 HERE = Path(__file__).parents[1]
@@ -21,8 +21,8 @@ FILES = sorted((HERE / "zoo").glob("*.toml"))
 PAGE = (HERE / "docs" / "zoos.md").read_text()
 BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
-MODELS = [model for file in FILES for model in read_cards(file)]
-CARDS = [local_card(model, HERE / "zoo") for model in MODELS]
+MODELS = [model for file in FILES for model in toml.read(file, CardFile, file.parent).models]
+CARDS = [model.card() for model in MODELS]
 RADII = {"l2": "0.01 0.03 0.05 0.1 0.25 0.5 1 3 5", "linf": "0.5 1.0 2.0 4.0 8.0"}
 # The robust models in the results of the 2025 release.
 RELEASED = [
@@ -57,7 +57,7 @@ def test_no_name_address_or_digest_stands_twice():
 def test_an_entry_stands_below_the_page_its_digest_was_read_from(file):
     lines = file.read_text().splitlines()
     above = [line for line, below in pairwise(lines) if below == "[[models]]"]
-    for line, model in zip(above, read_cards(file), strict=True):
+    for line, model in zip(above, toml.read(file, CardFile, file.parent).models, strict=True):
         assert re.fullmatch(r"# https://\S+", line)
         assert line.endswith(f"/{Path(urlsplit(model.checkpoint).path).name}")
 
@@ -121,4 +121,4 @@ def test_the_card_files_on_the_page_exist_and_its_templates_can_be_read(tmp_path
     for block in templates:
         file = tmp_path / "mine.toml"
         file.write_text(block)
-        assert len(read_cards(file)) == 1
+        assert len(toml.read(file, CardFile, file.parent).models) == 1

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from tests.sweeps import loaded
 from zoo_eval.commands import sweep
 from zoo_eval.commands.sweep import SweepOptions
 from zoo_eval.numerics.alignment import REDUCTIONS
@@ -12,8 +13,6 @@ from zoo_eval.queries.connection import connect
 from zoo_eval.report.html import page
 from zoo_eval.sources.registry import source_of
 from zoo_eval.store import Store
-from zoo_eval.sweep.file import read
-from zoo_eval.sweep.load import load_inputs
 
 SWEEP = """
 [store]
@@ -79,7 +78,7 @@ def test_every_method_has_its_rows_and_trials_name_their_maps(done):
 
 def test_rows_equal_scipy_on_the_stored_perturbation_and_the_map_as_the_model_sees_it(done):
     file, store = done
-    inputs = load_inputs(read(file), file.parent, None)
+    inputs = loaded(file)[2]
     photos = inputs.stimulus_set("photos")
     transform = source_of("timm/test_efficientnet").transform("timm/test_efficientnet", None)
     seen = inputs.maps("contrast", photos).seen_through(transform, photos)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from zoo_eval.commands.sweep import RunOptions, run_sweep
+from zoo_eval.paths import SweepPath
 from zoo_eval.queries.connection import connect
 from zoo_eval.store import Store
 from zoo_eval.sweep import file as sweep_file
@@ -17,11 +19,10 @@ N_CROPS = 168
 def finished(tmp_path_factory):
     """The demo's sweep without attacks, on some of its models and about half of its crops."""
     folder = tmp_path_factory.mktemp("planted")
-    sweep = sweep_file.read(ROOT / "sweeps" / "demo.toml")
+    sweep = sweep_file.read(ROOT / "sweeps" / "demo.toml", ROOT)
     crops = sweep.stimuli["crops"].model_copy(update={"n": N_CROPS})
     small = sweep.model_copy(
         update={
-            "store": sweep.store.model_copy(update={"uri": str(folder / "store")}),
             "models": sweep.models.model_copy(
                 update={"local": tuple(m for m in sweep.models.local if m.name in MODELS)}
             ),
@@ -29,10 +30,8 @@ def finished(tmp_path_factory):
             "evaluations": tuple(e for e in sweep.evaluations if e.kind != "minimal_attack"),
         }
     )
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sweep_file, "read", lambda path: small)
-        request = sweep.SweepOptions(folder / "unread.toml", ROOT, runner="local")
-        assert sweep.run(request, lambda line: None) == 0
+    small = small.at(SweepPath.of(folder / "store", ROOT))
+    assert run_sweep(small, RunOptions(runner="local"), lambda line: None).is_complete
     return connect(Store(str(folder / "store")))
 
 

@@ -8,13 +8,12 @@ import torch
 from PIL import Image
 from scipy.ndimage import generic_filter
 
+from tests import sweeps
 from tests.importance.shards import heatmap, jpeg_record, photo, write
 from zoo_eval.errors import BadInput
 from zoo_eval.importance import clickme
 from zoo_eval.importance.planted import contrast
 from zoo_eval.importance.preparation import BLURRED_BEFORE, PUBLISHED, Blur, Preparation
-from zoo_eval.sweep import file as sweep_file
-from zoo_eval.sweep.load import load_inputs
 
 HEAD = """
 [store]
@@ -52,7 +51,7 @@ def home(tmp_path) -> Path:
 
 def loaded(home: Path, *sections: str):
     (home / "sweep.toml").write_text("".join([HEAD, *sections]))
-    return load_inputs(sweep_file.read(home / "sweep.toml"), home, None)
+    return sweeps.loaded(home / "sweep.toml")[2]
 
 
 def test_clickme_brings_its_own_images_labels_and_ceiling(home):

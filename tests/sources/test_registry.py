@@ -39,7 +39,7 @@ def test_every_source_answers_every_question(name):
     ("architecture", "said"),
     [
         ("tim/resnet18", "it starts with no source; nearest: timm"),
-        ("resnet18", "it starts with no source; known: timm, open_clip"),
+        ("resnet18", "it starts with no source; known: open_clip, timm, torchvision"),
         ("hf_hub:owner/name", "it starts with no source"),
         ("", "it starts with no source"),
     ],

@@ -1,12 +1,16 @@
 """Stimulus sets are decoded once, labelled exactly, and identified by their content."""
 
+import pickle
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from zoo_eval.errors import BadInput
+from zoo_eval.stimuli import folder as folder_module
 from zoo_eval.stimuli.crops import random_crops
 from zoo_eval.stimuli.folder import decode, read_folder
 from zoo_eval.stimuli.stimulus_set import StimulusSet
@@ -96,20 +100,20 @@ def test_an_image_labelled_twice_is_an_error(photos):
 def test_an_image_too_large_to_be_true_is_named(photos, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow refuses twice as many
     with pytest.raises(BadInput, match=r"a_3\.png: cannot be decoded"):
-        read_folder("set", photos)
+        _ = read_folder("set", photos).digest
 
 
 def test_an_undecodable_image_is_named(photos):
     (photos / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing follows")
     with pytest.raises(BadInput, match=r"bad\.png: cannot be decoded as an image"):
-        read_folder("set", photos)
+        _ = read_folder("set", photos).digest
 
 
 def test_a_truncated_image_is_named(photos):
     whole = (photos / "a_3.png").read_bytes()
     (photos / "a_3.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BadInput, match=r"a_3\.png: cannot be decoded"):
-        read_folder("set", photos)
+        _ = read_folder("set", photos).digest
 
 
 def test_a_folder_without_images_is_an_error(photos):
@@ -190,3 +194,94 @@ def test_parts_that_do_not_match_are_an_error(change, said):
     parts = {"ids": ("a", "b"), "images": (image, image), "groups": ("a", "b"), "labels": (1, 2)}
     with pytest.raises(BadInput, match=re.escape(said)):
         StimulusSet("s", **{**parts, **change})
+
+
+@pytest.fixture
+def decoded(monkeypatch, tmp_path):
+    """The names of files as they are decoded; an empty cache folder."""
+    monkeypatch.setenv("ZOO_EVAL_CACHE", str(tmp_path / "cache"))
+    names = []
+    real = folder_module.decode
+
+    def noting(path):
+        names.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(folder_module, "decode", noting)
+    return names
+
+
+def test_images_are_decoded_when_they_are_shown(photos, decoded):
+    found = read_folder("set", photos)
+    assert found.shapes == tuple(image.shape for image in found.held().images)
+    assert decoded == [Path(name).name for name in ALL]
+
+
+def test_a_digest_that_is_known_is_not_computed_again(photos, decoded):
+    digest = read_folder("set", photos).digest
+    decoded.clear()
+    again = read_folder("set", photos)
+    assert again.has_known_digest
+    assert (again.digest, decoded) == (digest, [])
+    crops = random_crops("c", [again], n=7, size_px=32, seed=0)
+    assert not crops.has_known_digest
+    first = crops.digest
+    decoded.clear()
+    same = random_crops("c", [read_folder("set", photos)], n=7, size_px=32, seed=0)
+    assert (same.digest, decoded) == (first, [])
+
+
+def test_the_digest_is_the_same_however_it_is_come_by(photos, decoded):
+    whole = read_folder("set", photos)
+    held = whole.held()
+    assert decoded == [Path(name).name for name in ALL]
+    assert held.digest == whole.digest == whole.described().digest
+    assert decoded == [Path(name).name for name in ALL]
+    in_memory = StimulusSet("set", whole.ids, tuple(held.images), whole.groups)
+    assert in_memory.digest == whole.digest
+
+
+@pytest.mark.parametrize("part", ["labels", "groups", "ids"])
+def test_a_known_digest_is_that_of_its_own_ids_labels_and_groups(photos, decoded, part):
+    found = read_folder("set", photos).described()
+    other = {
+        "labels": tuple(range(len(found))),
+        "groups": ("one",) * len(found),
+        "ids": tuple(map(str, range(len(found)))),
+    }
+    with pytest.raises(RuntimeError, match="images are elsewhere"):
+        _ = replace(found, **{part: other[part]}).digest
+
+
+def test_a_file_that_changed_is_decoded_again(photos, decoded):
+    before = read_folder("set", photos).digest
+    Image.new("RGB", (6, 5), (9, 9, 9)).save(photos / ALL[0])
+    assert read_folder("set", photos).digest != before
+
+
+def test_a_digest_kept_for_other_pixels_is_kept_no_longer(photos, decoded, monkeypatch):
+    monkeypatch.setattr(folder_module, "_stamp", lambda path: [str(path)])
+    before = read_folder("set", photos).digest
+    Image.new("RGB", (6, 5), (9, 9, 9)).save(photos / ALL[0])
+    found = read_folder("set", photos)
+    assert found.digest == before
+    held = found.held()
+    assert held.digest != before
+    assert read_folder("set", photos).digest == held.digest
+
+
+def test_a_description_is_small_and_has_what_a_plan_needs(photos):
+    found = read_folder("set", photos)
+    described = pickle.loads(pickle.dumps(found.described()))
+    assert (described.digest, described.shapes, len(described)) == (found.digest, found.shapes, len(found))  # fmt: skip
+    assert len(pickle.dumps(described)) < 2000
+
+
+def test_crops_of_sets_in_memory_and_on_disk_are_the_same(photos):
+    lazy, held = (
+        random_crops("c", [source], n=9, size_px=32, seed=3)
+        for source in (read_folder("set", photos), read_folder("set", photos).held())
+    )
+    assert lazy.digest == held.digest
+    for one, other in zip(lazy.images, held.images, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -10,7 +10,10 @@ from zoo_eval.evaluations.accuracy import Accuracy
 from zoo_eval.evaluations.minimal_attack import MinimalAttack
 from zoo_eval.evaluations.neural_fit import NeuralFit
 from zoo_eval.sweep import file as sweep_file
-from zoo_eval.sweep.file import line_of, relative_paths, size_in_bytes
+from zoo_eval.sweep import toml
+from zoo_eval.sweep.cards import CardFile
+from zoo_eval.sweep.toml import line_of
+from zoo_eval.units import size_in_bytes
 
 GOOD = """\
 [store]
@@ -67,7 +70,7 @@ memory_budget = "1GiB"
 def read(tmp_path, text):
     file = tmp_path / "sweep.toml"
     file.write_text(text)
-    return sweep_file.read(file)
+    return sweep_file.read(file, tmp_path)
 
 
 def line_number(text, fragment):
@@ -87,7 +90,8 @@ def test_a_right_file_is_read(tmp_path):
 
 
 def test_the_demo_is_a_right_file():
-    demo = sweep_file.read(Path(__file__).parents[2] / "sweeps" / "demo.toml")
+    home = Path(__file__).parents[2]
+    demo = sweep_file.read(home / "sweeps" / "demo.toml", home)
     assert demo.recordings["planted_it"].kind == "planted"
 
 
@@ -179,9 +183,9 @@ def test_an_untrained_model_with_a_checkpoint_is_an_error(tmp_path):
 
 def test_an_absent_file_is_an_error(tmp_path):
     with pytest.raises(BadInput, match=r"nowhere\.toml cannot be read .*correct the path"):
-        sweep_file.read(tmp_path / "nowhere.toml")
+        sweep_file.read(tmp_path / "nowhere.toml", tmp_path)
     with pytest.raises(BadInput, match="cannot be read"):
-        sweep_file.read(tmp_path)
+        sweep_file.read(tmp_path, tmp_path)
 
 
 def test_what_is_not_toml_is_an_error_with_its_line(tmp_path):
@@ -189,7 +193,7 @@ def test_what_is_not_toml_is_an_error_with_its_line(tmp_path):
         read(tmp_path, "[store]\nuri = results\n")
     (tmp_path / "image.toml").write_bytes(b"\x89PNG\xff\xfe")
     with pytest.raises(BadInput, match="cannot be read"):
-        sweep_file.read(tmp_path / "image.toml")
+        sweep_file.read(tmp_path / "image.toml", tmp_path)
 
 
 def test_an_empty_file_says_what_is_required(tmp_path):
@@ -211,11 +215,15 @@ def test_what_is_no_size_is_an_error(text):
         size_in_bytes(text)
 
 
+def relative(sweep):
+    return [path.text for path in sweep.paths() if path.is_relative]
+
+
 def test_relative_paths_are_those_that_depend_on_the_submitters_folder(tmp_path):
-    assert relative_paths(read(tmp_path, GOOD)) == ["results/x", "two.pth", "photos", "it.parquet"]
+    assert relative(read(tmp_path, GOOD)) == ["results/x", "two.pth", "photos", "it.parquet"]
     absolute = GOOD.replace('"results/x"', '"s3://bucket/x"').replace('"two.pth"', '"/w/two.pth"')
     absolute = absolute.replace('"photos"', '"package:foolbox/data"').replace('"it.parquet"', '"~/it"')  # fmt: skip
-    assert relative_paths(read(tmp_path, absolute)) == []
+    assert relative(read(tmp_path, absolute)) == []
 
 
 @pytest.mark.parametrize(
@@ -248,8 +256,8 @@ factory = "my.nets:build"
 def test_a_card_file_describes_own_models(tmp_path):
     file = tmp_path / "cards.toml"
     file.write_text(CARDS.format(sha256="ab" * 32))
-    one, two = sweep_file.read_cards(file)
-    assert (one.name, one.checkpoint, one.sha256) == ("one", "https://example.org/one.pth", "ab" * 32)  # fmt: skip
+    one, two = toml.read(file, CardFile, tmp_path).models
+    assert (one.name, one.url, one.sha256) == ("one", "https://example.org/one.pth", "ab" * 32)  # fmt: skip
     assert two.factory == "my.nets:build"
 
 
@@ -268,6 +276,6 @@ def test_a_wrong_card_file_gives_its_line(tmp_path, right, wrong, line, said):
     file = tmp_path / "cards.toml"
     file.write_text(CARDS.replace(right, wrong).replace("{sha256}", "ab" * 32))
     with pytest.raises(BadInput) as error:
-        sweep_file.read_cards(file)
+        toml.read(file, CardFile, tmp_path)
     assert f"{file}, line {line}: " in str(error.value)
     assert said in str(error.value)

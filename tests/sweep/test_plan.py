@@ -6,15 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.sweeps import loaded
 from zoo_eval.errors import Refusal
 from zoo_eval.evaluations.layers import Layers
 from zoo_eval.evaluations.neural_fit import NeuralFit
 from zoo_eval.models.open_model import open_model
-from zoo_eval.representations.grams import Representations
+from zoo_eval.representations.representations import Representations
 from zoo_eval.store import Store
-from zoo_eval.sweep import file as sweep_file
-from zoo_eval.sweep.load import load_inputs
-from zoo_eval.sweep.plan import Plan, plan
+from zoo_eval.sweep.plan import Plan, Settled, plan
 
 SKETCHED = """
 [[evaluations]]
@@ -40,10 +39,10 @@ def planned(tiny_sweep: Path, budget: str, more: str = SKETCHED):
     """The sweep's plan with this budget and an evaluation more, and its stimuli."""
     file = tiny_sweep.with_name(f"{budget}.toml")
     file.write_text(tiny_sweep.read_text() + more + f'[run]\nmemory_budget = "{budget}"\n')
-    sweep = sweep_file.read(file)
-    store = Store(sweep.store.uri, create=True)
-    inputs = load_inputs(sweep, file.parent, store)
-    return plan(sweep, file.parent, inputs, store.ledger()), inputs.stimulus_set("crops")
+    sweep, models, inputs = loaded(file)
+    store = Store(sweep.store.uri.address, create=True)
+    found = plan(sweep, models.cards, inputs, Settled(store.ledger()))
+    return found, inputs.stimulus_set("crops")
 
 
 def captures(found: Plan, stimuli, budget_bytes: int):

@@ -25,6 +25,7 @@ from zoo_eval.transforms import Transform
 from zoo_eval.weights import hub
 
 PREFIX = "open_clip/"
+DISTRIBUTION = "open_clip_torch"
 # Of open_clip's CLIPVisionCfg.
 DEFAULT_PX = 224
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")

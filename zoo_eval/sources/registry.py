@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
@@ -17,18 +17,16 @@ from zoo_eval.digests import digest, file_digest
 from zoo_eval.errors import BadInput, Refusal, nearest
 from zoo_eval.networks.anatomy import Anatomy, Key, shipped
 from zoo_eval.paths import cache_folder
+from zoo_eval.sources.places import Place, place_of, places
 
 if TYPE_CHECKING:
     from zoo_eval.sources.source import Source
 
 # The sweep file's own models have no source: their architectures do.
 LOCAL = "local"
-# The libraries' cards; imported only when asked for: each brings what takes seconds to import.
-LIBRARIES = {"timm": "timm", "open_clip": "open_clip_torch", "torchvision": "torchvision"}
 FACTORY = "factory"
 # A repository is named after a colon: hf-hub:OWNER/NAME.
 HF_HUB = "hf-hub"
-SOURCES = (*LIBRARIES, FACTORY, HF_HUB)
 WILD = re.compile(r"[*?[]")
 # An installed package offers models by entry points of this group: NAME = "module:function".
 ENTRY_POINTS = "zoo_eval.models"
@@ -61,15 +59,23 @@ def source_of(architecture: str) -> Source:
     """The source that defines an architecture.
 
     Raises:
-        Refusal: no source of that name.
+        Refusal: no source of that name, or one that cannot be had.
     """
     name = _named(architecture)
-    if name not in SOURCES:
+    if name not in places():
         raise Refusal(
             f"unknown architecture {architecture!r}: it starts with no source; "
-            f"{nearest(name, SOURCES)}"
+            f"{nearest(name, _listed_first())}"
         )
-    return _source(name)
+    try:
+        return cast("Source", place_of(name).load())
+    except BadInput as error:
+        raise Refusal(str(error)) from error
+
+
+def _listed_first() -> list[str]:
+    """The names of the sources, those of libraries first."""
+    return sorted(places(), key=lambda name: (places()[name][0].distribution is None, name))
 
 
 def _named(text: str) -> str:
@@ -104,16 +110,30 @@ def listed_cards(patterns: Sequence[str]) -> list[Listed]:
         BadInput: a pattern over the hub's repositories, which nobody lists.
     """
     named = {_named(pattern) for pattern in patterns}
-    everything = bool(named - set(SOURCES) - {LOCAL})
-    found = [
-        listed for name in LIBRARIES if everything or name in named for listed in _library(name)
-    ]
-    if everything or FACTORY in named:
-        found += [
-            Listed(_entry_point(point)) for point in metadata.entry_points(group=ENTRY_POINTS)
-        ]
+    everything = bool(named - set(places()) - {LOCAL})
+    found: list[Listed] = []
+    for name in _listed_first():
+        if everything or name in named:
+            found += _listed(name, asked_for=name in named)
     repositories = (pattern for pattern in patterns if _named(pattern) == HF_HUB)
     return found + [Listed(_repository(name)) for name in dict.fromkeys(repositories)]
+
+
+def _listed(name: str, *, asked_for: bool) -> list[Listed]:
+    """A source's cards; what a package offers and cannot be had is left out unless asked for."""
+    if name == FACTORY:
+        return [Listed(_entry_point(point)) for point in metadata.entry_points(group=ENTRY_POINTS)]
+    if name == HF_HUB:
+        return []
+    try:
+        place = place_of(name)
+        if place.distribution is not None:
+            return _library(place)
+        return [Listed(card) for card in place.load().cards()]
+    except BadInput:
+        if asked_for:
+            raise
+        return []
 
 
 def _repository(name: str) -> ModelCard:
@@ -129,14 +149,16 @@ def _entry_point(point: metadata.EntryPoint) -> ModelCard:
     return ModelCard(f"{package}/{point.name}", FACTORY, f"{FACTORY}/{point.value}")
 
 
-def _library(name: str) -> list[Listed]:
+def _library(place: Place) -> list[Listed]:
     """A library's cards: read from the cache folder, or made and kept there."""
-    code = Path(__file__).parent / f"{name}.py"
-    version = metadata.version(LIBRARIES[name])
-    identity = digest([version, CARD_FACTS, file_digest(code), file_digest(Path(__file__))])
-    kept = cache_folder("cards") / f"{name}-{identity}.json"
+    assert place.distribution is not None, place.name
+    assert place.file is not None, place.name
+    version = metadata.version(place.distribution)
+    identity = digest([version, CARD_FACTS, file_digest(place.file), file_digest(Path(__file__))])
+    kept = cache_folder("cards") / f"{place.name}-{identity}.json"
     if not kept.is_file():
-        rows = [_described(_source(name), card) for card in _source(name).cards()]
+        source = cast("Source", place.load())
+        rows = [_described(source, card) for card in source.cards()]
         kept.parent.mkdir(parents=True, exist_ok=True)
         aside = kept.with_suffix(f".{uuid4().hex}")
         aside.write_text(json.dumps(rows))
@@ -161,7 +183,3 @@ def _described(source: Source, card: ModelCard) -> tuple[list[object], str, Key 
 def _key(written: list[Any]) -> Key:
     architecture, (rows, columns), n_classes = written
     return architecture, (rows, columns), n_classes
-
-
-def _source(name: str) -> Source:
-    return cast("Source", import_module(f"zoo_eval.sources.{name.replace('-', '_')}"))

@@ -16,6 +16,7 @@ from zoo_eval.transforms import Transform
 from zoo_eval.weights import checkpoints, hub
 
 PREFIX = "timm/"
+DISTRIBUTION = "timm"
 
 
 @cache

@@ -22,6 +22,7 @@ from zoo_eval.transforms import Transform
 from zoo_eval.weights import checkpoints, urls
 
 PREFIX = "torchvision/"
+DISTRIBUTION = "torchvision"
 # As the library's own builders leave them when they load weights.
 BUILT_WITH: dict[str, dict[str, Any]] = {
     name: {"transform_input": True, "aux_logits": False, "init_weights": True}

@@ -50,11 +50,18 @@ class Images(Sequence[Pixels]):
 class Unheld(Images):
     """Only the shapes of images that are elsewhere: enough for a plan, and small to send."""
 
-    shapes: tuple[Shape, ...]
-    stamp: None = None
+    known_shapes: tuple[Shape, ...]
 
     def __len__(self) -> int:
-        return len(self.shapes)
+        return len(self.known_shapes)
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        return self.known_shapes
+
+    @property
+    def stamp(self) -> str | None:
+        return None
 
     def decode(self, number: int) -> Pixels:
         raise RuntimeError("these stimuli were described for a plan; their images are elsewhere")
