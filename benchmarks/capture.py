@@ -30,7 +30,8 @@ from zoo_eval.models import allocator
 from zoo_eval.models.open_model import OpenModel, open_model
 from zoo_eval.numerics.pls import fit_paths
 from zoo_eval.representations.footprint import Footprint
-from zoo_eval.representations.grams import LayerGram, NonFinite, Representations
+from zoo_eval.representations.grams import LayerGram, NonFinite
+from zoo_eval.representations.representations import Representations
 from zoo_eval.stimuli.crops import random_crops
 from zoo_eval.stimuli.folder import read_folder
 from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet

@@ -12,7 +12,7 @@ import torch
 from benchmarks.measurement import quick, report
 from zoo_eval.evaluations.evaluation import Workbench
 from zoo_eval.models.open_model import open_model
-from zoo_eval.representations.grams import Representations
+from zoo_eval.representations.representations import Representations
 from zoo_eval.runners import in_process
 from zoo_eval.runners.progress import Progress
 from zoo_eval.store import Store

@@ -33,7 +33,7 @@ from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal, one_line
 from zoo_eval.models.blueprint import LOGITS, anatomy_of
 from zoo_eval.models.open_model import OpenModel, open_model
-from zoo_eval.representations.grams import Representations
+from zoo_eval.representations.representations import Representations
 from zoo_eval.sources import open_clip as open_clip_source
 from zoo_eval.sources import timm as timm_source
 from zoo_eval.sources import torchvision as torchvision_source

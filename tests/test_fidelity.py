@@ -15,7 +15,7 @@ from torchvision.transforms import CenterCrop, InterpolationMode, Normalize, Res
 from tests.planted_nets import noise
 from zoo_eval.catalog import ModelCard
 from zoo_eval.models.open_model import OpenModel, open_model
-from zoo_eval.representations.grams import Representations
+from zoo_eval.representations.representations import Representations
 
 CPU = torch.device("cpu")
 TIMM = ("test_efficientnet.r160_in1k", "test_vit.r160_in1k", "test_vit3.r160_in1k",

@@ -18,7 +18,7 @@ from zoo_eval.importance.maps import of_stimuli
 from zoo_eval.importance.preparation import Preparation
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics.alignment import REDUCTIONS
-from zoo_eval.representations.grams import Representations
+from zoo_eval.representations.representations import Representations
 from zoo_eval.tables import TABLES
 from zoo_eval.trial import Trial
 

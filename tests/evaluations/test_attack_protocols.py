@@ -18,7 +18,7 @@ from zoo_eval.evaluations.minimal_attack import MinimalAttack
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics.alignment import REDUCTIONS
 from zoo_eval.numerics.attacks.decisions import N_ANIMATE
-from zoo_eval.representations.grams import Representations
+from zoo_eval.representations.representations import Representations
 
 N, N_CLASSES = 13, 1000
 MEAN, STD = (0.4, 0.5, 0.3), (0.2, 0.25, 0.5)

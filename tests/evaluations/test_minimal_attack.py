@@ -22,7 +22,7 @@ from zoo_eval.models.open_model import open_model
 from zoo_eval.numerics.attacks.decisions import N_ANIMATE, Argmax
 from zoo_eval.numerics.attacks.procedures import Corrected
 from zoo_eval.numerics.attacks.registry import build
-from zoo_eval.representations.grams import Representations
+from zoo_eval.representations.representations import Representations
 from zoo_eval.tables import TABLES
 
 N, N_CLASSES = 5, 1000

@@ -28,7 +28,8 @@ from zoo_eval.readouts.regression import ALPHAS, Regression
 from zoo_eval.recordings.ceiling_file import FileCeilings
 from zoo_eval.recordings.rdm import RdmRecording
 from zoo_eval.recordings.recording import Recording
-from zoo_eval.representations.grams import LayerGram, Representations
+from zoo_eval.representations.grams import LayerGram
+from zoo_eval.representations.representations import Representations
 
 N, P, Q, SEED = 60, 30, 5, 3
 TIGHT = {"scale": False, "tol": 1e-20, "max_iter": 20000}

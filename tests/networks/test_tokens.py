@@ -10,7 +10,7 @@ from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal
 from zoo_eval.models.open_model import open_model
 from zoo_eval.networks import tokens
-from zoo_eval.representations.grams import Representations
+from zoo_eval.representations.representations import Representations
 
 CPU = torch.device("cpu")
 

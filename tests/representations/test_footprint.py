@@ -14,7 +14,7 @@ from tests.planted_nets import noise, opened
 from zoo_eval.errors import Refusal
 from zoo_eval.numerics.gram import effective_dim
 from zoo_eval.representations.footprint import GramRequest, Slice, gram_bytes, passes, peak_bytes
-from zoo_eval.representations.grams import Representations
+from zoo_eval.representations.representations import Representations
 
 PLENTY = 2**40
 sizes = st.dictionaries(st.text(min_size=1), st.integers(1, 50), min_size=1, max_size=6)

@@ -19,8 +19,9 @@ from zoo_eval.models.open_model import open_model
 from zoo_eval.numerics.pls import fit_paths
 from zoo_eval.numerics.products import FEW
 from zoo_eval.numerics.sketch import count_sketch
-from zoo_eval.representations.footprint import GramRequest, passes, peak_bytes
-from zoo_eval.representations.grams import NonFinite, Representations, n_features
+from zoo_eval.representations.footprint import GramRequest, n_features, passes, peak_bytes
+from zoo_eval.representations.grams import NonFinite
+from zoo_eval.representations.representations import Representations
 
 PLENTY = 2**30
 

@@ -13,8 +13,8 @@ from zoo_eval.models.blueprint import Blueprint
 from zoo_eval.models.open_model import OpenModel, first_batch
 from zoo_eval.networks.anatomy import N_IMAGENET
 from zoo_eval.registry import Registry
-from zoo_eval.representations.footprint import GramRequest
-from zoo_eval.representations.grams import Representations, n_features
+from zoo_eval.representations.footprint import GramRequest, n_features
+from zoo_eval.representations.representations import Representations
 from zoo_eval.section import KindSection
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 from zoo_eval.tables import Table, View

@@ -11,13 +11,15 @@ disk, are their sketches. Gram matrices are on disk all the while; one at a time
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
 
 from zoo_eval.errors import Refusal
+from zoo_eval.models.blueprint import LOGITS, Blueprint
+from zoo_eval.networks import tokens
 from zoo_eval.numerics.products import FEW, FLOAT64_COLUMNS, MOST_LARGE, PRODUCT_COLUMNS
 from zoo_eval.numerics.sketch import KEPT
 from zoo_eval.units import size_text
@@ -43,6 +45,20 @@ class Slice:
     @property
     def n_features(self) -> int:
         return self.stop - self.start
+
+
+def n_features(plan: Blueprint, layers: Sequence[str]) -> dict[str, int]:
+    """Numbers of features by layer, known before the model is opened: what `passes` needs."""
+    found = {block.name: block.n_features for block in plan.anatomy.blocks}
+    found[LOGITS] = plan.anatomy.n_classes
+    for layer in layers:
+        if layer not in found:
+            # Nothing is built for the blocks alone: plans are of thousands of models.
+            module, kind = tokens.split(layer)
+            prefix = tokens.n_prefix(plan.outline)[0] if kind else 0
+            shown = torch.empty(plan.captured[module], device="meta")
+            found[layer] = tokens.chosen(shown, kind, prefix)[0].numel()
+    return {layer: found[layer] for layer in layers}
 
 
 @dataclass(frozen=True)

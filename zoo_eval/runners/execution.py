@@ -16,7 +16,7 @@ from zoo_eval.evaluations.evaluation import Result, Workbench
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import fetch
 from zoo_eval.models.open_model import OpenModel, open_model
-from zoo_eval.representations.grams import Representations
+from zoo_eval.representations.representations import Representations
 from zoo_eval.runners import provenance
 from zoo_eval.store import Store
 from zoo_eval.sweep.plan import ModelWork, RefusedTrial, TrialGroup

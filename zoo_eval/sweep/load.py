@@ -13,7 +13,8 @@ from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import blueprint
 from zoo_eval.models.open_model import open_model
 from zoo_eval.recordings.recording import Recording
-from zoo_eval.representations.grams import NonFinite, Representations
+from zoo_eval.representations.grams import NonFinite
+from zoo_eval.representations.representations import Representations
 from zoo_eval.stimuli.stimulus_set import LayerIdentity, StimulusSet
 from zoo_eval.store import Store
 from zoo_eval.sweep.cards import Roster

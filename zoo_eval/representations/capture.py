@@ -1,0 +1,120 @@
+"""Capture: stimuli are shown to an open model, and its layers' activations handed on."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from zoo_eval.errors import Refusal
+from zoo_eval.models.blueprint import LOGITS
+from zoo_eval.models.open_model import OpenModel
+from zoo_eval.networks import tokens
+from zoo_eval.networks.activations import one_per_image
+from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
+
+T = TypeVar("T")
+# Gets a layer and a batch's activations (image, ...), which are valid during the call only.
+Receiver = Callable[[str, Tensor], None]
+# Gets the number of the batch's first stimulus besides, and leaves something of them.
+Reduction = Callable[[str, Tensor, int], T]
+
+
+@dataclass(frozen=True, eq=False)
+class Capture:
+    """The activations of an open model's layers, as they pass by.
+
+    Layers are names of modules, or `logits`; each must be one tensor per image.
+    """
+
+    model: OpenModel
+
+    @torch.no_grad()
+    def show(self, images: Sequence[Pixels], layers: Sequence[str], receive: Receiver) -> None:
+        """Shows a batch of images to the network; `receive` gets each layer and its activations.
+
+        Raises:
+            Refusal: a layer is not one tensor per image.
+        """
+        hooked = [name for name in layers if name != LOGITS]
+        with _hooks(self.model.net, hooked, len(images), receive):
+            logits = self.model.logits(self.model.view(images))
+        if LOGITS in layers:
+            receive(LOGITS, logits)
+
+    def reduced(
+        self, stimuli: StimulusSet, layers: Sequence[str], reduce: Reduction[T], *, start: int = 0
+    ) -> Iterator[tuple[int, dict[str, T]]]:
+        """Shows the stimuli from `start` on: each batch's first row, and by layer what is left of it.
+
+        A batch that was too large is shown again in parts, and reduced again.
+        """
+
+        def work(rows: Sequence[int]) -> tuple[int, dict[str, T]]:
+            found: dict[str, T] = {}
+
+            def receive(layer: str, activation: Tensor) -> None:
+                found[layer] = reduce(layer, activation, rows[0])
+
+            self.show([stimuli.images[row] for row in rows], layers, receive)
+            return rows[0], found
+
+        return self.model.in_batches(range(start, len(stimuli)), work)
+
+    def features(self, stimuli: StimulusSet, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+        """Each batch's features by layer, float32 (stimulus, feature) on the CPU, in order."""
+        for _, found in self.reduced(stimuli, layers, _copied):
+            yield {layer: found[layer] for layer in layers}
+
+    def shapes(self, stimuli: StimulusSet, layers: Sequence[str]) -> dict[str, tuple[int, ...]]:
+        """The shape of one image's activation, by layer: that of the first image."""
+        found: dict[str, tuple[int, ...]] = {}
+
+        def note(layer: str, activation: Tensor) -> None:
+            found[layer] = tuple(activation.shape[1:])
+
+        self.show(stimuli.images[:1], layers, note)
+        return {layer: found[layer] for layer in layers}
+
+
+def _copied(_layer: str, activation: Tensor, _row: int) -> Tensor:
+    # A copy: the next module may work in place on this very tensor.
+    return activation.clone().flatten(1).float().cpu()
+
+
+@contextmanager
+def _hooks(
+    net: nn.Module, layers: Sequence[str], n_images: int, receive: Receiver
+) -> Iterator[None]:
+    """Passes the layers' outputs, or the tokens wanted of them, to `receive` in the block.
+
+    They are only valid during that call: the next module may work in place on them.
+    """
+    prefix, _ = tokens.n_prefix(net)
+
+    def receiving(layer: str) -> Callable[[nn.Module, Any, Any], None]:
+        kind = tokens.split(layer)[1]
+
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            found = one_per_image(output, n_images)
+            if found is None:
+                shape = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
+                raise Refusal(
+                    f"layer {layer!r} returns {shape} for {n_images} images, not one tensor with "
+                    "a row per image; choose a module inside or around it"
+                )
+            receive(layer, tokens.chosen(found.detach(), kind, prefix))
+
+        return hook
+
+    handles = [
+        net.get_submodule(tokens.split(layer)[0]).register_forward_hook(receiving(layer))
+        for layer in layers
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,98 @@
+"""Representations of one open model: Gram matrices and features, computed once and shared."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoo_eval.models.open_model import OpenModel
+from zoo_eval.representations.capture import Capture
+from zoo_eval.representations.footprint import Footprint, GramRequest, passes
+from zoo_eval.representations.grams import Grams, Kept, NonFinite
+from zoo_eval.representations.reducer import GramReducer
+from zoo_eval.stimuli.stimulus_set import StimulusSet
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a Gram matrix is determined by, besides the model."""
+
+    stimuli_digest: str
+    layer: str
+    sketch: int | None
+    seed: int | None
+
+
+class Representations:
+    """The layers of one open model, each Gram matrix computed once per stimulus set.
+
+    `budget_bytes` is what held features, working copies and a Gram matrix may take together while
+    they are computed, on top of the network and its activations (see `footprint`).
+    """
+
+    def __init__(self, model: OpenModel, budget_bytes: int) -> None:
+        self.model = model
+        self.budget_bytes = budget_bytes
+        self._capture = Capture(model)
+        self._grams: dict[_Wanted, Kept | NonFinite] = {}
+
+    def grams(
+        self,
+        stimuli: StimulusSet,
+        layers: Sequence[str],
+        *,
+        sketch: int | None = None,
+        seed: int = 0,
+    ) -> Grams:
+        """Gram matrices by layer.
+
+        Args:
+            stimuli: any number of images.
+            layers: names of modules, or `logits`.
+            sketch: layers with more features than that are sketched to that many dimensions.
+            seed: of the sketch, which is the same for every stimulus set and model with it.
+
+        Raises:
+            Refusal: they do not fit in the budget or on the disk, or a layer is not one tensor per
+                image.
+        """
+        wanted = {
+            layer: _Wanted(stimuli.digest, layer, sketch, None if sketch is None else seed)
+            for layer in layers
+        }
+        missing = [layer for layer, key in wanted.items() if key not in self._grams]
+        if missing:
+            shapes = self.shapes(stimuli, missing)
+            plan = self.footprint(shapes, len(stimuli), sketch=sketch)
+            for layer, gram in (
+                GramReducer(self._capture, stimuli, plan, seed).grams(shapes).items()
+            ):
+                self._grams[wanted[layer]] = gram
+        return Grams({layer: self._grams[key] for layer, key in wanted.items()})
+
+    def features(self, stimuli: StimulusSet, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+        """Each batch's features by layer, float32 (stimulus, feature) on the CPU, in order."""
+        return self._capture.features(stimuli, layers)
+
+    def shapes(self, stimuli: StimulusSet, layers: Sequence[str]) -> dict[str, tuple[int, ...]]:
+        """The shape of one image's activation, by layer."""
+        return self._capture.shapes(stimuli, layers)
+
+    def footprint(
+        self, shapes: Mapping[str, tuple[int, ...]], n_stimuli: int, *, sketch: int | None = None
+    ) -> Footprint:
+        """How the Gram matrices of layers with these shapes are computed, and what that takes.
+
+        Raises:
+            Refusal: they do not fit in the budget.
+        """
+        sizes = {layer: torch.Size(shape).numel() for layer, shape in shapes.items()}
+        request = GramRequest(sizes, n_stimuli, self.model.batch_size, sketch)
+        return passes(request, self._room_bytes())
+
+    def _room_bytes(self) -> int:
+        if self.model.device.type != "cuda":
+            return self.budget_bytes
+        # Half of what is free is left to the network's activations, as in `first_batch`.
+        return min(self.budget_bytes, torch.cuda.mem_get_info(self.model.device)[0] // 2)
