@@ -12,7 +12,7 @@ from PIL import Image
 from jobs import gallery
 from tests.planted_rows import ledger_row, result_row
 from zoo_eval.evaluations.attack_protocols import PROTOCOLS
-from zoo_eval.images import png
+from zoo_eval.pictures import png
 from zoo_eval.queries.connection import connect
 from zoo_eval.report.examples import chosen
 from zoo_eval.report.html import page, write

@@ -25,7 +25,6 @@ from zoo_eval.evaluations.evaluation import (
     Workbench,
     imagenet_labelled,
 )
-from zoo_eval.images import levels, png
 from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.open_model import OpenModel
@@ -36,6 +35,7 @@ from zoo_eval.numerics.attacks.logits import Logits
 from zoo_eval.numerics.attacks.norms import Norm
 from zoo_eval.numerics.attacks.procedures import Corrected
 from zoo_eval.numerics.attacks.registry import Attack
+from zoo_eval.pictures import levels, png
 from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
 from zoo_eval.trial import Trial
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from zoo_eval.images import levels, png
+from zoo_eval.pictures import levels, png
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.floating]
