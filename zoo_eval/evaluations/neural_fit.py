@@ -1,12 +1,13 @@
 """How well a layer's features tell a recording: fits and similarities, from one Gram matrix per layer."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
+from zoo_eval.errors import BadInput
 from zoo_eval.evaluations.ceilings import Ceilings
 from zoo_eval.evaluations.evaluation import (
     Candidate,
@@ -17,47 +18,45 @@ from zoo_eval.evaluations.evaluation import (
     gram_request,
 )
 from zoo_eval.evaluations.layers import Layers
-from zoo_eval.inputs import AnyRecording, Inputs
-from zoo_eval.numerics import protocols
-from zoo_eval.numerics.rsa import Comparison, Dissimilarity
-from zoo_eval.readouts import regression
-from zoo_eval.readouts.regression import Regression
-from zoo_eval.readouts.similarity import CkaKind, Measure, Reference
-from zoo_eval.readouts.similarity import check as check_similarity
+from zoo_eval.inputs import Inputs
+from zoo_eval.readouts.design import Design, ProtocolName, Reduction
+from zoo_eval.readouts.readout import READOUTS, Readout, Scorer
 from zoo_eval.representations.footprint import GramRequest
 from zoo_eval.representations.grams import LayerGram, NonFinite
 from zoo_eval.stimuli.stimulus_set import StimulusSet, joined
 from zoo_eval.trial import Trial
 
-Readout = Literal["pls", "ridge", "rsa", "cka", "procrustes"]
-Protocol = Literal["nested", "kfold", "brainscore"]
-FITS = ("pls", "ridge")
-Row = dict[str, Any]
-Scorer = Callable[[LayerGram], list[Row]]
+
+def _known(readout: str) -> str:
+    try:
+        READOUTS.get(readout)
+    except BadInput as error:
+        raise ValueError(str(error)) from error
+    return readout
 
 
 class NeuralFit(EvaluationSection):
-    """Every layer against a recording: `pls` and `ridge` per target, `rsa`, `cka`, `procrustes`.
+    """Every layer against a recording, by one or more readouts.
 
-    `nested` chooses hyper-parameters inside each fold's training rows (the number of PLS components
-    too, unless `choose_components` is false), `kfold` fixes them, and `brainscore` is PLS over ten
-    stratified shuffles, on principal components of `pca_stimuli` if those are named. Whatever the
-    protocol, a selection score from the training rows stands beside the score.
+    The options of every readout may stand beside the fields below, under their own names. `nested`
+    chooses hyper-parameters inside each fold's training rows, `kfold` fixes them, and `brainscore`
+    is over ten stratified shuffles, on principal components of `pca_stimuli` if those are named.
+    Whatever the protocol, a selection score from the training rows stands beside the score.
     """
+
+    # Which further keys there may be, the readouts say: see `known_keys`.
+    model_config = ConfigDict(extra="allow")
 
     kind: Literal["neural_fit"] = "neural_fit"
     recording: str
-    readouts: Annotated[tuple[Readout, ...], Field(min_length=1)] = ("pls", "ridge")
-    protocol: Protocol = "nested"
+    readouts: Annotated[tuple[Annotated[str, AfterValidator(_known)], ...], Field(min_length=1)] = (
+        "pls",
+        "ridge",
+    )
+    protocol: ProtocolName = "nested"
     layers: str | tuple[str, ...] = "blocks"
-    components: Annotated[int, Field(ge=1)] = 25
-    choose_components: bool | None = None
-    alpha: Annotated[float, Field(gt=0)] | None = None
     n_folds: Annotated[int, Field(ge=2)] = 5
     n_inner_folds: Annotated[int, Field(ge=2)] = 4
-    dissimilarity: Dissimilarity = "correlation"
-    comparison: Comparison = "spearman"
-    cka: CkaKind = "debiased"
     pca_stimuli: str | None = None
     pca_components: Annotated[int, Field(ge=1)] = 1000
     sketch: Annotated[int, Field(ge=2)] | None = None
@@ -66,22 +65,76 @@ class NeuralFit(EvaluationSection):
     version: ClassVar[int] = 4
     needs_model: ClassVar[bool] = True
 
+    @classmethod
+    def known_keys(cls) -> tuple[str, ...]:
+        options = (key for readout in READOUTS.things().values() for key in readout.model_fields)
+        return tuple(sorted({*cls.model_fields, *options}))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _every_key_is_known(cls, content: Any) -> Any:
+        unknown = [key for key in content if key not in cls.known_keys()]
+        if unknown:
+            raise ValidationError.from_exception_data(
+                cls.__name__,
+                [
+                    {"type": "extra_forbidden", "loc": (key,), "input": content[key]}
+                    for key in unknown
+                ],
+            )
+        return content
+
     @model_validator(mode="after")
     def _choices_fit_together(self) -> "NeuralFit":
-        if self.protocol == "brainscore" and set(self.readouts) != {"pls"}:
-            raise ValueError('protocol "brainscore" is PLS; set readouts = ["pls"]')
+        known = READOUTS.things()
+        suited = [name for name, one in known.items() if self.protocol in one.scored_under]
+        if not set(self.readouts) <= set(suited):
+            names = ", ".join(f'"{name}"' for name in suited)
+            raise ValueError(
+                f'protocol "{self.protocol}" is {" or ".join(suited).upper()}; '
+                f"set readouts = [{names}]"
+            )
         if self.pca_stimuli is not None and self.protocol != "brainscore":
             raise ValueError('`pca_stimuli` goes with protocol = "brainscore"')
-        if self.choose_components and self.protocol != "nested":
-            raise ValueError('`choose_components` goes with protocol = "nested"')
-        if (self.alpha is not None) != (self.protocol == "kfold" and "ridge" in self.readouts):
-            raise ValueError('`alpha` goes with ridge under protocol = "kfold", and only there')
+        for name, readout in self._all_readouts().items():
+            readout.agree(self.protocol, chosen=name in self.readouts)
         return self
+
+    def _all_readouts(self) -> dict[str, Readout]:
+        """Every readout with its options, whether chosen or not, unless it needs one not given."""
+        return {
+            name: self._readout(name)
+            for name, one in READOUTS.things().items()
+            if name in self.readouts
+            or not any(field.is_required() for field in one.model_fields.values())
+        }
+
+    def _readout(self, name: str) -> Readout:
+        """The readout with its options, those that the protocol settles too."""
+        kind = READOUTS.get(name)
+        given = {key: value for key, value in self._options.items() if key in kind.model_fields}
+        return kind.model_validate(given).settled(self.protocol)
+
+    @property
+    def _options(self) -> Mapping[str, Any]:
+        return self.model_extra or {}
+
+    def _design(self, inputs: Inputs, seed: int) -> Design:
+        reduction = None
+        if self.pca_stimuli is not None:
+            fitted_on = inputs.stimulus_set(self.pca_stimuli)
+            reduction = Reduction(self.pca_components, len(fitted_on), fitted_on.digest)
+        return Design(
+            self.protocol, self.n_folds, self.n_inner_folds, self.n_resamples, seed, reduction
+        )
 
     def companions(self, inputs: Inputs) -> Iterable[Evaluation]:
         stimuli = inputs.recording(self.recording).stimuli
+        shared: dict[str, Any] = {}
+        for readout in self._all_readouts().values():
+            shared |= readout.ceiling_choices
         return [
-            Ceilings(recording=self.recording, comparison=self.comparison),
+            Ceilings(recording=self.recording, **shared),
             Layers(stimuli=stimuli, layers=self.layers, sketch=self.sketch),
         ]
 
@@ -90,19 +143,21 @@ class NeuralFit(EvaluationSection):
         recording = inputs.recording(self.recording)
         stimuli = inputs.stimulus_set(recording.stimuli)
         recording.check(stimuli)
-        for readout in self.readouts:
-            if readout in FITS:
-                self._regression(readout).check(recording, stimuli)
-            else:
-                check_similarity(self._measure(readout), recording, stimuli.groups, self.n_folds)
+        design = self._design(inputs, seed)
+        key = {} if self.sketch is None else {"sketch": self.sketch}
+        parameters = {}
+        for name in self.readouts:
+            readout = self._readout(name)
+            readout.check(recording, stimuli, design)
+            parameters[name] = readout.parameters(design) | key
         return [
             Trial(
                 self.kind,
                 self.version,
                 self.protocol,
-                parameters=self._parameters(readout, inputs),
+                parameters=parameters[name],
                 layer=layer,
-                readout=readout,
+                readout=name,
                 stimuli=stimuli.name,
                 stimuli_digest=stimuli.digest,
                 recording=recording.name,
@@ -111,24 +166,19 @@ class NeuralFit(EvaluationSection):
                 **candidate.identity,
             )
             for layer in blueprint.layers(self.layers)
-            for readout in self.readouts
+            for name in self.readouts
         ]
 
     def requests(
         self, trials: Sequence[Trial], candidate: Candidate, inputs: Inputs
     ) -> Iterable[GramRequest]:
         recording = inputs.recording(self.recording)
-        stimuli = inputs.stimulus_set(recording.stimuli)
-        n_images = len(inputs.stimulus_set(self.pca_stimuli)) if self.pca_stimuli else 0
-        kept, peak = 0, 0
-        for readout in {str(trial.readout) for trial in trials}:
-            if readout in FITS:
-                peak = max(peak, self._regression(readout).peak_bytes(recording, n_images))
-            else:
-                reference = self._reference(readout, recording, stimuli, trials[0].seed)
-                kept += reference.kept_bytes
-                peak = max(peak, reference.peak_bytes(self.n_resamples))
-        request = gram_request(candidate, trials, len(stimuli) + n_images, sketch=self.sketch)
+        design = self._design(inputs, trials[0].seed)
+        readouts = [self._readout(name) for name in {str(trial.readout) for trial in trials}]
+        kept = sum(readout.kept_bytes(recording, design) for readout in readouts)
+        peak = max(readout.peak_bytes(recording, design) for readout in readouts)
+        n_shown = recording.n_stimuli + design.n_images
+        request = gram_request(candidate, trials, n_shown, sketch=self.sketch)
         return [replace(request, after_bytes=kept + peak)]
 
     def _shown(self, inputs: Inputs) -> StimulusSet:
@@ -140,27 +190,22 @@ class NeuralFit(EvaluationSection):
 
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
         model, representations = bench.opened()
-        recording = bench.inputs.recording(self.recording)
-        stimuli = bench.inputs.stimulus_set(recording.stimuli)
+        seed = trials[0].seed
         layers = list(dict.fromkeys(str(trial.layer) for trial in trials))
         grams = representations.grams(
-            self._shown(bench.inputs), layers, sketch=self.sketch, seed=trials[0].seed
+            self._shown(bench.inputs), layers, sketch=self.sketch, seed=seed
         )
         # Fits are float64, which not every accelerator has.
         device = model.device if model.device.type == "cuda" else torch.device("cpu")
-        scorers: dict[str, Scorer] = {
-            readout: self._scorer(readout, recording, stimuli, device, trials[0].seed)
-            for readout in self.readouts
-        }
+        scorers = {name: self._scorer(name, bench.inputs, seed, device) for name in self.readouts}
         for layer in layers:
             own = [trial for trial in trials if trial.layer == layer]
-            yield from self._results(own, grams[layer], recording.name, scorers)
+            yield from self._results(own, grams[layer], scorers)
 
     def _results(
         self,
         trials: Sequence[Trial],
         gram: LayerGram | NonFinite,
-        recording: str,
         scorers: Mapping[str, Scorer],
     ) -> Iterator[Result]:
         """Those of one layer, whose Gram matrix is in memory until the last of them."""
@@ -168,106 +213,31 @@ class NeuralFit(EvaluationSection):
             if isinstance(gram, NonFinite):
                 yield Result(trial, error=gram)
                 continue
-            described = {
-                "trial_id": trial.id,
-                "model": trial.model,
-                "recording": recording,
-                "layer": trial.layer,
-                "readout": trial.readout,
-                "protocol": trial.protocol,
-                "sketch": gram.sketch,
-            }
             # One readout's failure is its own: the layer's others, and other layers, go on.
             try:
                 found = scorers[str(trial.readout)](gram)
             except Exception as error:  # noqa: BLE001
                 yield Result(trial, error=error)
                 continue
+            described = self._described(trial) | {"sketch": gram.sketch}
             yield Result(trial, {"neural_scores": [described | row for row in found]})
 
-    def _scorer(
-        self,
-        readout: Readout,
-        recording: AnyRecording,
-        stimuli: StimulusSet,
-        device: torch.device,
-        seed: int,
-    ) -> Scorer:
-        """What all layers share of a readout (a recording's ranks and factors) is computed once."""
-        if readout in FITS:
-            fit = self._regression(readout)
-            return lambda gram: fit.rows(gram.on(device), recording, stimuli, seed=seed)
-        reference = self._reference(readout, recording, stimuli, seed)
-        return lambda gram: _similarity_rows(reference, gram, self.n_resamples)
-
-    def _reference(
-        self, readout: str, recording: AnyRecording, stimuli: StimulusSet, seed: int
-    ) -> Reference:
-        measure = self._measure(readout)
-        return Reference(measure, recording, stimuli.groups, self.n_folds, seed)
-
-    def _regression(self, readout: str) -> Regression:
-        return Regression(
-            readout=readout,
-            protocol=self.protocol,
-            n_folds=self.n_folds,
-            n_inner_folds=self.n_inner_folds,
-            components=self.components,
-            choose_components=self._chooses,
-            alpha=self.alpha,
-            pca_components=self.pca_components if self.pca_stimuli else None,
-            n_resamples=self.n_resamples,
-        )
-
-    @property
-    def _chooses(self) -> bool:
-        return (
-            self.protocol == "nested" if self.choose_components is None else self.choose_components
-        )
-
-    def _measure(self, readout: Any) -> Measure:
-        return Measure(readout, self.dissimilarity, self.comparison, self.cka)
-
-    def _parameters(self, readout: str, inputs: Inputs) -> dict[str, Any]:
-        """What of the choices changes this readout's numbers."""
-        found: dict[str, Any] = {
-            "n_resamples": self.n_resamples,
-            "protocol_version": protocols.VERSIONS[self.protocol],
+    def _described(self, trial: Trial) -> dict[str, Any]:
+        readout = self._readout(str(trial.readout))
+        return {
+            "trial_id": trial.id,
+            "model": trial.model,
+            "recording": self.recording,
+            "layer": trial.layer,
+            "readout": readout.name,
+            "mode": readout.mode,
+            "protocol": trial.protocol,
+            "statistic": readout.statistic,
         }
-        if self.sketch is not None:
-            found["sketch"] = self.sketch
-        if self.protocol != "brainscore":
-            found["n_folds"] = self.n_folds
-        if readout in FITS:
-            found["n_inner_folds"] = self.n_inner_folds
-        if readout == "pls":
-            found |= {"components": self.components, "choose_components": self._chooses}
-            if self.pca_stimuli is not None:
-                digest = inputs.stimulus_set(self.pca_stimuli).digest
-                found |= {"pca_stimuli": digest, "pca_components": self.pca_components}
-        elif readout == "ridge":
-            found["relative_alphas"] = [self.alpha] if self.alpha else list(regression.ALPHAS)
-        elif readout == "rsa":
-            found |= {"dissimilarity": self.dissimilarity, "comparison": self.comparison}
-        elif readout == "cka":
-            found["cka"] = self.cka
-        return found
 
-
-def _similarity_rows(reference: Reference, gram: LayerGram, n_resamples: int) -> list[Row]:
-    subjects = getattr(reference.recording, "subject_ids", None)
-    return [
-        {
-            "statistic": reference.measure.statistic,
-            "fold": one.fold,
-            "score": regression.defined(one.score),
-            "stimuli_low": one.low,
-            "stimuli_high": one.high,
-            "r": one.subjects,
-            "selection_score": regression.defined(one.selection),
-            "target_ids": subjects if one.subjects else None,
-            "n_constant_targets": 0,
-            "undefined": regression.reasons(one.undefined),
-        }
-        for one in reference.scores(gram, n_resamples=n_resamples)
-    ]
+    def _scorer(self, readout: str, inputs: Inputs, seed: int, device: torch.device) -> Scorer:
+        """What makes a layer's rows; what all layers share is computed once."""
+        recording = inputs.recording(self.recording)
+        stimuli = inputs.stimulus_set(recording.stimuli)
+        design = self._design(inputs, seed)
+        return self._readout(readout).scorer(recording, stimuli, design, device)

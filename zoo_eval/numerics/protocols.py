@@ -8,6 +8,7 @@ layers may use. Hyper-parameters are chosen per target by the mean squared error
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -31,12 +32,48 @@ BRAINSCORE_SPLITS, BRAINSCORE_TRAIN_SHARE, BRAINSCORE_SEED = 10, 0.9, 1
 SCORES_BYTES = 2**29
 
 
+# Of each fold: predictions (test, target), selection r (target,) and choice (target,), float64.
+Fitted = list[tuple[Tensor, Tensor, Tensor]]
+
+
+class Solver(Protocol):
+    """What is fitted: it knows nothing of how folds are made."""
+
+    @property
+    def has_choice(self) -> bool:
+        """Whether it leaves something to be chosen inside each fold's training rows."""
+        ...
+
+    def fitted(
+        self,
+        gram: Tensor,
+        responses: Tensor,
+        folds: Sequence[Fold],
+        inner: Sequence[Sequence[Fold]],
+    ) -> Fitted:
+        """Every fold's predictions, selection r and choice, made inside its training rows alone."""
+        ...
+
+
 @dataclass(frozen=True)
 class Pls:
     """PLS with `n_components`, or with the best of 1, 2, ... n_components where they are chosen."""
 
     n_components: int = 25
     choose: bool = False
+
+    @property
+    def has_choice(self) -> bool:
+        return self.choose
+
+    def fitted(
+        self,
+        gram: Tensor,
+        responses: Tensor,
+        folds: Sequence[Fold],
+        inner: Sequence[Sequence[Fold]],
+    ) -> Fitted:
+        return _pls(gram, responses, folds, inner, self)
 
 
 @dataclass(frozen=True)
@@ -45,8 +82,18 @@ class Ridge:
 
     relative_alphas: tuple[float, ...]
 
+    @property
+    def has_choice(self) -> bool:
+        return len(self.relative_alphas) > 1
 
-Readout = Pls | Ridge
+    def fitted(
+        self,
+        gram: Tensor,
+        responses: Tensor,
+        folds: Sequence[Fold],
+        inner: Sequence[Sequence[Fold]],
+    ) -> Fitted:
+        return _ridge(gram, responses, folds, inner, self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +130,7 @@ def nested(
     gram: Tensor,
     responses: Tensor,
     groups: Sequence[str],
-    readout: Readout,
+    readout: Solver,
     *,
     n_folds: int,
     n_inner_folds: int,
@@ -112,7 +159,7 @@ def kfold(
     gram: Tensor,
     responses: Tensor,
     groups: Sequence[str],
-    readout: Readout,
+    readout: Solver,
     *,
     n_folds: int,
     n_inner_folds: int,
@@ -124,7 +171,7 @@ def kfold(
         ValueError: the readout leaves something to choose; or as for `nested`.
         TooManyComponents: as for `nested`.
     """
-    if _has_choice(readout):
+    if readout.has_choice:
         raise ValueError(
             f"kfold scores fixed hyper-parameters, but {readout} leaves some to choose; "
             "fix them or use the nested protocol"
@@ -138,7 +185,7 @@ def brainscore(
     gram: Tensor,
     responses: Tensor,
     strata: Sequence[str] | Sequence[int],
-    readout: Pls | None = None,
+    readout: Solver | None = None,
     *,
     n_inner_folds: int = 4,
 ) -> list[FoldScore]:
@@ -161,7 +208,7 @@ def brainscore(
         TooManyComponents: as for `nested`.
     """
     readout = readout or Pls()
-    if _has_choice(readout):
+    if readout.has_choice:
         raise ValueError(
             f"brainscore fixes the number of components, but {readout} leaves it to choose"
         )
@@ -199,10 +246,6 @@ def brainscore_folds(
     return folds, _inner(folds, alone, n_inner_folds, BRAINSCORE_SEED)
 
 
-def _has_choice(readout: Readout) -> bool:
-    return readout.choose if isinstance(readout, Pls) else len(readout.relative_alphas) > 1
-
-
 def _inner(
     folds: Sequence[Fold], groups: Sequence[str], n_inner_folds: int, seed: int
 ) -> list[list[Fold]]:
@@ -217,14 +260,10 @@ def _scores(
     responses: Tensor,
     folds: Sequence[Fold],
     inner: Sequence[Sequence[Fold]],
-    readout: Readout,
+    readout: Solver,
 ) -> list[FoldScore]:
     _check(gram, responses, folds)
-    found = (
-        _pls(gram, responses, folds, inner, readout)
-        if isinstance(readout, Pls)
-        else _ridge(gram, responses, folds, inner, readout)
-    )
+    found = readout.fitted(gram, responses, folds, inner)
     scores = []
     for fold, (predictions, selection_r, choice) in zip(folds, found, strict=True):
         rows = _on(fold.test, gram)
@@ -257,7 +296,7 @@ def _pls(
     folds: Sequence[Fold],
     inner: Sequence[Sequence[Fold]],
     readout: Pls,
-) -> list[tuple[Tensor, Tensor, Tensor]]:
+) -> Fitted:
     """Every fold's predictions, selection r and choice."""
     k = readout.n_components
     r, errors = _inner_scores(gram, responses, [fold for some in inner for fold in some], k)
@@ -320,7 +359,7 @@ def _ridge(
     folds: Sequence[Fold],
     inner: Sequence[Sequence[Fold]],
     readout: Ridge,
-) -> list[tuple[Tensor, Tensor, Tensor]]:
+) -> Fitted:
     """Every fold's predictions, selection r and choice; one decomposition each."""
     relative = gram.new_tensor(readout.relative_alphas)
     found = []

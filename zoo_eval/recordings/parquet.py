@@ -1,19 +1,46 @@
 """A recording in one Parquet file: columns stimulus_id, repetition, target_id, response."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zoo_eval.errors import BadInput
-from zoo_eval.recordings.recording import Recording
-from zoo_eval.stimuli.stimulus_set import StimulusSet
+from zoo_eval.numerics.ceilings import Scale
+from zoo_eval.paths import SweepPath
+from zoo_eval.recordings import ceiling_file
+from zoo_eval.recordings.recording import RecordingSection
+from zoo_eval.recordings.responses import ResponseRecording
+from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
 
 COLUMNS = ("stimulus_id", "repetition", "target_id", "response")
 
 
-def read(name: str, path: Path, stimuli: StimulusSet) -> Recording:
+class ParquetSection(RecordingSection):
+    """Responses in one Parquet file: stimulus_id, repetition, target_id, response.
+
+    `ceilings` is a CSV (target, ceiling) of what was published with them, on the stated scale.
+    """
+
+    kind: Literal["parquet"] = "parquet"
+    path: SweepPath
+    ceilings: SweepPath | None = None
+    ceiling_scale: Scale = "reliability"
+
+    def read(self, name: str, known: Sweepmates) -> ResponseRecording:
+        recording = read(name, self.path.resolve(), known.stimuli(self.stimuli))
+        if self.ceilings is None:
+            return recording
+        path, scale = self.ceilings.resolve(), self.ceiling_scale
+        found = ceiling_file.read(name, path, recording.target_ids, scale)
+        return replace(recording, file_ceilings=found)
+
+
+def read(name: str, path: Path, stimuli: StimulusSet) -> ResponseRecording:
     """The recording in a long-form Parquet file, in the order of the stimulus set.
 
     Every target must answer every stimulus in every repetition.
@@ -38,12 +65,19 @@ def read(name: str, path: Path, stimuli: StimulusSet) -> Recording:
             f"recording {name!r}: stimulus {unknown[0]!r} is not in stimuli {stimuli.name!r} "
             f"({len(unknown)} such); name the set that was shown"
         )
+    return _in_order(name, table, stimuli, np.array([order[s] for s in shown]))
+
+
+def _in_order(
+    name: str, table: pa.Table, stimuli: StimulusSet, rows: npt.NDArray[np.int64]
+) -> ResponseRecording:
+    """The recording, from a table whose rows belong to these rows of the stimulus set."""
     targets = sorted({str(t) for t in table["target_id"].to_pylist()})
     repetitions = sorted(set(table["repetition"].to_pylist()))
     responses = np.full((len(stimuli), len(repetitions), len(targets)), np.nan)
     filled = np.zeros(responses.shape, dtype=np.int64)
     place = (
-        np.array([order[s] for s in shown]),
+        rows,
         np.searchsorted(repetitions, table["repetition"].to_pylist()),
         np.searchsorted(targets, [str(t) for t in table["target_id"].to_pylist()]),
     )
@@ -56,7 +90,7 @@ def read(name: str, path: Path, stimuli: StimulusSet) -> Recording:
             f"{filled[stimulus, repetition, target]} responses to {stimuli.ids[stimulus]!r} in "
             f"repetition {repetitions[repetition]!r}; exactly one is needed"
         )
-    return Recording(name, stimuli.name, responses, tuple(targets))
+    return ResponseRecording(name, stimuli.name, responses, tuple(targets))
 
 
 def _check_values(name: str, path: Path, table: pa.Table) -> None:

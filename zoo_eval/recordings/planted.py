@@ -1,16 +1,21 @@
-"""A planted recording: made from a model's own layer, so layer, ranking and ceiling are known."""
+"""A planted recording: made from a model's own layer, so layer, ranking and ceiling are known.
+
+Its identity is its recipe, so it is planned before it is made.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+from pydantic import Field
 
 from zoo_eval.digests import digest, seed_from
-from zoo_eval.errors import BadInput
-from zoo_eval.recordings.recording import Recording, Responses
+from zoo_eval.errors import BadInput, Refusal
+from zoo_eval.recordings.recording import Numbers, Recording, RecordingSection
+from zoo_eval.recordings.responses import OfTargets, ResponseRecording
+from zoo_eval.stimuli.stimulus_set import Sweepmates
 
 VERSION = 1
 
@@ -35,11 +40,101 @@ class Recipe:
         return 1 / (1 + self.noise**2 / self.n_repetitions)
 
     @property
+    def target_ids(self) -> tuple[str, ...]:
+        return tuple(f"planted_{target:03d}" for target in range(self.n_targets))
+
+    @property
     def digest(self) -> str:
         return digest({"planted": VERSION, **vars(self)})
 
 
-def plant(name: str, stimuli: str, gram: npt.NDArray[np.float64], recipe: Recipe) -> Recording:
+@dataclass(frozen=True, eq=False)
+class PlantedRecording(OfTargets):
+    """A planted recording before it is made: all that is known of it without its responses.
+
+    Raises:
+        RuntimeError: whatever needs a response is asked for.
+    """
+
+    name: str
+    stimuli: str
+    n_stimuli: int
+    model: str
+    recipe: Recipe
+    file_ceilings: None = None
+    target_ids: tuple[str, ...] = field(init=False)
+    n_repetitions: int = field(init=False)
+    exact_reliability: Numbers = field(init=False)
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        recipe = self.recipe
+        object.__setattr__(self, "target_ids", recipe.target_ids)
+        object.__setattr__(self, "n_repetitions", recipe.n_repetitions)
+        exact = np.full(recipe.n_targets, recipe.reliability)
+        object.__setattr__(self, "exact_reliability", exact)
+        object.__setattr__(self, "digest", recipe.digest)
+
+    @property
+    def layer(self) -> str:
+        return self.recipe.layer
+
+    @property
+    def pending(self) -> "PlantedRecording":
+        return self
+
+    def repeated(self) -> NoReturn:
+        raise RuntimeError(
+            f"recording {self.name!r} is planned but not made yet; make it of layer "
+            f"{self.layer!r} of {self.model!r} first"
+        )
+
+    def made(self, gram: Numbers) -> ResponseRecording:
+        return plant(self.name, self.stimuli, gram, self.recipe)
+
+    def kept(self, table: pa.Table) -> ResponseRecording:
+        return from_table(self.name, self.stimuli, table, self.recipe)
+
+    def table(self, recording: Recording) -> pa.Table:
+        assert isinstance(recording, OfTargets)
+        return to_table(recording)
+
+
+class PlantedSection(RecordingSection):
+    """Responses planted in a layer of one of the sweep's models."""
+
+    kind: Literal["planted"] = "planted"
+    model: str
+    layer: str
+    n_components: Annotated[int, Field(ge=1)] = 20
+    n_targets: Annotated[int, Field(ge=1)] = 64
+    n_repetitions: Annotated[int, Field(ge=1)] = 8
+    noise: Annotated[float, Field(ge=0)] = 1.0
+    seed: int = 0
+
+    def read(self, name: str, known: Sweepmates) -> PlantedRecording:
+        shown = known.stimuli(self.stimuli)
+        try:
+            planted_in = known.layer(self.model, self.layer)
+        except Refusal as error:
+            raise BadInput(f"recording {name!r} cannot be planted: {error}") from error
+        except BadInput as error:
+            raise BadInput(f"recording {name!r}: {error}") from error
+        recipe = Recipe(
+            weights_digest=planted_in.weights_digest,
+            transform=planted_in.transform,
+            layer=self.layer,
+            stimuli_digest=shown.digest,
+            n_components=self.n_components,
+            n_targets=self.n_targets,
+            n_repetitions=self.n_repetitions,
+            noise=self.noise,
+            seed=self.seed,
+        )
+        return PlantedRecording(name, shown.name, len(shown), self.model, recipe)
+
+
+def plant(name: str, stimuli: str, gram: Numbers, recipe: Recipe) -> ResponseRecording:
     """Responses = random readout of a layer's leading principal components + independent noise.
 
     Each target is a random direction among the component scores, scaled to unit variance over the
@@ -76,31 +171,32 @@ def plant(name: str, stimuli: str, gram: npt.NDArray[np.float64], recipe: Recipe
     return _recording(name, stimuli, responses, recipe)
 
 
-def to_table(recording: Recording) -> pa.Table:
+def to_table(recording: OfTargets) -> pa.Table:
     """The responses as an Arrow table, one row per stimulus and repetition."""
-    n_stimuli, n_repetitions, n_targets = recording.responses.shape
+    responses = recording.repeated()
+    n_stimuli, n_repetitions, n_targets = responses.shape
     return pa.table(
         {
             "stimulus": np.repeat(np.arange(n_stimuli), n_repetitions),
             "repetition": np.tile(np.arange(n_repetitions), n_stimuli),
-            "responses": list(recording.responses.reshape(-1, n_targets)),
+            "responses": list(responses.reshape(-1, n_targets)),
         }
     )
 
 
-def from_table(name: str, stimuli: str, table: pa.Table, recipe: Recipe) -> Recording:
+def from_table(name: str, stimuli: str, table: pa.Table, recipe: Recipe) -> ResponseRecording:
     """The recording that `to_table` wrote for the same recipe."""
     values = np.stack(table["responses"].to_numpy())
     responses = values.reshape(-1, recipe.n_repetitions, recipe.n_targets)
     return _recording(name, stimuli, responses, recipe)
 
 
-def _recording(name: str, stimuli: str, responses: Responses, recipe: Recipe) -> Recording:
-    return Recording(
+def _recording(name: str, stimuli: str, responses: Numbers, recipe: Recipe) -> ResponseRecording:
+    return ResponseRecording(
         name,
         stimuli,
         responses,
-        tuple(f"planted_{target:03d}" for target in range(recipe.n_targets)),
+        recipe.target_ids,
         exact_reliability=np.full(recipe.n_targets, recipe.reliability),
         digest=recipe.digest,
     )

@@ -1,29 +1,50 @@
 """A recording that is only known by its dissimilarities: one RDM, or one per subject."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from zoo_eval.digests import bytes_digest, canonical_json
 from zoo_eval.errors import BadInput, nearest, one_line
-from zoo_eval.stimuli.stimulus_set import StimulusSet
+from zoo_eval.numerics import procrustes
+from zoo_eval.numerics.ceilings import SCALES
+from zoo_eval.numerics.rdm_ceilings import nili_lower, nili_upper
+from zoo_eval.numerics.rsa import (
+    STATISTICS,
+    Comparison,
+    Dissimilarity,
+    Rdm,
+    condensed,
+    gram_of_squared_distances,
+)
+from zoo_eval.numerics.splits import Rows
+from zoo_eval.paths import SweepPath
+from zoo_eval.recordings.ceiling import ALL, Ceiling, CeilingChoices
+from zoo_eval.recordings.recording import Numbers, Recording, RecordingSection
+from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
 
 Rdms = npt.NDArray[np.float64]
+# What dissimilarities can be said to be.
+Known = Literal["unknown", "squared_euclidean"]
 Variables = Mapping[str, npt.NDArray[Any]]
 
 FEWEST_STIMULI = 3
+_BOUNDS = {"nili_lower": nili_lower, "nili_upper": nili_upper}
 # Of the largest dissimilarity: what float32 arithmetic leaves of symmetry and of a zero.
 TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
-class RdmRecording:
+class RdmRecording(Recording):
     """Dissimilarities (subject, stimulus, stimulus) of a StimulusSet, in its order.
 
     Negative values are allowed: cross-validated distances have them. `dissimilarity` is what they
@@ -40,6 +61,8 @@ class RdmRecording:
     subject_ids: tuple[str, ...]
     dissimilarity: str = "unknown"
     digest: str = field(init=False)
+    n_stimuli: int = field(init=False)
+    target_ids = ()
 
     def __post_init__(self) -> None:
         shape = self.rdms.shape
@@ -58,6 +81,7 @@ class RdmRecording:
         described = canonical_json([list(shape), self.subject_ids, self.dissimilarity])
         content = np.ascontiguousarray(self.rdms).tobytes()
         object.__setattr__(self, "digest", bytes_digest([described.encode(), content]))
+        object.__setattr__(self, "n_stimuli", shape[1])
 
     def check(self, stimuli: StimulusSet) -> None:
         """Refuses a recording that is not of exactly this many stimuli."""
@@ -66,6 +90,90 @@ class RdmRecording:
                 f"recording {self.name!r}: RDMs of {self.rdms.shape[1]} stimuli, but stimuli "
                 f"{stimuli.name!r} has {len(stimuli)}; name the set that was shown"
             )
+
+    def check_targets(self, reader: str) -> None:
+        raise BadInput(
+            f"{reader} of recording {self.name!r}: a recording of dissimilarities has no targets "
+            "to predict; use rsa"
+        )
+
+    def check_rdms(self, reader: str, dissimilarity: Dissimilarity) -> None:
+        return
+
+    def check_products(self, reader: str) -> None:
+        if self.dissimilarity != "squared_euclidean":
+            raise BadInput(
+                f"{reader} of recording {self.name!r} needs inner products, which follow from "
+                'squared Euclidean distances only; set dissimilarity = "squared_euclidean" if '
+                "these are, or use rsa"
+            )
+
+    def check_points(self, reader: str) -> None:
+        self.check_products(reader)
+        if self._not_of_points is not None:
+            raise BadInput(
+                f"{reader} of recording {self.name!r} needs distances between points, and these "
+                f"mean RDM's are not ({self._not_of_points}), as cross-validated distances often "
+                "are not; use rsa or cka"
+            )
+
+    @cached_property
+    def _not_of_points(self) -> str | None:
+        """Why the mean RDM is of no points in any space; once per recording, not per model."""
+        try:
+            procrustes.factor(gram_of_squared_distances(torch.from_numpy(self.rdms.mean(0))))
+        except ValueError as error:
+            return str(error)
+        return None
+
+    @property
+    def mean(self) -> Numbers:
+        self.check_targets("the mean response")
+        raise AssertionError("there are no targets")
+
+    def rdms_at(self, rows: Rows, dissimilarity: Dissimilarity) -> list[Rdm]:
+        rdms = torch.from_numpy(self.rdms)
+        return [Rdm(condensed(one[rows][:, rows])) for one in rdms]
+
+    def gram_at(self, rows: Rows) -> Tensor:
+        self.check_products("the Gram matrix")
+        squared = torch.from_numpy(self.rdms.mean(0))
+        return gram_of_squared_distances(squared[rows][:, rows])
+
+    def ceilings(self, choices: CeilingChoices) -> Sequence[Ceiling]:
+        if len(self.subject_ids) < 2:
+            return ()
+        return [self._bound(name, choices.comparison) for name in _BOUNDS]
+
+    def _bound(self, name: str, comparison: Comparison) -> Ceiling:
+        def of_all(_: int) -> Mapping[str, float]:
+            subjects = [Rdm(condensed(torch.from_numpy(rdm))) for rdm in self.rdms]
+            return {ALL: _BOUNDS[name](subjects, comparison)}
+
+        statistic, scale = STATISTICS[comparison], SCALES[name]
+        return Ceiling(name, {"comparison": comparison}, statistic, scale, of_all)
+
+
+class RdmSection(RecordingSection):
+    """Dissimilarities alone: one matrix, or one per subject, in the order of the stimuli.
+
+    `dissimilarity` says what they are, where that is known: CKA and Procrustes need squared
+    Euclidean distances, from which inner products follow.
+    """
+
+    kind: Literal["rdm"] = "rdm"
+    path: SweepPath
+    variable: str | None = None
+    dissimilarity: Known = "unknown"
+
+    def read(self, name: str, known: Sweepmates) -> RdmRecording:
+        return read(
+            name,
+            self.path.resolve(),
+            known.stimuli(self.stimuli),
+            self.variable,
+            dissimilarity=self.dissimilarity,
+        )
 
 
 def read(

@@ -1,66 +1,148 @@
-"""Recording: responses of targets (neurons, voxels, channels) to stimuli, repetition by repetition."""
+"""Recording: what was measured while stimuli were shown; it answers what a readout asks of it."""
 
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+from torch import Tensor
 
-from zoo_eval.digests import bytes_digest, canonical_json
-from zoo_eval.errors import BadInput
-from zoo_eval.recordings.ceiling_file import FileCeilings
-from zoo_eval.stimuli.stimulus_set import StimulusSet
+from zoo_eval.numerics.rsa import Dissimilarity, Rdm
+from zoo_eval.numerics.splits import Rows
+from zoo_eval.recordings.ceiling import Ceiling, CeilingChoices
+from zoo_eval.section import KindSection, kinds
+from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
 
-Responses = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """Responses (stimulus, repetition, target) to a StimulusSet, in its order.
+class Recording(ABC):
+    """Responses of targets, or dissimilarities alone, to a StimulusSet in its order.
 
-    `exact_reliability` (target,) is known only for planted recordings, `file_ceilings` only where
-    they were published with the responses. `digest` is given for a planted recording (its recipe,
-    which floating point cannot disturb) and is otherwise that of the content.
-
-    Raises:
-        BadInput: shapes that differ, or a response that is NaN or infinite.
+    `target_ids` are () where there is nothing to predict, `subject_ids` () where there is no RDM per
+    subject. What a readout cannot have is a BadInput, told at planning by the methods `check_...`,
+    whose `reader` is the readout's name.
     """
 
     name: str
     stimuli: str
-    responses: Responses
+    digest: str
+    n_stimuli: int
     target_ids: tuple[str, ...]
-    exact_reliability: npt.NDArray[np.float64] | None = None
-    file_ceilings: FileCeilings | None = None
-    digest: str = field(default="")
-
-    def __post_init__(self) -> None:
-        if self.responses.ndim != 3 or self.responses.shape[2] != len(self.target_ids):
-            raise BadInput(
-                f"recording {self.name!r}: expected responses (stimulus, repetition, target) for "
-                f"{len(self.target_ids)} targets, got shape {self.responses.shape}"
-            )
-        if not np.isfinite(self.responses).all():
-            stimulus, repetition, target = np.argwhere(~np.isfinite(self.responses))[0]
-            raise BadInput(
-                f"recording {self.name!r}: the response of target {self.target_ids[target]!r} to "
-                f"stimulus number {stimulus} (repetition {repetition}) is NaN or infinite; "
-                "remove the target or the stimulus"
-            )
-        if not self.digest:
-            described = canonical_json([list(self.responses.shape), self.target_ids])
-            content = np.ascontiguousarray(self.responses).tobytes()
-            object.__setattr__(self, "digest", bytes_digest([described.encode(), content]))
+    subject_ids: tuple[str, ...]
 
     @property
-    def mean(self) -> Responses:
-        """Responses averaged over repetitions, (stimulus, target)."""
-        mean: Responses = self.responses.mean(axis=1)
-        return mean
+    def pending(self) -> "Pending | None":
+        """What its numbers are still to be made from; None where they are known."""
+        return None
 
+    @abstractmethod
     def check(self, stimuli: StimulusSet) -> None:
-        """Refuses a recording that does not answer exactly this stimulus set."""
-        if self.responses.shape[0] != len(stimuli):
-            raise BadInput(
-                f"recording {self.name!r}: {self.responses.shape[0]} stimuli recorded, but "
-                f"stimuli {stimuli.name!r} has {len(stimuli)}; name the set that was shown"
-            )
+        """Refuses a stimulus set that this is not a recording of.
+
+        Raises:
+            BadInput: another number of stimuli.
+        """
+
+    @abstractmethod
+    def check_targets(self, reader: str) -> None:
+        """Raises BadInput where there are no targets to predict."""
+
+    @abstractmethod
+    def check_rdms(self, reader: str, dissimilarity: Dissimilarity) -> None:
+        """Raises BadInput where dissimilarities of this kind would say nothing."""
+
+    @abstractmethod
+    def check_products(self, reader: str) -> None:
+        """Raises BadInput where inner products of stimuli do not follow from what is known."""
+
+    @abstractmethod
+    def check_points(self, reader: str) -> None:
+        """Raises BadInput where the stimuli are no points in any space."""
+
+    @property
+    @abstractmethod
+    def mean(self) -> Numbers:
+        """Responses averaged over repetitions, (stimulus, target).
+
+        Raises:
+            BadInput: there are no targets.
+        """
+
+    @abstractmethod
+    def rdms_at(self, rows: Rows, dissimilarity: Dissimilarity) -> list[Rdm]:
+        """RDMs at some stimuli: one per subject, or one of the mean responses.
+
+        Where dissimilarities alone were recorded, they are what they are.
+        """
+
+    @abstractmethod
+    def gram_at(self, rows: Rows) -> Tensor:
+        """Inner products of stimuli, float64 (stimulus, stimulus), at some of them.
+
+        Raises:
+            BadInput: they do not follow from what is known.
+        """
+
+    @abstractmethod
+    def ceilings(self, choices: CeilingChoices) -> Sequence[Ceiling]:
+        """The ceilings that can be estimated from it; nothing is computed yet."""
+
+
+class Pending(Protocol):
+    """A recording that is made from a layer's Gram matrix, and may then be kept under its digest."""
+
+    @property
+    def model(self) -> str:
+        """The card's name."""
+        ...
+
+    @property
+    def layer(self) -> str:
+        """The layer's name."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """The recording's, before and after it is made."""
+        ...
+
+    def made(self, gram: Numbers) -> Recording:
+        """The recording, from the Gram matrix (stimulus, stimulus) of the layer over its stimuli.
+
+        Raises:
+            BadInput: the layer cannot give it.
+        """
+        ...
+
+    def kept(self, table: pa.Table) -> Recording:
+        """The recording that `table` was made of."""
+        ...
+
+    def table(self, recording: Recording) -> pa.Table:
+        """What is kept of the recording that was made."""
+        ...
+
+
+class RecordingSection(KindSection):
+    """Base of the sections [recordings.NAME]: one way that users hold recordings."""
+
+    stimuli: str
+
+    def read(self, name: str, known: Sweepmates) -> Recording:
+        """The recording, in the order of its stimuli.
+
+        Raises:
+            BadInput: a path or what is there is wrong, or a name unknown.
+        """
+        raise NotImplementedError
+
+
+RECORDINGS = kinds(
+    "recording format",
+    RecordingSection,
+    room="zoo_eval.recordings",
+    group="zoo_eval.recordings",
+)

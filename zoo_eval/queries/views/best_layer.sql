@@ -12,7 +12,7 @@ WITH chosen AS (
 )
 SELECT
     model, weights_digest, arg_max(recording, fold) AS recording, recording_digest,
-    stimuli_digest, protocol, parameters, seed, readout,
+    stimuli_digest, protocol, parameters, seed, readout, any_value(mode) AS mode,
     mode(layer ORDER BY layer) AS layer,
     list(layer ORDER BY fold) AS layer_per_fold,
     count(*) AS n_folds,

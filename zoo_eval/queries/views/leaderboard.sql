@@ -5,7 +5,7 @@
 -- parameters per readout. A model without it is not in the map. Tolerance and alignment are those of
 -- the view `tolerance_and_alignment`, in one setting for all models.
 WITH measured AS (
-    SELECT *, CASE WHEN readout IN ('pls', 'ridge') THEN 'fit' ELSE readout END AS measure
+    SELECT *, if(mode = 'fit', mode, readout) AS measure
     FROM best_layer WHERE score IS NOT NULL
 ),
 shared AS (

@@ -4,8 +4,8 @@
 -- `correlation`). Normalisations: r / sqrt(reliability), r / c, r^2 / c and (r / c)^2; null unless c > 0.
 SELECT
     s.model, t.weights_digest, s.recording, t.recording_digest, t.stimuli_digest,
-    t.evaluation_version, s.protocol, t.parameters, t.seed, s.layer, s.readout, s.statistic, s.fold,
-    s.score, s.score_low, s.score_high, s.stimuli_low, s.stimuli_high, s.selection_score,
+    t.evaluation_version, s.protocol, t.parameters, t.seed, s.layer, s.readout, k.mode, s.statistic,
+    s.fold, s.score, s.score_low, s.score_high, s.stimuli_low, s.stimuli_high, s.selection_score,
     s.n_constant_targets, s.sketch, t.started_at,
     c.reliability, c.reliability_estimator,
     s.score / sqrt(c.positive) AS r_over_sqrt_ceiling,
@@ -14,6 +14,7 @@ SELECT
     (s.score / c.positive) ** 2 AS r_over_ceiling_squared
 FROM neural_scores AS s
 JOIN current_trials AS t USING (trial_id)
+JOIN neural_modes AS k USING (trial_id)
 LEFT JOIN (
     SELECT
         recording_digest, seed, estimator AS reliability_estimator,
@@ -27,5 +28,5 @@ LEFT JOIN (
         PARTITION BY recording_digest, seed ORDER BY estimator = 'from_file'
     ) = 1
 ) AS c ON c.recording_digest = t.recording_digest AND c.seed = t.seed
-    AND s.readout IN ('pls', 'ridge')
+    AND k.mode = 'fit'
 WHERE s.fold IS NOT NULL

@@ -6,8 +6,8 @@
 WITH targets AS (
     SELECT trial_id, model, recording, layer, readout, protocol, fold,
         unnest(target_ids) AS target, unnest(r)::DOUBLE AS r, unnest(undefined) AS undefined
-    FROM neural_scores
-    WHERE readout IN ('pls', 'ridge')
+    FROM neural_scores JOIN neural_modes AS k USING (trial_id)
+    WHERE k.mode = 'fit'
 ),
 means AS (
     SELECT t.model, t.weights_digest, s.recording, t.recording_digest, t.stimuli_digest,

@@ -17,5 +17,5 @@ LEFT JOIN (
     FROM current_ceilings WHERE target = 'all'
     GROUP BY recording_digest, seed, statistic
 ) AS c ON c.recording_digest = t.recording_digest AND c.seed = t.seed
-    AND c.statistic = s.statistic AND s.readout = 'rsa'
+    AND c.statistic = s.statistic AND s.r IS NOT NULL
 WHERE s.fold IS NULL

@@ -1,0 +1,147 @@
+"""Fit: readouts that predict each of a recording's targets, scored fold by fold under a protocol."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from zoo_eval.digests import seed_from
+from zoo_eval.errors import BadInput
+from zoo_eval.numerics import bootstrap
+from zoo_eval.numerics.correlation import median_defined
+from zoo_eval.numerics.protocols import FoldScore, Solver
+from zoo_eval.readouts.design import Design
+from zoo_eval.readouts.readout import Mode, Readout, Row, Scorer, defined, reasons
+from zoo_eval.recordings.recording import Recording
+from zoo_eval.representations.footprint import FLOAT64_BYTES, gram_bytes
+from zoo_eval.representations.grams import LayerGram
+from zoo_eval.stimuli.stimulus_set import StimulusSet
+
+# Of a Gram matrix's size, at most at once, for principal components: copies, eigenvectors and what
+# LAPACK works in. About a third of them are the gaps in a heap that keeps what is freed.
+REDUCTION_MATRICES = 6
+# Of the responses' size, and of the size of a number per target and resample.
+RESPONSES, RESAMPLED = 15, 10
+
+
+class Fit(Readout):
+    """Base of fits: a readout says what is fitted, and what memory that takes.
+
+    `matrices` are copies of a Gram matrix, at most at once, centred and by training rows; those of
+    an eigendecomposition and of what LAPACK works in too. About a third of them are gaps.
+    """
+
+    mode: ClassVar[Mode] = "fit"
+    matrices: ClassVar[int] = 3
+
+    @property
+    def statistic(self) -> str:
+        return "pearson_r"
+
+    def solver(self) -> Solver:
+        """What is fitted."""
+        raise NotImplementedError
+
+    def working_bytes(self, recording: Recording, design: Design) -> int:
+        """What its solver takes at once besides copies of Gram matrix, responses and resamples."""
+        return 0
+
+    def check_training(self, where: str, n_training: int, n_stimuli: int) -> None:
+        """Raises BadInput where the smallest training set, inside a fold, is too small for it."""
+
+    def parameters(self, design: Design) -> Row:
+        return super().parameters(design) | {"n_inner_folds": design.n_inner_folds}
+
+    def check(self, recording: Recording, stimuli: StimulusSet, design: Design) -> None:
+        """Refuses what cannot be fitted, at planning.
+
+        Raises:
+            BadInput: dissimilarities alone, too few groups or stimuli, no labels to stratify by.
+        """
+        where = f"{self.name} of recording {recording.name!r}"
+        recording.check_targets(str(self.name))
+        if design.is_stratified and stimuli.labels is None:
+            raise BadInput(
+                f"{where}: protocol {design.protocol} stratifies by label, but stimuli "
+                f"{stimuli.name!r} have none; give `labels` or `label_pattern`"
+            )
+        try:
+            smallest = min(len(fold.train) for fold in design.inner_folds(stimuli))
+        except ValueError as error:
+            raise BadInput(
+                f"{where}: stimuli {stimuli.name!r} have {len(stimuli)} images in "
+                f"{len(set(stimuli.groups))} groups, too few for the {design.protocol} protocol "
+                f"({error}); lower n_folds or n_inner_folds"
+            ) from error
+        self.check_training(where, smallest, len(stimuli))
+
+    def peak_bytes(self, recording: Recording, design: Design) -> int:
+        n_stimuli, n_targets = recording.n_stimuli, len(recording.target_ids)
+        rows = RESPONSES * n_stimuli + RESAMPLED * design.n_resamples
+        fitting = FLOAT64_BYTES * rows * n_targets + self.matrices * gram_bytes(n_stimuli)
+        fitting += self.working_bytes(recording, design)
+        # Principal components come before the fit, and leave one Gram matrix of the stimuli.
+        n_images = design.n_images
+        reducing = REDUCTION_MATRICES * gram_bytes(n_images)
+        reducing += 2 * FLOAT64_BYTES * n_images * n_stimuli
+        reduced = gram_bytes(n_stimuli) if n_images else 0
+        return reduced + max(fitting, reducing)
+
+    def scorer(
+        self, recording: Recording, stimuli: StimulusSet, design: Design, device: torch.device
+    ) -> Scorer:
+        return _Fitted(self.solver(), recording, stimuli, design, device)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """A solver with all that it is fitted to but the layer."""
+
+    solver: Solver
+    recording: Recording
+    stimuli: StimulusSet
+    design: Design
+    device: torch.device
+
+    @cached_property
+    def responses(self) -> Tensor:
+        return torch.from_numpy(self.recording.mean).to(self.device)
+
+    def __call__(self, layer: LayerGram) -> list[Row]:
+        """One row of `neural_scores` per fold."""
+        gram = self.design.reduced(layer.on(self.device).gram, len(self.stimuli))
+        scores = self.design.scores(gram, self.responses, self.stimuli, self.solver)
+        return [self._row(fold, score) for fold, score in enumerate(scores)]
+
+    def _row(self, fold: int, score: FoldScore) -> Row:
+        return {
+            "fold": fold,
+            "score": score.median_r,
+            **self._intervals(score, seed_from(f"{self.design.seed} {fold}")),
+            "r": score.r.tolist(),
+            "selection_score": median_defined(score.selection_r),
+            "choices": score.choice.tolist(),
+            "target_ids": list(self.recording.target_ids),
+            "n_constant_targets": int(score.r.isnan().sum()),
+            "undefined": reasons(score.undefined),
+        }
+
+    def _intervals(self, score: FoldScore, seed: int) -> Mapping[str, float | None]:
+        """95 % intervals of the median r, over targets and over the fold's groups of stimuli."""
+        n_resamples = self.design.n_resamples
+        groups = [self.stimuli.groups[row] for row in score.rows.tolist()]
+        medians = bootstrap.resampled_medians(
+            score.r.cpu().numpy(), n_resamples=n_resamples, seed=seed
+        )
+        counts = bootstrap.resample_counts(groups, n_resamples=n_resamples, seed=seed)
+        draws = bootstrap.resampled_pearson(
+            score.predictions.cpu().numpy(), self.responses[score.rows].cpu().numpy(), counts
+        )
+        found: dict[str, float | None] = {}
+        for name, values in (("score", medians), ("stimuli", bootstrap.medians_defined(draws))):
+            low, high = bootstrap.percentile_interval(values)
+            found |= {f"{name}_low": defined(float(low)), f"{name}_high": defined(float(high))}
+        return found

@@ -1,0 +1,36 @@
+"""Ceiling: one estimate of how well a recording predicts itself, with what it is determined by."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zoo_eval.numerics.ceilings import Scale
+from zoo_eval.numerics.rsa import Comparison
+
+# Whom a ceiling of a whole recording is said of.
+ALL = "all"
+PLANTED = "planted_exact"
+FROM_FILE = "from_file"
+
+
+@dataclass(frozen=True)
+class CeilingChoices:
+    """What of a recording's ceilings is chosen: random halves, and how RDMs are compared."""
+
+    n_splits: int
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """An estimator of a recording's ceiling that has not been computed yet.
+
+    `parameters` are the choices that change its values; `statistic` is what it bounds, on `scale`;
+    `values` gives them by target (or for `ALL`) from a seed, NaN where undefined.
+    """
+
+    estimator: str
+    parameters: Mapping[str, Any]
+    statistic: str
+    scale: Scale
+    values: Callable[[int], Mapping[str, float]]
