@@ -29,7 +29,7 @@ def test_every_name_is_one_card_of_the_catalogue():
     names = SWEEP.models.include
     assert len(set(names)) == len(names)
     assert not any(set("*?[") & set(name) for name in names)
-    assert [card.name for card in cards(SWEEP, FILE.parents[1])] == list(names)
+    assert [card.name for card in roster(SWEEP.models).cards] == list(names)
 
 
 def test_what_is_there_and_what_is_missing_add_up_to_what_the_page_counts():

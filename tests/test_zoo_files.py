@@ -59,7 +59,7 @@ def test_an_entry_stands_below_the_page_its_digest_was_read_from(file):
     above = [line for line, below in pairwise(lines) if below == "[[models]]"]
     for line, model in zip(above, toml.read(file, CardFile, file.parent).models, strict=True):
         assert re.fullmatch(r"# https://\S+", line)
-        assert line.endswith(f"/{Path(urlsplit(model.checkpoint).path).name}")
+        assert line.endswith(f"/{Path(urlsplit(model.url).path).name}")
 
 
 @pytest.mark.parametrize("keys", sorted({str(model.keys) for model in MODELS}))

@@ -14,6 +14,7 @@ from zoo_eval.errors import BadInput
 from zoo_eval.importance import clickme
 from zoo_eval.importance.planted import contrast
 from zoo_eval.importance.preparation import BLURRED_BEFORE, PUBLISHED, Blur, Preparation
+from zoo_eval.sweep import file as sweep_file
 
 HEAD = """
 [store]
@@ -115,7 +116,7 @@ def test_planted_maps_are_local_contrast_and_say_that_they_are_planted(home):
     ("sections", "said"),
     [
         ((CLICKME, 'blurr = true\n', ITS_IMAGES), r"line 12: importance.people.blurr: unknown key; nearest: blur"),
-        ((CLICKME.replace("clickme_tfrecord", "clickme"), ITS_IMAGES), "importance.people: .*clickme_tfrecord"),
+        ((CLICKME.replace("clickme_tfrecord", "clickme"), ITS_IMAGES), r"people.kind: unknown human-map format 'clickme'; nearest: clickme_tfrecord"),
         ((CLICKME, "human_ceiling = 1.5\n", ITS_IMAGES), "importance.people.human_ceiling: .*less than or equal to 1"),
         ((CLICKME, ITS_IMAGES.replace('"people"', '"peple"')), "no importance 'peple' that comes with images; nearest: people"),
         ((PHOTOS, FOLDER, ITS_IMAGES.replace("shown", "more")), "no importance 'people' that comes with images; none are known"),
@@ -154,5 +155,6 @@ def test_relative_paths_of_maps_are_known(home):
     (home / "sweep.toml").write_text(
         "".join([HEAD, PHOTOS, FOLDER, CLICKME.replace("people", "b")])
     )
-    found = sweep_file.relative_paths(sweep_file.read(home / "sweep.toml"))
-    assert {"maps", "shards", "images"} <= set(found)
+    found = sweep_file.read(home / "sweep.toml", home)
+    relative = {path.text for path in found.paths() if path.is_relative}
+    assert {"maps", "shards", "images"} <= relative
