@@ -1,9 +1,9 @@
-"""Writes docs/tables.md from the declarations in zoo_eval/tables.py, and the views from their SQL."""
+"""Writes docs/tables.md from the declarations in zoo_eval/tables, and the views from their SQL."""
 
 from pathlib import Path
 
-from zoo_eval.queries.connection import VIEWS, question
-from zoo_eval.tables import documentation
+from zoo_eval.queries.connection import question
+from zoo_eval.tables import VIEWS, documentation
 
 PAGE = Path(__file__).parent.parent / "docs" / "tables.md"
 

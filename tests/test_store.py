@@ -18,7 +18,7 @@ from tests.planted_rows import failure, ledger_row, result_row
 from zoo_eval.errors import BadInput, StoreError
 from zoo_eval.queries.connection import connect
 from zoo_eval.store import LEAST_FREE_BYTES, MARKER, Store
-from zoo_eval.tables import SCHEMA_VERSION
+from zoo_eval.tables import COUNT, SCHEMA_VERSION, TEXT, Column, Table, View, trial_table
 from zoo_eval.trial import Trial
 
 
@@ -263,6 +263,67 @@ def test_a_derived_table_is_replaced_as_a_whole(store):
     assert found == [{"trend": "z", "estimate": None}]
 
 
+PAIRS = trial_table("pairs", "model x stimulus set", Column("n", COUNT, "pairs of images"))
+NOTES = Table("notes", "thing noted", (Column("text", TEXT, "what it says"),))
+
+
+def pairs(*models, n=1):
+    return {"pairs": [{"trial_id": trial(m).id, "model": m, "n": n} for m in models]}
+
+
+def test_rows_of_a_table_that_belongs_to_no_trial_are_seen_and_stay(store):
+    store.declare([NOTES])
+    store.replace("notes", [{"text": "kept"}])
+    assert connect(Store(store.uri)).rows("FROM notes") == [{"text": "kept"}]
+    with store.claim():
+        pass
+    assert connect(Store(store.uri)).rows("FROM notes") == [{"text": "kept"}]
+
+
+def test_a_declared_table_that_belongs_to_trials_is_treated_as_the_built_in_ones(store):
+    store.declare([PAIRS])
+    Store(store.uri).commit(pairs("a", n=7), ledger("a"))
+    orphan = Path(store.root, "pairs", "0" * 32 + ".parquet")
+    orphan.write_bytes(b"half a file")
+    assert connect(store).rows("SELECT model, n FROM pairs") == [{"model": "a", "n": 7}]
+    with store.claim():
+        assert not orphan.exists()
+    assert visible(store, "pairs") == ["a"]
+
+
+def test_rows_of_an_unknown_table_are_refused_before_anything_is_written(store):
+    with pytest.raises(ValueError, match="no table 'pairs' is declared in this store"):
+        store.commit(rows("a") | pairs("a"), ledger("a"))
+    assert files(store, "accuracy") == []
+
+
+def test_a_declaration_is_written_once_and_another_of_that_name_is_refused(store):
+    question = View("many_pairs", "-- Which models have many pairs?\nSELECT model FROM pairs")
+    for _ in range(2):
+        store.declare([PAIRS], [question])
+    assert files(store, "declared") == ["many_pairs.json", "pairs.json"]
+    again = Store(store.uri)
+    assert again.tables()["pairs"] == PAIRS
+    assert list(again.views()) == [question]
+    other = trial_table("pairs", "model x pair", Column("distance", COUNT, "between the two"))
+    with pytest.raises(BadInput) as refused:
+        again.declare([other])
+    said = str(refused.value)
+    assert "one row per model x pair: trial_id, model, distance" in said
+    assert "one row per model x stimulus set: trial_id, model, n" in said
+    assert Store(store.uri).tables()["pairs"] == PAIRS
+    with pytest.raises(BadInput, match=r"view 'pairs' .* and the table 'pairs' .* differ"):
+        again.declare([], [View("pairs", "-- What?\nSELECT 1 AS n")])
+
+
+def test_a_damaged_declaration_is_one_line(store):
+    store.declare([PAIRS])
+    Path(store.root, "declared", "pairs.json").write_text("{}")
+    with pytest.raises(BadInput, match=r"declared/pairs.json is damaged .*; restore it") as refused:
+        connect(store)
+    assert "\n" not in str(refused.value)
+
+
 def test_an_input_is_kept_as_first_written(store):
     assert store.read_input("planted") is None
     store.write_input("planted", pa.table({"x": [1]}))
@@ -297,6 +358,8 @@ def test_an_object_store_holds_the_same_as_a_folder(object_store):
     assert visible(again) == ["a"]
     assert again.ledger().status == {trial("a").id: "ok", trial("b").id: "failed"}
     assert again.read_input("planted").to_pydict() == {"x": [1]}
+    again.declare([PAIRS])
+    assert Store(again.uri).tables()["pairs"] == PAIRS
     assert connect(again).rows("SELECT model, top1 FROM model_accuracy") == [
         {"model": "a", "top1": 0.5}
     ]

@@ -24,11 +24,12 @@ from pyarrow import fs
 
 from zoo_eval.digests import digest
 from zoo_eval.errors import BadInput, StoreError
-from zoo_eval.tables import SCHEMA_VERSION, TABLES, TRENDS, TRIALS
+from zoo_eval.tables import SCHEMA_VERSION, TABLES, TRIALS, Table, View, declared
 
 MARKER = "zoo_eval_store.json"
 TEMPORARY = ".uncommitted"
 LOCK = ".lock"
+DECLARED = "declared"
 # Below this a sweep is not started: tables are small, but a full disk must not be met half-way.
 LEAST_FREE_BYTES = 64 * 2**20
 
@@ -82,9 +83,10 @@ class Store:
 
     def dataset(self, table: str, schema: pa.Schema | None = None) -> ds.Dataset:
         """A table's committed files as an Arrow dataset, with the declared or a wider schema."""
-        schema = schema or TABLES[table].schema
+        found = self._table(table)
+        schema = schema or found.schema
         files = self._files(table)
-        if table not in (TRIALS.name, TRENDS.name):
+        if found.ledgered:
             committed = {Path(file).name for file in self._files(TRIALS.name)}
             files = [file for file in files if Path(file).name in committed]
         if not files:
@@ -97,13 +99,13 @@ class Store:
         """Makes rows and the trials they belong to visible, all at once; the commit's id.
 
         Raises:
-            ValueError: a row does not fit its table.
+            ValueError: a row does not fit its table, or there is no such table.
             StoreError: the store is full or cannot be written.
         """
         commit_id = digest(sorted([trial["trial_id"], trial["attempt"]] for trial in trials))
         # Every table is checked before anything is written; the ledger comes last.
         tables = {
-            name: TABLES[name].arrow([{**row, "commit_id": commit_id} for row in some])
+            name: self._table(name).arrow([{**row, "commit_id": commit_id} for row in some])
             for name, some in [*rows.items(), (TRIALS.name, trials)]
         }
         for name, table in tables.items():
@@ -112,7 +114,60 @@ class Store:
 
     def replace(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replaces a derived table (one that belongs to no trial) as a whole."""
-        self._write(f"{table}/derived.parquet", TABLES[table].arrow(rows), replace=True)
+        self._write(f"{table}/derived.parquet", self._table(table).arrow(rows), replace=True)
+
+    def declare(self, tables: Sequence[Table], views: Sequence[View] = ()) -> None:
+        """Keeps tables and views that are not built in, so that any machine can query them.
+
+        Raises:
+            BadInput: a name is taken, or the store cannot keep it.
+            StoreError: the store is full or cannot be written.
+        """
+        everything: list[Table | View] = [*tables, *views]
+        for one in everything:
+            declared.check(one)
+            path = f"{DECLARED}/{one.name}.json"
+            self._written(path, declared.to_json(one).encode(), replace=False)
+            # Whoever was first is kept: that is compared with.
+            declared.check_same(one, self._declaration(path))
+
+    def tables(self) -> Mapping[str, Table]:
+        """The built-in tables and those declared in this store, by name.
+
+        Raises:
+            BadInput: a declaration is damaged.
+        """
+        others = {one.name: one for one in self._declarations() if isinstance(one, Table)}
+        return {**TABLES, **others}
+
+    def views(self) -> Sequence[View]:
+        """The views declared in this store.
+
+        Raises:
+            BadInput: a declaration is damaged.
+        """
+        return [one for one in self._declarations() if isinstance(one, View)]
+
+    def _declarations(self) -> Iterator[Table | View]:
+        for file in filter(lambda file: file.endswith(".json"), self._files(DECLARED)):
+            yield self._declaration(f"{DECLARED}/{Path(file).name}")
+
+    def _declaration(self, relative: str) -> Table | View:
+        with self.fs.open_input_stream(self._path(relative)) as stream:
+            content = stream.read()
+        try:
+            return declared.from_json(content.decode())
+        except ValueError as error:
+            raise BadInput(
+                f"store {self.uri}: {relative} is damaged ({error}); restore it, or choose another "
+                "--store"
+            ) from error
+
+    def _table(self, name: str) -> Table:
+        found = TABLES.get(name) or self.tables().get(name)
+        if found is None:
+            raise ValueError(f"no table {name!r} is declared in this store")
+        return found
 
     @contextmanager
     def claim(self) -> Iterator[None]:
@@ -141,12 +196,11 @@ class Store:
     def _remove_uncommitted(self) -> None:
         """Removes files that no ledger entry names: the holder of the claim alone may."""
         committed = {Path(file).name for file in self._files(TRIALS.name)}
-        kept = (TRIALS.name, TRENDS.name)
         orphans = [
             file
-            for table in TABLES
-            if table not in kept
-            for file in self._files(table)
+            for name, table in self.tables().items()
+            if table.ledgered
+            for file in self._files(name)
             if Path(file).name not in committed
         ]
         orphans += self._files(TEMPORARY)
@@ -213,8 +267,11 @@ class Store:
     def _write(self, relative: str, table: pa.Table, *, replace: bool) -> None:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
+        self._written(relative, sink.getvalue().to_pybytes(), replace=replace)
+
+    def _written(self, relative: str, content: bytes, *, replace: bool) -> None:
         try:
-            self._put(relative, sink.getvalue().to_pybytes(), replace=replace)
+            self._put(relative, content, replace=replace)
         except OSError as error:
             full = error.errno == errno.ENOSPC
             reason = "no space is left" if full else str(error)

@@ -7,9 +7,9 @@ import pytest
 
 from tests.planted_rows import failure, ledger_row, result_row
 from zoo_eval.errors import BadInput
-from zoo_eval.queries.connection import VIEWS, connect, export, question, select
+from zoo_eval.queries.connection import connect, export, question, select
 from zoo_eval.store import Store
-from zoo_eval.tables import TABLES
+from zoo_eval.tables import TABLES, VIEWS
 from zoo_eval.trial import Trial
 
 
@@ -41,12 +41,13 @@ def accuracy(store, model="a", top1=0.5, n_images=10, **facts):
     add(store, "accuracy", "accuracy", [{"top1": top1, "n_images": n_images}], model=model, **facts)
 
 
-def neural(store, layer, folds, *, model="a", readout="pls", **facts):
+def neural(store, layer, folds, *, model="a", readout="pls", mode="fit", **facts):
     """Scores and selection scores, fold by fold."""
     rows = [
-        {"fold": fold, "score": score, "selection_score": selection, "statistic": "pearson_r"}
+        {"fold": fold, "score": score, "selection_score": selection, "statistic": "pearson_r",
+         "mode": mode}
         for fold, (score, selection) in enumerate(folds)
-    ]
+    ]  # fmt: skip
     facts = {"recording": "it", "recording_digest": "r", "protocol": "nested", **facts}
     add(store, "neural_fit", "neural_scores", rows, model=model, layer=layer, readout=readout, **facts)  # fmt: skip
 
@@ -495,7 +496,7 @@ def test_similarities_over_all_stimuli_stand_beside_their_subjects_ceilings(stor
 def test_the_leaderboard_prefers_a_fit_to_a_similarity_of_another_scale(store):
     gate(store)
     neural(store, "x", [(0.3, 0.3)], readout="ridge")
-    neural(store, "x", [(0.9, 0.9)], readout="cka")
+    neural(store, "x", [(0.9, 0.9)], readout="cka", mode="similarity")
     (row,) = connect(store).rows("SELECT neural_scores FROM leaderboard")
     assert dict(row["neural_scores"]) == {"it": 0.3}
 
@@ -542,9 +543,9 @@ def test_of_equally_shared_variants_the_leaderboard_takes_the_newest(store, fact
 def test_the_leaderboard_holds_no_fit_against_another_models_similarity(store):
     for model in ("a", "b"):
         gate(store, model)
-        neural(store, "l", [(0.8, 0.1)], model=model, readout="cka")
+        neural(store, "l", [(0.8, 0.1)], model=model, readout="cka", mode="similarity")
     neural(store, "l", [(0.3, 0.1)], model="a", readout="ridge")
-    neural(store, "l", [(0.9, 0.1)], model="a", readout="rsa")
+    neural(store, "l", [(0.9, 0.1)], model="a", readout="rsa", mode="similarity")
     assert neural_scores(store) == {"a": 0.8, "b": 0.8}
 
 

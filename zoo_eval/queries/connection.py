@@ -1,7 +1,8 @@
 """connect(store): a read-only DuckDB over a store's tables and views; the only importer of duckdb."""
 
 import itertools
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,49 +12,60 @@ import pyarrow as pa
 
 from zoo_eval.errors import BadInput, one_line
 from zoo_eval.store import Store
-from zoo_eval.tables import TABLES, TRIALS
-
-# In the order in which they build on each other.
-VIEWS = (
-    "gates",
-    "current_trials",
-    "current_ceilings",
-    "failures",
-    "neural_folds",
-    "neural_targets",
-    "similarities",
-    "best_layer",
-    "best_layer_on_test",
-    "neural_leaderboard",
-    "model_accuracy",
-    "tolerances",
-    "alignments",
-    "protocols",
-    "accuracy_vs_neural",
-    "accuracy_vs_tolerance",
-    "accuracy_vs_alignment",
-    "tolerance_and_alignment",
-    "leaderboard",
-)
+from zoo_eval.tables import TRIALS, VIEWS, Table, View
 
 
 class Connection:
-    """A store's tables and views, as they were when it was opened."""
+    """A store's tables and views, as they were when it was opened.
+
+    `names` are those of all that can be asked; `left_out` says why a view that another package
+    declared cannot.
+    """
 
     def __init__(self, store: Store) -> None:
         self._duckdb = duckdb.connect()
         # Local session settings only; queries see nothing but the store.
         self._duckdb.execute("SET TimeZone = 'UTC'")
-        for name, table in TABLES.items():
+        tables = store.tables()
+        for name, table in tables.items():
             rows = store.dataset(name, table.schema_in_sql)
             # Nearly every view reads the ledger, which is small: from its many files only once.
             self._duckdb.register(f"_{name}", rows.to_table() if name == TRIALS.name else rows)
-        for name, table in TABLES.items():
-            self._duckdb.execute(f"CREATE VIEW {name} AS {_visible(name, table.schema)}")
+        for table in tables.values():
+            self._duckdb.execute(f'CREATE VIEW "{table.name}" AS {_visible(table)}')
         for name in VIEWS:
             self._duckdb.execute(f"CREATE VIEW {name} AS {view_sql(name)}")
         self._duckdb.execute("SET enable_external_access = false")
         self._duckdb.execute("SET lock_configuration = true")
+        # What others wrote comes last: it sees nothing but the store either.
+        declared = store.views()
+        self.left_out = self._create(declared)
+        created = (view.name for view in declared if view.name not in self.left_out)
+        self.names = (*tables, *VIEWS, *created)
+
+    def _create(self, views: Iterable[View]) -> dict[str, str]:
+        """Creates views that may build on each other, in whatever order; why some cannot be."""
+        waiting = {view.name: view for view in views}
+        while True:
+            reasons = {name: self._refusal(view) for name, view in waiting.items()}
+            left = {name: view for name, view in waiting.items() if reasons[name] is not None}
+            if len(left) == len(waiting):
+                return {name: str(reasons[name]) for name in left}
+            waiting = left
+
+    def _refusal(self, view: View) -> str | None:
+        """Why a view cannot be created; None where it now is."""
+        try:
+            self._duckdb.execute(f'CREATE VIEW "{view.name}" AS {self._one_select(view.sql)}')
+        except (duckdb.Error, BadInput) as error:
+            return one_line(error)
+        return None
+
+    def _one_select(self, sql: str) -> str:
+        statements = self._duckdb.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise BadInput("only one SELECT at a time: the store is read-only here")
+        return sql
 
     def query(self, sql: str) -> pa.Table:
         """The result of one SELECT; the second of two columns `x` is called `x_1`.
@@ -62,13 +74,17 @@ class Connection:
             BadInput: the SQL is wrong, or would change something.
         """
         try:
-            statements = self._duckdb.extract_statements(sql)
-            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise BadInput("only one SELECT at a time: the store is read-only here")
-            result = self._duckdb.sql(sql).to_arrow_table()
+            result = self._duckdb.sql(self._one_select(sql)).to_arrow_table()
         except duckdb.Error as error:
-            raise BadInput(f"SQL: {one_line(error)}") from error
+            raise BadInput(f"SQL: {one_line(error)}{self._why_left_out(sql)}") from error
         return result.rename_columns(_distinct(result.column_names))
+
+    def _why_left_out(self, sql: str) -> str:
+        return "".join(
+            f"; the declared view {name!r} is left out: {reason}; correct it where it is declared"
+            for name, reason in self.left_out.items()
+            if re.search(rf"\b{name}\b", sql)
+        )
 
     def image_rates(self) -> dict[str, float]:
         """Measured image passes per second by model."""
@@ -149,10 +165,10 @@ def export(store: Store, out: Path) -> dict[str, int]:
     try:
         with duckdb.connect(str(out)) as target:
             counts = {}
-            for name in (*TABLES, *VIEWS):
-                rows = connection.query(f"SELECT * FROM {name}")
+            for name in connection.names:
+                rows = connection.query(f'SELECT * FROM "{name}"')
                 target.register("rows", rows)
-                target.execute(f"CREATE TABLE {name} AS SELECT * FROM rows")
+                target.execute(f'CREATE TABLE "{name}" AS SELECT * FROM rows')
                 target.unregister("rows")
                 counts[name] = rows.num_rows
     except duckdb.Error as error:
@@ -168,11 +184,14 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return distinct
 
 
-def _visible(name: str, schema: pa.Schema) -> str:
-    """Only rows of the commit that finished their trial; should two have, of one of them."""
-    if name == "trials" or "commit_id" not in schema.names:
-        return f"SELECT * FROM _{name}"
+def _visible(table: Table) -> str:
+    """Of what belongs to trials, only rows of the commit that finished its trial.
+
+    Should two commits have, only those of one of them.
+    """
+    if not table.ledgered:
+        return f"SELECT * FROM _{table.name}"
     return (
-        f"SELECT * FROM _{name} SEMI JOIN (SELECT trial_id, min(commit_id) AS commit_id "
+        f"SELECT * FROM _{table.name} SEMI JOIN (SELECT trial_id, min(commit_id) AS commit_id "
         "FROM _trials WHERE status = 'ok' GROUP BY trial_id) USING (trial_id, commit_id)"
     )

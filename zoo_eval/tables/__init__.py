@@ -3,91 +3,31 @@
 The writer, the checker, the DuckDB views and docs/tables.md come from these declarations.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+from zoo_eval.tables.table import (
+    BYTES,
+    COMMIT,
+    COUNT,
+    FLAG,
+    LEDGER,
+    MODEL,
+    NAMES,
+    REAL,
+    REALS,
+    SCHEMA_VERSION,
+    TEXT,
+    TIME,
+    TRIAL,
+    Column,
+    Table,
+    View,
+    trial_table,
+)
 
-TEXT = pa.string()
-COUNT = pa.int64()
-FLAG = pa.bool_()
-REAL = pa.float64()
-TIME = pa.timestamp("us", tz="UTC")
-NAMES = pa.list_(pa.string())
-REALS = pa.list_(pa.float32())
-BYTES = pa.binary()
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: a null is an error unless `nullable`, and `meaning` says what a null means."""
-
-    name: str
-    type: pa.DataType
-    meaning: str
-    unit: str = ""
-    nullable: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A result table: its grain ("one row per ...") and its columns, in order."""
-
-    name: str
-    grain: str
-    columns: tuple[Column, ...]
-
-    @property
-    def schema(self) -> pa.Schema:
-        fields = [pa.field(c.name, c.type, nullable=c.nullable) for c in self.columns]
-        return pa.schema(fields, metadata={"zoo_eval_schema": str(SCHEMA_VERSION)})
-
-    @property
-    def schema_in_sql(self) -> pa.Schema:
-        """The schema with float16 widened to float32, which loses nothing: SQL has no float16."""
-        halves = pa.list_(pa.float16())
-        return pa.schema(
-            [f.with_type(pa.list_(pa.float32())) if f.type == halves else f for f in self.schema]
-        )
-
-    def arrow(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-        """Rows as an Arrow table with exactly the declared schema.
-
-        Raises:
-            ValueError: a row has an undeclared column, or lacks a required value.
-        """
-        known = {column.name for column in self.columns}
-        for row in rows:
-            if unknown := sorted(row.keys() - known):
-                raise ValueError(f"table {self.name}: unknown column {unknown[0]!r}")
-            for column in self.columns:
-                if not column.nullable and row.get(column.name) is None:
-                    raise ValueError(f"table {self.name}: column {column.name!r} must not be null")
-        columns = [pa.array([row.get(c.name) for row in rows], type=c.type) for c in self.columns]
-        return pa.Table.from_arrays(columns, schema=self.schema)
-
-
-@dataclass(frozen=True)
-class View:
-    """One SELECT over tables and other views; the SQL's first line is `-- ` and its question."""
-
-    name: str
-    sql: str
-
-
-COMMIT = Column("commit_id", TEXT, "the commit that wrote the row; views keep one per trial")
-TRIAL = Column("trial_id", TEXT, "digest of everything that determines the row's numbers")
-MODEL = Column("model", TEXT, "the model card's name")
-
-
-def _facts(name: str, grain: str, *columns: Column) -> Table:
-    return Table(name, grain, (TRIAL, MODEL, *columns, COMMIT))
-
-
-MODELS = _facts(
+MODELS = trial_table(
     "models",
     "model card and weights",
     Column("weights_digest", TEXT, "digest of the weights as evaluated (file, mapping, edits)"),
@@ -114,7 +54,7 @@ MODELS = _facts(
 )
 
 TRIALS = Table(
-    "trials",
+    LEDGER,
     "attempt at a trial",
     (
         TRIAL,
@@ -154,7 +94,7 @@ TRIALS = Table(
     ),
 )
 
-ACCURACY = _facts(
+ACCURACY = trial_table(
     "accuracy",
     "model x stimulus set",
     Column("top1", REAL, "share of images whose label is the first choice", "share"),
@@ -166,7 +106,7 @@ ACCURACY = _facts(
     Column("n_images", COUNT, "labelled images", "image"),
 )
 
-LAYERS = _facts(
+LAYERS = trial_table(
     "layers",
     "model x stimulus set x layer",
     Column("layer", TEXT, "module name in the network"),
@@ -178,7 +118,7 @@ LAYERS = _facts(
     Column("sketch", COUNT, "dimensions it is estimated from, a bit low; null: exact", "", True),
 )
 
-FEATURES = _facts(
+FEATURES = trial_table(
     "features",
     "model x layer x stimulus, on request",
     Column("layer", TEXT, "module name in the network"),
@@ -186,12 +126,13 @@ FEATURES = _facts(
     Column("vector", REALS, "the layer's activation, flattened in C order"),
 )
 
-NEURAL_SCORES = _facts(
+NEURAL_SCORES = trial_table(
     "neural_scores",
     "model x recording x layer x readout x fold",
     Column("recording", TEXT, "the recording's name"),
     Column("layer", TEXT, "module name in the network"),
-    Column("readout", TEXT, "pls, ridge, rsa, cka or procrustes"),
+    Column("readout", TEXT, "pls, ridge, rsa, cka, procrustes, ..."),
+    Column("mode", TEXT, "fit or similarity; null in old stores (see neural_modes)", "", True),
     Column("protocol", TEXT, "how folds and choices were made"),
     Column(
         "statistic",
@@ -252,7 +193,7 @@ CEILINGS = Table(
     ),
 )
 
-SPATIAL_SCORES = _facts(
+SPATIAL_SCORES = trial_table(
     "spatial_scores",
     "model x recording x layer x held-out image",
     Column("recording", TEXT, "the recording's name"),
@@ -263,7 +204,7 @@ SPATIAL_SCORES = _facts(
     Column("map_spearman_quarter", REAL, "the same after down-sampling by 4", nullable=True),
 )
 
-ATTACKS = _facts(
+ATTACKS = trial_table(
     "attacks",
     "model x stimulus x attack",
     Column("stimulus_id", TEXT, "the attacked stimulus"),
@@ -302,7 +243,7 @@ ATTACKS = _facts(
     ),
 )
 
-PERTURBATIONS = _facts(
+PERTURBATIONS = trial_table(
     "perturbations",
     "model x stimulus x attack, on request",
     Column("stimulus_id", TEXT, "the attacked stimulus"),
@@ -313,7 +254,7 @@ PERTURBATIONS = _facts(
     Column("human_map", BYTES, "PNG of the human map there, 8 bits; null without", "", True),
 )
 
-ALIGNMENT = _facts(
+ALIGNMENT = trial_table(
     "alignment",
     "model x stimulus x method",
     Column("stimulus_id", TEXT, "the stimulus"),
@@ -383,12 +324,62 @@ _ALL = (
 )  # fmt: skip
 TABLES: dict[str, Table] = {table.name: table for table in _ALL}
 
+# In the order in which they build on each other; their SQL is in zoo_eval/queries/views.
+VIEWS = (
+    "gates",
+    "current_trials",
+    "current_ceilings",
+    "failures",
+    "neural_modes",
+    "neural_folds",
+    "neural_targets",
+    "similarities",
+    "best_layer",
+    "best_layer_on_test",
+    "neural_leaderboard",
+    "model_accuracy",
+    "tolerances",
+    "alignments",
+    "protocols",
+    "accuracy_vs_neural",
+    "accuracy_vs_tolerance",
+    "accuracy_vs_alignment",
+    "tolerance_and_alignment",
+    "leaderboard",
+)
+
+
+# What users and other packages need to declare tables of their own.
+__all__ = [
+    "BYTES",
+    "COMMIT",
+    "COUNT",
+    "FLAG",
+    "MODEL",
+    "NAMES",
+    "REAL",
+    "REALS",
+    "SCHEMA_VERSION",
+    "TABLES",
+    "TEXT",
+    "TIME",
+    "TRENDS",
+    "TRIAL",
+    "TRIALS",
+    "VIEWS",
+    "Column",
+    "Table",
+    "View",
+    "documentation",
+    "trial_table",
+]  # fmt: skip
+
 
 def documentation(tables: Iterable[Table] = TABLES.values()) -> str:
     """The Markdown of docs/tables.md."""
     parts = [
         "# Tables\n\nParquet under `<store>/<table>/`; the same names are DuckDB views. "
-        "Made from `zoo_eval/tables.py` by `make docs`.\n"
+        "Made from `zoo_eval/tables` by `make docs`.\n"
     ]
     for table in tables:
         parts.append(f"\n## {table.name}\n\nOne row per {table.grain}.\n")

@@ -97,3 +97,8 @@ def test_sql_sees_float16_as_float32_and_nothing_else_changed():
         for plain, wide in zip(table.schema, table.schema_in_sql, strict=True):
             half = plain.type == pa.list_(pa.float16())
             assert wide.type == (pa.list_(pa.float32()) if half else plain.type)
+
+
+def test_rows_belong_to_trials_where_they_name_a_commit_and_are_no_trials_themselves():
+    apart = {name for name, table in TABLES.items() if not table.ledgered}
+    assert apart == {"trials", "trends", "training_runs", "training_metrics"}
