@@ -285,3 +285,9 @@ def test_crops_of_sets_in_memory_and_on_disk_are_the_same(photos):
     assert lazy.digest == held.digest
     for one, other in zip(lazy.images, held.images, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_crops_of_crops_stay_with_their_photo(photos):
+    crops = random_crops("c", [read_folder("set", photos)], n=10, size_px=64, seed=0)
+    inner = random_crops("d", [crops], n=10, size_px=32, seed=1)
+    assert inner.groups == tuple(f"c/{group}" for group in crops.groups)

@@ -139,7 +139,11 @@ def test_an_unknown_key_gives_its_line_and_what_was_meant(tmp_path, right, wrong
         ('kind = "accuracy"', 'kind = "accurracy"', "'accurracy'"),
         ('kind = "folder"', 'kind = "folders"', "'folders'"),
         ('recording = "it"', 'recording = "it"\nn_folds = 1', "greater than or equal to 2"),
-        ('recording = "it"', 'recording = "it"\nreadouts = ["lasso"]', "unknown readout 'lasso'; nearest: pls"),
+        (
+            'recording = "it"',
+            'recording = "it"\nreadouts = ["lasso"]',
+            "unknown readout 'lasso'; nearest: pls",
+        ),
     ],
 )
 def test_a_wrong_value_gives_its_line_and_what_was_expected(tmp_path, right, wrong, said):

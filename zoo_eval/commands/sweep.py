@@ -134,6 +134,8 @@ def run_sweep(sweep: Sweep, options: RunOptions, say: Say) -> Outcome:
     store = Store(sweep.store.uri.address, create=True)
     store.check_space()
     with store.claim():
+        for evaluation in sweep.evaluations:
+            store.declare(evaluation.tables, evaluation.views)
         everything = roster(sweep.models)
         chosen = everything.narrowed(options.models)
         runner = _runner(sweep, everything, store, options)

@@ -11,7 +11,6 @@ from PIL import Image
 from pydantic import Field
 
 from zoo_eval.digests import digest
-from zoo_eval.errors import BadInput
 from zoo_eval.stimuli.stimulus_set import (
     Images,
     Pixels,
@@ -36,12 +35,6 @@ class CropSection(StimuliSection):
 
     def read(self, name: str, known: Sweepmates) -> StimulusSet:
         sources = [known.stimuli(source) for source in self.of]
-        for source in sources:
-            if isinstance(source.images, Crops):
-                raise BadInput(
-                    f"stimuli {name!r}: `of` names {source.name!r}, which are crops themselves; "
-                    "name the photos that they are of"
-                )
         return random_crops(name, sources, n=self.n, size_px=self.size_px, seed=self.seed)
 
 
@@ -92,7 +85,7 @@ def random_crops(
     """`n` seeded random square crops of the sources' images, resized to `size_px` when shown.
 
     A crop's side is uniform between `SMALLEST` and `LARGEST` of its photo's shorter side; photos
-    take turns, and `groups` holds the photo, so that its crops stay in one fold.
+    take turns, and `groups` holds the photo's own group, so that its crops stay in one fold.
     """
     photos = [
         (place, number, f"{source.name}/{source.ids[number]}", shape)
@@ -108,6 +101,6 @@ def random_crops(
         left = int(rng.integers(width - side + 1))
         found.append(Crop(place, number, top, left, side))
         ids.append(f"{photo}#{index // len(photos):03d}")
-        groups.append(photo)
+        groups.append(f"{sources[place].name}/{sources[place].groups[number]}")
     images = Crops(tuple(sources), tuple(found), size_px)
     return StimulusSet(name, tuple(ids), images, groups=tuple(groups))
