@@ -176,14 +176,8 @@ def of_stimuli(
                 f"importance {name!r}: the map of {stimulus!r} has a NaN or infinite value; "
                 "remove the map and its image"
             )
-        height, width = shape[:2]
-        rows, columns = one.shape
-        # As far as rounding a side to whole pixels allows: half a pixel of the map, on either side.
-        if abs(rows * width - columns * height) > max(height, width):
-            unusable[stimulus] = (
-                f"the human map is {columns} x {rows} px, its image {width} x {height}: "
-                "other proportions"
-            )
+        if why := _misfit(one.shape, shape):
+            unusable[stimulus] = why
             usable[index] = np.zeros((1, 1), np.float32)
     if len(unusable) == len(stimuli):
         first, why = next(iter(unusable.items()))
@@ -200,6 +194,17 @@ def of_stimuli(
         preparation,
         human_ceiling,
         unusable,
+    )
+
+
+def _misfit(of_map: tuple[int, ...], of_image: tuple[int, ...]) -> str | None:
+    """Why a map cannot be laid over its image, where it has other proportions; None where it can."""
+    (rows, columns), (height, width, *_) = of_map, of_image
+    # As far as rounding a side to whole pixels allows: half a pixel of the map, on either side.
+    if abs(rows * width - columns * height) <= max(height, width):
+        return None
+    return (
+        f"the human map is {columns} x {rows} px, its image {width} x {height}: other proportions"
     )
 
 
