@@ -70,7 +70,8 @@ def tables(net, shown, maps, **choices):
     (result,) = evaluation.run(trials, bench)
     assert result.error is None
     for name, rows in result.rows.items():
-        TABLES[name].arrow([{**row, "commit_id": "c"} for row in rows])
+        own = {"trial_id": "t", "model": "m", "commit_id": "c"}
+        TABLES[name].arrow([{**row, **own} for row in rows])
     return result.rows
 
 

@@ -66,7 +66,8 @@ def rows(net, shown, maps, **choices):
     results = list(evaluation.run(trials, bench))
     assert [result.error for result in results] == [None] * len(trials)
     found = [row for result in results for row in result.rows["alignment"]]
-    ALIGNMENT.arrow([{**row, "commit_id": "c"} for row in found])
+    own = {"trial_id": "t", "model": "m", "commit_id": "c"}
+    ALIGNMENT.arrow([{**row, **own} for row in found])
     return found
 
 
@@ -173,7 +174,7 @@ def test_a_batch_changes_nothing(net, shown):
     alone = [row for r in evaluation.run(trials, bench) for row in r.rows["alignment"]]
 
     def key(row):
-        return row["trial_id"], row["stimulus_id"], row["channel_reduction"]
+        return row["method"], row["stimulus_id"], row["channel_reduction"]
 
     for one, other in zip(sorted(together, key=key), sorted(alone, key=key), strict=True):
         assert key(one) == key(other)

@@ -369,7 +369,7 @@ def test_an_image_outside_the_unit_interval_is_an_error_with_the_reason(net, sho
 def test_rows_fit_the_declared_table(net, shown):
     for choices in ({"attacks": ["ensemble"]}, {"attacks": ["fmn"], "norm": "linf"}):
         attacked, kept = rows(net, shown, **choices)
-        own = {"trial_id": "t", "commit_id": "c"}
+        own = {"trial_id": "t", "model": "m", "commit_id": "c"}
         assert len(TABLES["attacks"].arrow([{**row, **own} for row in attacked])) == N
         assert len(TABLES["perturbations"].arrow([{**row, **own} for row in kept])) == N - 1
 

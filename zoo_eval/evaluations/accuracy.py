@@ -55,8 +55,6 @@ class Accuracy(EvaluationSection):
         top1_low, top1_high = wilson(n_top1, n_images)
         top5_low, top5_high = wilson(n_top5, n_images)
         row = {
-            "trial_id": trials[0].id,
-            "model": model.card.name,
             "top1": n_top1 / n_images,
             "top1_low": top1_low,
             "top1_high": top1_high,

@@ -32,7 +32,7 @@ class Features(EvaluationSection):
         return len(inputs.stimulus_set(self.stimuli))
 
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
-        model, representations = bench.opened()
+        _, representations = bench.opened()
         stimuli = bench.inputs.stimulus_set(self.stimuli)
         by_layer = {trial.layer: trial for trial in trials if trial.layer}
         rows: dict[str, list[dict[str, Any]]] = {layer: [] for layer in by_layer}
@@ -41,8 +41,6 @@ class Features(EvaluationSection):
                 for vector in vectors.numpy():
                     rows[layer].append(
                         {
-                            "trial_id": by_layer[layer].id,
-                            "model": model.card.name,
                             "layer": layer,
                             "stimulus_id": stimuli.ids[len(rows[layer])],
                             "vector": vector,

@@ -106,8 +106,6 @@ class Gate(EvaluationSection):
         trial = trials[0]
         verdict = self._verdict(model, bench.inputs, compare_top1=trial.stimuli is not None)
         row = {
-            "trial_id": trial.id,
-            "model": card.name,
             "weights_digest": blueprint.weights_digest,
             "revision": revision(card),
             "source": card.source,

@@ -102,7 +102,7 @@ class HumanAlignment(EvaluationSection):
                 self._attributed, model, transform, self._method(name), stimuli, labels, trial.id
             )
             rows = [
-                {"trial_id": trial.id, "model": trial.model, "method": name, **row}
+                {"method": name, **row}
                 for numbers, attributions in model.in_batches(range(len(stimuli)), work)
                 for row in seen.rows(attributions, numbers, self.channel_reductions)
             ]

@@ -60,8 +60,6 @@ class Layers(EvaluationSection):
         if isinstance(gram, NonFinite):
             return Result(trial, error=gram)
         row = {
-            "trial_id": trial.id,
-            "model": trial.model,
             "layer": layer,
             "layer_index": blueprint.layer_index(layer),
             "depth": blueprint.depth(layer),

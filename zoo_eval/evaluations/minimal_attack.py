@@ -29,12 +29,12 @@ from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.open_model import OpenModel
 from zoo_eval.numerics.attacks import registry
+from zoo_eval.numerics.attacks.attack import Attack
 from zoo_eval.numerics.attacks.decisions import Argmax, Targeted, TopK, animate
 from zoo_eval.numerics.attacks.foolbox_adapter import PREFIX, FoolboxAttack
 from zoo_eval.numerics.attacks.logits import Logits
 from zoo_eval.numerics.attacks.norms import Norm
 from zoo_eval.numerics.attacks.procedures import Corrected
-from zoo_eval.numerics.attacks.registry import Attack
 from zoo_eval.pictures import levels, png
 from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
 from zoo_eval.trial import Trial
@@ -230,7 +230,7 @@ class MinimalAttack(EvaluationSection):
                 )
             if seen is not None:
                 tables["alignment"] = [
-                    {"trial_id": trial.id, "model": trial.model, "method": trial.attack, **row}
+                    {"method": trial.attack, **row}
                     for row in seen.of_attack(attacked, self._reductions)
                 ]
             yield Result(trial, tables)
@@ -289,8 +289,6 @@ class MinimalAttack(EvaluationSection):
         perturbations: list[dict[str, Any]] = []
         for stimulus_id, one in zip(stimulus_ids, attacked, strict=True):
             key = {
-                "trial_id": trial.id,
-                "model": trial.model,
                 "stimulus_id": stimulus_id,
                 "attack": trial.attack,
             }

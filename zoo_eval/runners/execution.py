@@ -1,7 +1,7 @@
 """What every runner does with a model's work: open the model once, run its groups, commit each."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from zoo_eval.representations.representations import Representations
 from zoo_eval.runners import provenance
 from zoo_eval.store import Store
 from zoo_eval.sweep.plan import ModelWork, RefusedTrial, TrialGroup
+from zoo_eval.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -95,45 +96,11 @@ def _run_group(
     passes_before = bench.model.n_passes if bench.model else 0
     if bench.model and bench.model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(bench.model.device)
-    results: list[Result] = []
-    failure = opening
-    if opening is None:
-        # An evaluation's error is a row, whatever its class: the rest of the sweep goes on.
-        try:
-            results.extend(group.evaluation.run(group.trials, bench))
-        except StoreError:
-            raise
-        except Exception as error:  # noqa: BLE001
-            failure = error
-    had = {result.trial.id for result in results}
-    reason = failure or RuntimeError("the evaluation gave no result for this trial")
-    results += [Result(trial, error=reason) for trial in group.trials if trial.id not in had]
+    results = _results(group, bench, opening)
     seconds = time.perf_counter() - clock
     n_passes = bench.model.n_passes - passes_before if bench.model else 0
-    measured = _measured(bench.model, seconds, n_passes, len(group.trials))
-    attempts = dict(zip((t.id for t in group.trials), group.attempts, strict=True))
-    ledger = [
-        {
-            **r.trial.row(),
-            "attempt": attempts[r.trial.id],
-            "started_at": started_at,
-            **_status(r.error),
-            **measured,
-        }
-        for r in results
-    ]
-    rows: dict[str, list[Any]] = {}
-    for result in results:
-        if result.error is None:
-            for table, some in result.rows.items():
-                rows.setdefault(table, []).extend(some)
-    try:
-        store.commit(rows, ledger)
-    except (ValueError, TypeError, ArithmeticError) as error:
-        # Rows that do not fit their table are this evaluation's failure, not the sweep's.
-        results = [Result(result.trial, error=error) for result in results]
-        ledger = [{**row, **_status(error)} for row in ledger]
-        store.commit({}, ledger)
+    measured = {"started_at": started_at, **_measured(bench.model, seconds, n_passes, len(results))}
+    results = _committed(group, results, measured, store)
     errors = [result.error for result in results if result.error is not None]
     n_refused = sum(isinstance(error, Refusal) for error in errors)
     return Finished(
@@ -145,6 +112,59 @@ def _run_group(
         planned_passes=group.n_passes,
         first_error=one_line(errors[0]) if errors else None,
     )
+
+
+def _results(group: TrialGroup, bench: Workbench, opening: Exception | None) -> list[Result]:
+    """One result per trial; `opening` is the error, if any, that the model was not opened for."""
+    results: dict[str, Result] = {}
+    asked = {trial.id for trial in group.trials}
+    failure = opening
+    if opening is None:
+        # An evaluation's error is a row, whatever its class: the rest of the sweep goes on.
+        try:
+            for result in group.evaluation.run(group.trials, bench):
+                if result.trial.id not in asked or results.pop(result.trial.id, None):
+                    raise RuntimeError("the evaluation gave a result that was not asked for")
+                results[result.trial.id] = result
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            failure = error
+    reason = failure or RuntimeError("the evaluation gave no result for this trial")
+    return [results.get(trial.id, Result(trial, error=reason)) for trial in group.trials]
+
+
+def _committed(
+    group: TrialGroup, results: list[Result], measured: dict[str, Any], store: Store
+) -> list[Result]:
+    """The results as the store has them now: rows that do not fit their table are failures."""
+    try:
+        store.commit(_rows(results), _ledger(group, results, measured))
+    except (ValueError, TypeError, ArithmeticError) as error:
+        # That is this evaluation's failure, not the sweep's.
+        results = [Result(result.trial, error=error) for result in results]
+        store.commit({}, _ledger(group, results, measured))
+    return results
+
+
+def _ledger(
+    group: TrialGroup, results: Iterable[Result], measured: dict[str, Any]
+) -> list[dict[str, Any]]:
+    attempts = dict(zip((t.id for t in group.trials), group.attempts, strict=True))
+    return [
+        {**r.trial.row(), "attempt": attempts[r.trial.id], **_status(r.error), **measured}
+        for r in results
+    ]
+
+
+def _rows(results: Iterable[Result]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of all trials that went well by table, each with whose it is."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for result in results:
+        whose = {"trial_id": result.trial.id, "model": result.trial.model}
+        for table, some in result.rows.items() if result.error is None else ():
+            rows.setdefault(table, []).extend({**row, **whose} for row in some)
+    return rows
 
 
 def _status(error: Exception | None) -> dict[str, Any]:
@@ -183,34 +203,28 @@ def _machine(device: str) -> dict[str, Any]:
 
 def record_lost(group: TrialGroup, store: Store, *, error_type: str, message: str) -> None:
     """Records a group whose process died, hung or was killed, as failed."""
-    _record(group, store, {"status": "failed", "error_type": error_type, "error_message": message})
+    status = {"status": "failed", "error_type": error_type, "error_message": message}
+    attempts = zip(group.trials, group.attempts, strict=True)
+    store.commit({}, [_unrun(trial, attempt, status) for trial, attempt in attempts])
 
 
-def record_refusals(refused: RefusedTrial, store: Store) -> None:
-    """Records a refusal, once."""
-    if refused.trial.id in store.ledger().status:
+def record_refusals(refused: Sequence[RefusedTrial], store: Store) -> None:
+    """Records what a plan refuses in one commit, but for what the ledger has already."""
+    if not refused:
         return
-    reason = {"status": "refused", "error_type": Refusal.__name__, "error_message": refused.reason}
-    store.commit({}, [_unrun(refused.trial.row(), 1, reason)])
+    known = store.ledger().status
+    new = {one.trial.id: one for one in refused if one.trial.id not in known}
+    ledger = [_unrun(one.trial, 1, _status(Refusal(one.reason))) for one in new.values()]
+    if ledger:
+        store.commit({}, ledger)
 
 
-def _record(group: TrialGroup, store: Store, status: dict[str, Any]) -> None:
-    store.commit(
-        {},
-        [
-            _unrun(trial.row(), attempt, status)
-            for trial, attempt in zip(group.trials, group.attempts, strict=True)
-        ],
-    )
-
-
-def _unrun(row: dict[str, Any], attempt: int, status: dict[str, Any]) -> dict[str, Any]:
-    now = datetime.now(UTC)
+def _unrun(trial: Trial, attempt: int, status: dict[str, Any]) -> dict[str, Any]:
     return {
-        **row,
+        **trial.row(),
         **status,
         **_machine("none"),
         "attempt": attempt,
         "seconds": 0.0,
-        "started_at": now,
+        "started_at": datetime.now(UTC),
     }
