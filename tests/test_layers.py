@@ -29,6 +29,7 @@ FLOORS = [
     ["sweep", "trends"],
     ["runners", "report"],
     ["commands"],
+    ["notebook"],
     ["cli"],
     ["__main__"],
 ]
@@ -77,7 +78,8 @@ def imported_files(path: Path) -> set[str]:
 def test_a_file_imports_from_its_own_room_and_from_floors_below(path):
     relative = path.relative_to(PACKAGE).with_suffix("")
     if relative.parts == ("__init__",):
-        assert not {name for name in imports(path) if not name.startswith("zoo_eval")}
+        light = ("zoo_eval", "typing", "importlib")
+        assert not {name for name in imports(path) if not name.startswith(light)}
         return
     own = relative.parts[0]
     assert own in FLOOR, f"{own} has no floor; add it to FLOORS"

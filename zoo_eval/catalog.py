@@ -1,6 +1,6 @@
 """ModelCard: a model described, not loaded. Catalog: the cards there are, selected by pattern."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -43,6 +43,7 @@ class ModelCard:
 
     `published_view` is the input size and crop that `published_top1` was measured at, where those
     are not the model's own. `unavailable` says why it cannot be opened at all; its trials are then refused.
+    `live` brings a network that exists as an object to wherever the card goes.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ModelCard:
     harmonized_from: str | None = None
     licence: str | None = None
     unavailable: str | None = None
+    live: Hashable | None = field(default=None, repr=False)
 
     def untrained(self) -> "ModelCard":
         """The same architecture with its initial weights."""

@@ -37,7 +37,7 @@ def write(table: pa.Table, form: str) -> None:
 def as_text(table: pa.Table) -> str:
     """The table in aligned columns, numbers to the right."""
     rows = _rows(table)
-    cells = [[_short(row[name]) for row in rows] for name in table.column_names]
+    cells = [[short(row[name]) for row in rows] for name in table.column_names]
     numeric = [pa.types.is_integer(c.type) or pa.types.is_floating(c.type) for c in table.columns]
     widths = [max(map(len, [name, *column])) for name, column in zip(table.column_names, cells)]
     lines = [table.column_names, ["-" * width for width in widths], *map(list, zip(*cells))]
@@ -55,7 +55,8 @@ def _rows(table: pa.Table) -> list[dict[str, Any]]:
     return rows
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value as one cell, cut where it is long."""
     text = _readable(value)
     return text if len(text) <= WIDEST else text[: WIDEST - 3] + "..."
 

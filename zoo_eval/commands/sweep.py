@@ -1,10 +1,11 @@
 """Running a sweep: plan, run what is pending, say how it ended; the command and the job share it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from zoo_eval.catalog import ModelCard
 from zoo_eval.paths import SweepPath
 from zoo_eval.runners.execution import record_refusals
 from zoo_eval.runners.in_process import InProcess
@@ -121,11 +122,28 @@ def run(options: SweepOptions, say: Say = print) -> int:
         BadInput: the sweep file, a path or the store is wrong; nothing was run.
         StoreError: the store cannot be written; what was committed is kept.
     """
-    return 0 if run_sweep(options.read(), options.run, say).is_complete else 1
+    outcome = run_sweep(options.read(), options.run, say)
+    if outcome.n_failed or outcome.n_failed_before:
+        say("failed trials are rows of the view `failures`; --retry-failed runs them again")
+    return 0 if outcome.is_complete else 1
 
 
-def run_sweep(sweep: Sweep, options: RunOptions, say: Say) -> Outcome:
+def run_sweep(
+    sweep: Sweep,
+    options: RunOptions,
+    say: Say,
+    *,
+    live: Sequence[ModelCard] = (),
+    progress: Callable[[Plan, Say], Progress] = Progress.of,
+) -> Outcome:
     """Runs the pending trials of a sweep.
+
+    Args:
+        sweep: what is wanted.
+        options: how it is run.
+        say: takes each line that is said of it.
+        live: cards of networks that exist as objects, which the sweep names.
+        progress: what counts the trials of a plan and shows how far it is.
 
     Raises:
         BadInput: a path or the store is wrong; nothing was run.
@@ -136,7 +154,7 @@ def run_sweep(sweep: Sweep, options: RunOptions, say: Say) -> Outcome:
     with store.claim():
         for evaluation in sweep.evaluations:
             store.declare(evaluation.tables, evaluation.views)
-        everything = roster(sweep.models)
+        everything = roster(sweep.models, live)
         chosen = everything.narrowed(options.models)
         runner = _runner(sweep, everything, store, options)
         settled = Settled(store.ledger(), options.retry_failed)
@@ -146,10 +164,10 @@ def run_sweep(sweep: Sweep, options: RunOptions, say: Say) -> Outcome:
         for refused in todo.refused:
             say(f"refused: {_describe_refused(refused)}")
         record_refusals(todo.refused, store)
-        progress = Progress.of(todo, say)
+        counted = progress(todo, say)
         if todo.work:
-            runner.run(todo, progress, _expected(todo, store))
-    return _summarised(todo, progress, store, say)
+            runner.run(todo, counted, _expected(todo, store))
+    return _summarised(todo, counted, store, say)
 
 
 def _runner(sweep: Sweep, models: Roster, store: Store, options: RunOptions) -> Runner:
@@ -172,8 +190,6 @@ def _summarised(todo: Plan, progress: Progress, store: Store, say: Say) -> Outco
         f"{progress.n_done} trials run: {outcome.n_ok} ok, {outcome.n_failed} failed, "
         f"{outcome.n_refused} refused; {outcome.n_failed_before} failed before; store {store.uri}"
     )
-    if outcome.n_failed or outcome.n_failed_before:
-        say("failed trials are rows of the view `failures`; --retry-failed runs them again")
     return outcome
 
 

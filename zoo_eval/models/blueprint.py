@@ -136,7 +136,8 @@ def blueprint(card: ModelCard, known_digest: str | None = None) -> Blueprint:
 def is_hosted(card: ModelCard) -> bool:
     """Whether only a host elsewhere can tell which weights the card means."""
     own = card.weights == "untrained" or card.checkpoint is not None or card.sha256 is not None
-    return not (own or card.unavailable or card.architecture.startswith("factory/"))
+    made_here = card.live is not None or card.architecture.startswith("factory/")
+    return not (own or card.unavailable or made_here)
 
 
 def revision(card: ModelCard) -> str | None:

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from zoo_eval.errors import BadInput, one_line
+from zoo_eval.queries import mistakes
 from zoo_eval.store import Store
 from zoo_eval.tables import TRIALS, VIEWS, Table, View
 
@@ -76,8 +77,26 @@ class Connection:
         try:
             result = self._duckdb.sql(self._one_select(sql)).to_arrow_table()
         except duckdb.Error as error:
-            raise BadInput(f"SQL: {one_line(error)}{self._why_left_out(sql)}") from error
+            raise self._mistake(sql, error) from error
         return result.rename_columns(_distinct(result.column_names))
+
+    def columns(self, sql: str) -> tuple[str, ...]:
+        """The columns of the result of one SELECT, of which nothing is computed.
+
+        Raises:
+            BadInput: as `query` does, for what can be told without computing it.
+        """
+        try:
+            return tuple(_distinct(self._duckdb.sql(self._one_select(sql)).columns))
+        except duckdb.Error as error:
+            raise self._mistake(sql, error) from error
+
+    def _mistake(self, sql: str, error: duckdb.Error) -> BadInput:
+        def columns(name: str) -> Sequence[str]:
+            return self._duckdb.sql(f'SELECT * FROM "{name}"').columns
+
+        said = mistakes.explained(str(error), sql, self.names, columns)
+        return BadInput(f"SQL: {said}{self._why_left_out(sql)}")
 
     def _why_left_out(self, sql: str) -> str:
         return "".join(

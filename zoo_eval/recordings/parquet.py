@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zoo_eval.errors import BadInput
+from zoo_eval.errors import BadInput, nearest
 from zoo_eval.numerics.ceilings import Scale
 from zoo_eval.paths import SweepPath
 from zoo_eval.recordings import ceiling_file
@@ -53,17 +53,26 @@ def read(name: str, path: Path, stimuli: StimulusSet) -> ResponseRecording:
         table = pq.read_table(path)
     except (OSError, ValueError) as error:
         raise BadInput(f"recording {name!r}: {path} is not a Parquet file ({error})") from error
+    return of_table(name, table, stimuli, str(path))
+
+
+def of_table(name: str, table: pa.Table, stimuli: StimulusSet, origin: str) -> ResponseRecording:
+    """The recording in a long-form table, as `read` says; messages name its origin.
+
+    Raises:
+        BadInput: as `read` does.
+    """
     if missing := [c for c in COLUMNS if c not in table.column_names]:
         raise BadInput(
-            f"recording {name!r}: {path} has no column {missing[0]!r}; needed: {', '.join(COLUMNS)}"
+            f"recording {name!r}: {origin} has no column {missing[0]!r}; needed: {', '.join(COLUMNS)}"
         )
-    _check_values(name, path, table)
+    _check_values(name, origin, table)
     order = {stimulus: index for index, stimulus in enumerate(stimuli.ids)}
     shown = table["stimulus_id"].to_pylist()
     if unknown := sorted({str(s) for s in shown if s not in order}):
         raise BadInput(
             f"recording {name!r}: stimulus {unknown[0]!r} is not in stimuli {stimuli.name!r} "
-            f"({len(unknown)} such); name the set that was shown"
+            f"({len(unknown)} such; {nearest(unknown[0], stimuli.ids)}); name the set that was shown"
         )
     return _in_order(name, table, stimuli, np.array([order[s] for s in shown]))
 
@@ -93,12 +102,12 @@ def _in_order(
     return ResponseRecording(name, stimuli.name, responses, tuple(targets))
 
 
-def _check_values(name: str, path: Path, table: pa.Table) -> None:
+def _check_values(name: str, origin: str, table: pa.Table) -> None:
     kind = table["response"].type
     if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
-        raise BadInput(f"recording {name!r}: {path}: column 'response' is {kind}, not a number")
+        raise BadInput(f"recording {name!r}: {origin}: column 'response' is {kind}, not a number")
     if not table.num_rows:
-        raise BadInput(f"recording {name!r}: {path} has no rows; write one per response")
+        raise BadInput(f"recording {name!r}: {origin} has no rows; write one per response")
     for column in COLUMNS[:-1]:
         if table[column].null_count:
-            raise BadInput(f"recording {name!r}: {path}: column {column!r} has a null; fill it in")
+            raise BadInput(f"recording {name!r}: {origin}: column {column!r} has a null; fill it in")

@@ -196,17 +196,19 @@ class Roster:
         return [sheet.matched(self.cards) for sheet in self.sheets]
 
 
-def roster(models: ModelsSection) -> Roster:
+def roster(models: ModelsSection, live: Sequence[ModelCard] = ()) -> Roster:
     """The catalogue's models and own ones, included and not excluded, with their facts.
+
+    `live` are cards of networks that exist as objects, which no file describes.
 
     Raises:
         BadInput: a pattern fits no model; a card file or a file of facts is absent or wrong.
     """
-    catalog = Catalog([*models.own(), *registry.cards(models.include)])
+    catalog = Catalog([*live, *models.own(), *registry.cards(models.include)])
     sheets = models.sheets()
     chosen = [with_facts(one, sheets) for one in catalog.select(models.include, models.exclude)]
     if models.weights == "untrained":
-        chosen = [card if card.source == "local" else card.untrained() for card in chosen]
+        chosen = [card if card.name.startswith(LOCAL) else card.untrained() for card in chosen]
     return Roster(tuple(chosen), tuple(sheets))
 
 

@@ -1,0 +1,220 @@
+"""Live recordings: responses that exist as NumPy, pandas, polars, Arrow or xarray, matched by stimulus."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import ConfigDict
+
+from zoo_eval.errors import BadInput, nearest, one_line
+from zoo_eval.recordings import parquet
+from zoo_eval.recordings.recording import Numbers, Recording, RecordingSection
+from zoo_eval.recordings.responses import ResponseRecording
+from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
+
+DIMENSIONS = ("stimulus", "repetition", "target")
+LONG = parquet.COLUMNS
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """Responses (stimulus, repetition, target); without `stimulus_ids` in the order of the stimuli."""
+
+    values: Numbers
+    target_ids: tuple[str, ...]
+    stimulus_ids: tuple[str, ...] | None = None
+
+    def __repr__(self) -> str:
+        return f"<responses (stimulus, repetition, target) {self.values.shape}>"
+
+    def recording(self, name: str, shown: StimulusSet) -> ResponseRecording:
+        """The recording, in the order of the stimuli.
+
+        Raises:
+            BadInput: a stimulus is unknown or has no response, or a response is not finite.
+        """
+        known = self.stimulus_ids
+        values = self.values if known is None else self.values[_rows(name, known, shown)]
+        return ResponseRecording(name, shown.name, values, self.target_ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Long:
+    """A table with one row per response: stimulus_id, repetition, target_id, response."""
+
+    table: pa.Table
+
+    def __repr__(self) -> str:
+        return f"<{self.table.num_rows} responses, a row each>"
+
+    def recording(self, name: str, shown: StimulusSet) -> ResponseRecording:
+        """The recording, in the order of the stimuli, targets in alphabetical order.
+
+        Raises:
+            BadInput: a stimulus is unknown, missing or incomplete.
+        """
+        return parquet.of_table(name, self.table, shown, "its table")
+
+
+class LiveRecordingSection(RecordingSection):
+    """Responses that exist already; no sweep file can name them. `stimuli` is "" for the only set."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    kind: Literal["live"] = "live"
+    stimuli: str = ""
+    content: Dense | Long
+
+    def read(self, name: str, known: Sweepmates) -> Recording:
+        return self.content.recording(name, known.stimuli(self.stimuli))
+
+
+def responses(
+    data: Any,
+    *,
+    stimuli: str = "",
+    stimulus_ids: Sequence[Any] | None = None,
+    target_ids: Sequence[Any] | None = None,
+) -> LiveRecordingSection:
+    """A recording for `zoo_eval.run(recordings={"NAME": ...})`: every target answers every stimulus.
+
+    Args:
+        data: numbers of any unit, as a NumPy array (stimulus, target) or (stimulus, repetition,
+            target); a pandas frame whose index holds stimulus ids and whose columns are targets; a
+            pandas, polars or Arrow table with the columns stimulus_id, repetition, target_id and
+            response; or an xarray DataArray with dimensions stimulus, target and perhaps
+            repetition, in any order, its coordinates the ids.
+        stimuli: the name of the stimuli that were shown; may be left out where there is one set.
+        stimulus_ids: of an array, which stimulus each row belongs to; without them rows are in the
+            order of the stimuli. Ids are matched as text.
+        target_ids: of an array, a name per target; numbers from 0 where left out.
+
+    Raises:
+        BadInput: values that are no numbers, dimensions that are not these, or ids of another
+            length; and, from `run`, ids that are not those of the stimuli, or a response that is
+            not finite.
+    """
+    if stimulus_ids is not None or target_ids is not None or isinstance(data, np.ndarray | list):
+        content: Dense | Long = _of_array(data, stimulus_ids, target_ids)
+    elif hasattr(data, "dims") and hasattr(data, "coords"):
+        content = _of_labelled(data)
+    elif hasattr(data, "columns") or isinstance(data, pa.Table):
+        content = _of_frame(data)
+    else:
+        content = _of_array(data, None, None)
+    return LiveRecordingSection(stimuli=stimuli, content=content)
+
+
+def only(section: RecordingSection, names: Sequence[str]) -> RecordingSection:
+    """A section with its stimuli named, where it left them to be the only ones.
+
+    Raises:
+        BadInput: there is not exactly one set.
+    """
+    if section.stimuli:
+        return section
+    if len(names) != 1:
+        raise BadInput(
+            f"these responses may be to any of {len(names)} stimulus sets ({', '.join(names)}); write "
+            'zoo_eval.responses(..., stimuli="NAME")'
+        )
+    return section.model_copy(update={"stimuli": names[0]})
+
+
+def _of_array(
+    data: Any, stimulus_ids: Sequence[Any] | None, target_ids: Sequence[Any] | None
+) -> Dense:
+    values = _numbers(data)
+    if values.ndim == 2:
+        values = values[:, None, :]
+    if values.ndim != 3:
+        raise BadInput(
+            "responses: expected (stimulus, target) or (stimulus, repetition, target), got shape "
+            f"{values.shape}; add or remove an axis"
+        )
+    n_stimuli, _, n_targets = values.shape
+    targets = _names("target_ids", range(n_targets) if target_ids is None else target_ids, n_targets)
+    shown = None if stimulus_ids is None else _names("stimulus_ids", stimulus_ids, n_stimuli)
+    return Dense(values, targets, shown)
+
+
+def _numbers(data: Any) -> Numbers:
+    try:
+        array = np.asarray(data)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"they are {array.dtype}")
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"responses are no numbers ({one_line(error)}); give floats") from error
+    # Whoever gave it may write to it later.
+    return np.array(array, dtype=np.float64, order="C")
+
+
+def _names(part: str, given: Sequence[Any] | range, n: int) -> tuple[str, ...]:
+    names = tuple(str(one) for one in given)
+    if len(names) != n:
+        raise BadInput(f"responses: {len(names)} {part} for {n} of them; give one each")
+    if len(set(names)) != n:
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadInput(f"responses: {twice!r} stands twice in {part}; give each once")
+    return names
+
+
+def _of_labelled(data: Any) -> Dense:
+    """Of an xarray DataArray."""
+    dims = [str(one) for one in data.dims]
+    needed = {"stimulus", "target"}
+    if not needed <= set(dims) <= set(DIMENSIONS):
+        wrong = next((one for one in dims if one not in DIMENSIONS), None)
+        hint = nearest(wrong, DIMENSIONS) if wrong else "stimulus and target are needed"
+        raise BadInput(f"responses: dimensions {', '.join(dims)}; {hint}; rename them (data.rename)")
+    ordered = data.transpose(*[one for one in DIMENSIONS if one in dims])
+    ids = {
+        name: None if name not in data.coords else list(data.coords[name].values)
+        for name in ("stimulus", "target")
+    }
+    return _of_array(ordered.values, ids["stimulus"], ids["target"])
+
+
+def _of_frame(data: Any) -> Dense | Long:
+    table = _long(data)
+    if table is not None:
+        texts = [pa.array([_text(v) for v in table[one].to_pylist()], pa.string()) for one in LONG[::2]]
+        others = [table[one] for one in LONG[1::2]]
+        return Long(pa.table(dict(zip((*LONG[::2], *LONG[1::2]), (*texts, *others)))))
+    if not hasattr(data, "index"):
+        raise BadInput(f"responses: this table needs the columns {', '.join(LONG)}; rename its own")
+    return _of_array(data.to_numpy(), list(data.index), list(data.columns))
+
+
+def _long(data: Any) -> pa.Table | None:
+    """The table where it has the columns of one row per response."""
+    names = data.column_names if isinstance(data, pa.Table) else [str(one) for one in data.columns]
+    if not set(LONG) <= set(names):
+        return None
+    if isinstance(data, pa.Table):
+        return data
+    if hasattr(data, "to_arrow"):
+        return data.to_arrow()
+    return pa.Table.from_pandas(data[list(LONG)], preserve_index=False)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _rows(name: str, known: Sequence[str], shown: StimulusSet) -> list[int]:
+    """Where the response to each stimulus is."""
+    if unknown := [one for one in known if one not in set(shown.ids)]:
+        raise BadInput(
+            f"recording {name!r}: stimulus {unknown[0]!r} is not in stimuli {shown.name!r} "
+            f"({len(unknown)} such; {nearest(unknown[0], shown.ids)}); name the set that was shown"
+        )
+    place = {one: row for row, one in enumerate(known)}
+    if missing := [one for one in shown.ids if one not in place]:
+        raise BadInput(
+            f"recording {name!r}: no response to {missing[0]!r} of stimuli {shown.name!r} "
+            f"({len(missing)} such); leave those out of the stimuli"
+        )
+    return [place[one] for one in shown.ids]
