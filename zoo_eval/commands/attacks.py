@@ -12,7 +12,7 @@ from typing import Any, get_args
 import pyarrow as pa
 from torch import Tensor
 
-from zoo_eval.errors import BadInput, nearest, one_line
+from zoo_eval.errors import BadInput, one_line
 from zoo_eval.numerics.attacks import conformance, registry
 from zoo_eval.numerics.attacks.attack import Checkable
 from zoo_eval.numerics.attacks.foolbox_adapter import PREFIX
@@ -62,7 +62,7 @@ class OwnAttack:
 def attacks() -> pa.Table:
     """One row per registered attack, with the largest ratio to an exact minimum that it may show."""
     rows = []
-    for name, kind in registry.ATTACKS.items():
+    for name, kind in registry.ATTACKS.things().items():
         attack = registry.build(name, {})
         rows.append(
             {
@@ -167,14 +167,12 @@ def parsed(options: str) -> dict[str, Any]:
 
 
 def _built(name: str, norm: Norm, options: Mapping[str, Any]) -> Checkable:
-    if name in registry.ATTACKS or name.startswith(PREFIX):
-        return registry.build(name, options, norm)
-    if ":" in name:
+    if ":" in name and not name.startswith(PREFIX):
         return _own(name, norm, options)
-    raise BadInput(
-        f"unknown attack {name!r}; {nearest(name, registry.ATTACKS)}, or {PREFIX}NAME, or "
-        "module:name of your own"
-    )
+    try:
+        return registry.build(name, options, norm)
+    except BadInput as error:
+        raise BadInput(f"{error}, or {PREFIX}NAME, or module:name of your own") from error
 
 
 def _own(name: str, norm: Norm, options: Mapping[str, Any]) -> Checkable:

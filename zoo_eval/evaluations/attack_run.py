@@ -11,7 +11,7 @@ from torch import Tensor
 from zoo_eval.evaluations.attack_protocols import Bounds
 from zoo_eval.numerics.attacks import masking
 from zoo_eval.numerics.attacks.decisions import Decision
-from zoo_eval.numerics.attacks.logits import Counted, Logits, at_rows, differentiable
+from zoo_eval.numerics.attacks.logits import Batch, Counted, Logits, at_rows, differentiable
 from zoo_eval.numerics.attacks.norms import length
 from zoo_eval.numerics.attacks.procedures import Procedure
 from zoo_eval.stimuli.stimulus_set import Pixels
@@ -133,7 +133,8 @@ class AttackRun:
             in_8_bits = decision((perturbed * 255).round() / 255).argmax(1) != options
         survives, distances = in_8_bits.tolist(), searched.distance.tolist()
         size = length(minimal.perturbation.double(), norm).masked_fill(~minimal.found, torch.inf)
-        signs = masking.flags(decision, stimuli, options, size, norm=norm, seed=self.seed)
+        batch = Batch(decision, stimuli, options)
+        signs = masking.flags(batch, size, norm=norm, seed=self.seed)
         attacked = []
         for place, (one, stored) in enumerate(
             zip(stimuli.cpu(), minimal.perturbation.cpu(), strict=True)

@@ -6,10 +6,11 @@ from foolbox.attacks import L2DeepFoolAttack, LinfDeepFoolAttack
 
 from benchmarks.rivals import adv_lib_attacks
 from tests.numerics.attacks.planted import network
+from zoo_eval.errors import BadInput
 from zoo_eval.numerics.attacks import foolbox_adapter
 from zoo_eval.numerics.attacks.apgd_bisect import APGDBisect, checkpoints
 from zoo_eval.numerics.attacks.conformance import attacked
-from zoo_eval.numerics.attacks.logits import Counted, beaten, margins
+from zoo_eval.numerics.attacks.logits import Batch, Counted, beaten, margins
 from zoo_eval.numerics.attacks.norms import length
 from zoo_eval.numerics.attacks.perpendicular import Perpendicular, refine
 from zoo_eval.numerics.attacks.problems import interior
@@ -162,7 +163,7 @@ def test_refining_never_lengthens(planted, norm):
     rows = beaten(logits, candidates, labels)
     assert rows.any()
     images, labels, candidates = images[rows], labels[rows], candidates[rows]
-    refined = refine(logits, images, labels, candidates, Perpendicular(norm=norm, steps=20))
+    refined = refine(Batch(logits, images, labels), candidates, Perpendicular(norm=norm, steps=20))
     assert beaten(logits, refined, labels).all()
     assert (length(refined - images, norm) <= length(candidates - images, norm)).all()
     assert (length(refined - images, norm) < 0.5 * length(candidates - images, norm)).any()
@@ -213,5 +214,5 @@ def test_a_norm_that_an_attack_has_not_is_an_error():
 def test_an_unknown_option_and_an_unknown_attack_are_told_apart():
     with pytest.raises(TypeError, match="step_size"):
         build("ddn", {"step_size": 1})
-    with pytest.raises(KeyError):
+    with pytest.raises(BadInput, match="unknown attack 'ddm'; nearest: ddn"):
         build("ddm", {})

@@ -5,7 +5,7 @@ import torch
 
 from tests.numerics.attacks.planted import network
 from zoo_eval.numerics.attacks.bisect import Brackets, smallest_radius
-from zoo_eval.numerics.attacks.logits import Counted, beaten
+from zoo_eval.numerics.attacks.logits import Batch, Counted, beaten
 from zoo_eval.numerics.attacks.norms import length
 from zoo_eval.numerics.attacks.pgd_bisect import PGDBisect
 from zoo_eval.numerics.attacks.problems import interior
@@ -40,7 +40,7 @@ def flat(images):
 def test_each_image_has_its_own_bracket():
     images, labels = numbered(), torch.zeros(4, dtype=torch.int64)
     found = smallest_radius(
-        at_distances([]), flat, images, labels, norm="l2", brackets=Brackets(tolerance=0.02)
+        at_distances([]), Batch(flat, images, labels), norm="l2", brackets=Brackets(tolerance=0.02)
     )
     ratio = length(found - images, "l2") / TARGETS
     assert (ratio >= 1 - 1e-6).all()
@@ -57,7 +57,8 @@ def test_solved_and_hopeless_images_are_asked_no_more():
         points, success = attack(logits, some, own, radii, near)
         return points, success & (some[:, 0, 0, 0] != 0)
 
-    smallest_radius(hopeless_first, flat, beyond, labels, norm="linf", brackets=Brackets())
+    batch = Batch(flat, beyond, labels)
+    smallest_radius(hopeless_first, batch, norm="linf", brackets=Brackets())
     # Image 0 fails at linf 0.02, 0.08, 0.32 and 1, the most that the box allows; then it is out.
     assert sum(0 in some for some in asked) <= 5
     assert len(asked[-1]) < 4
@@ -69,7 +70,7 @@ def test_an_image_that_is_wrong_already_is_not_asked():
     images = numbered()
     labels = torch.tensor([1, 0, 0, 0])
     found = smallest_radius(
-        at_distances(asked), flat, images, labels, norm="l2", brackets=Brackets()
+        at_distances(asked), Batch(flat, images, labels), norm="l2", brackets=Brackets()
     )
     assert torch.equal(found[0], images[0])
     assert all(0 not in some for some in asked)
@@ -87,7 +88,7 @@ def test_an_attack_is_told_the_nearest_success_so_far():
         seen[rows[success]] = points[success]
         return points, success
 
-    found = smallest_radius(attack, flat, images, labels, norm="l2", brackets=Brackets())
+    found = smallest_radius(attack, Batch(flat, images, labels), norm="l2", brackets=Brackets())
     assert len(told) > 5
     assert all(told)
     assert torch.equal(found, seen)

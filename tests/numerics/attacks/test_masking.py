@@ -3,6 +3,7 @@
 import torch
 
 from tests.numerics.attacks.planted import network
+from zoo_eval.numerics.attacks.logits import Batch
 from zoo_eval.numerics.attacks.masking import PASSES_PER_IMAGE, flags
 from zoo_eval.numerics.attacks.norms import length
 from zoo_eval.numerics.attacks.problems import classifier, interior
@@ -12,7 +13,7 @@ NAMES = ["zero_gradient", "non_finite_gradient", "random_forward", "beaten_by_no
 
 
 def raised(logits, images, labels, distances, **options):
-    found = flags(logits, images, labels, distances, **options)
+    found = flags(Batch(logits, images, labels), distances, **options)
     return [found.names(place) for place in range(len(images))]
 
 

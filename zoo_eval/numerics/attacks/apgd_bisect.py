@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ class APGDBisect(Bisected):
 
     Each run starts at the nearest success so far, pulled back to the radius.
     """
+
+    name: ClassVar[str] = "apgd_bisect"
 
     def __post_init__(self) -> None:
         if min(self.steps, self.rounds) < 1 or self.tolerance <= 0:

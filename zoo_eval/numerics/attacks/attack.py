@@ -1,7 +1,7 @@
 """What every minimal attack is: a frozen value that turns images into nearby misclassified ones."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -43,3 +43,18 @@ class Attack(Checkable, Protocol):
     def passes_per_image(self) -> int:
         """Forward and backward passes per image that the attack may make at most."""
         ...
+
+
+class AttackClass(Protocol):
+    """A class of attacks that has a name: its fields, all with defaults, are the attack's options.
+
+    `norms` are those in which it searches; where there are several, `norm` is one of its options.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def norms(self) -> tuple[Norm, ...]: ...
+
+    def __call__(self, **options: Any) -> Attack: ...

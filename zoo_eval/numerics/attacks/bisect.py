@@ -13,8 +13,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from zoo_eval.numerics.attacks.logits import Logits, at_rows, beaten
-from zoo_eval.numerics.attacks.norms import Norm, farthest, length, per_image
+from zoo_eval.numerics.attacks.logits import Batch, Logits
+from zoo_eval.numerics.attacks.norms import NORMS, Norm, farthest, length, per_image
 
 # Images, labels, radii (image,) and the nearest successes so far, the images themselves where there
 # are none -> the attack's points, and where they are misclassified (image,).
@@ -41,6 +41,7 @@ class Brackets:
 class Bisected(ABC):
     """An attack with a fixed budget, `steps` within a radius, at the smallest radius that succeeds."""
 
+    norms: ClassVar[tuple[Norm, ...]] = NORMS
     batched: ClassVar[bool] = True
     bound: ClassVar[float] = 1.15
     blind_bound: ClassVar[float] = 8
@@ -56,9 +57,8 @@ class Bisected(ABC):
         return Brackets(tolerance=self.tolerance, rounds=self.rounds)
 
     def perturb(self, logits: Logits, images: Tensor, labels: Tensor) -> Tensor:
-        return smallest_radius(
-            self.within, logits, images, labels, norm=self.norm, brackets=self.brackets
-        )
+        batch = Batch(logits, images, labels)
+        return smallest_radius(self.within, batch, norm=self.norm, brackets=self.brackets)
 
     @abstractmethod
     def within(
@@ -73,34 +73,27 @@ class Bisected(ABC):
         return 1 + self.rounds * (2 * self.steps + 1)
 
 
-def smallest_radius(
-    attack: FixedBudget,
-    logits: Logits,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    norm: Norm,
-    brackets: Brackets,
-) -> Tensor:
+def smallest_radius(attack: FixedBudget, batch: Batch, *, norm: Norm, brackets: Brackets) -> Tensor:
     """The nearest misclassified images met (image, channel, row, column).
 
     An image misclassified as it is comes back unchanged, and so does a hopeless one.
     """
+    images = batch.images
     largest = farthest(images, norm)
     low, high = torch.zeros_like(largest), torch.full_like(largest, torch.inf)
     # Every image has the radii of one grid, so that images at the same place share a call.
     radius = torch.full_like(largest, brackets.first * images[0].numel() ** (0.5 * (norm == "l2")))
     radius = torch.minimum(radius, largest)
     best, shortest = images.clone(), torch.full_like(largest, torch.inf)
-    wrong = beaten(logits, images, labels)
+    wrong = batch.beaten(images)
     searching = ~wrong
     for _ in range(brackets.rounds):
         rows = (searching if brackets.leave else ~wrong).nonzero()[:, 0]
         if not searching.any():
             break
-        part, some = at_rows(logits, rows), images[rows]
-        points, success = attack(part, some, labels[rows], radius[rows], best[rows])
-        distance = length(points - some, norm)
+        part = batch.at(rows)
+        points, success = attack(part.logits, part.images, part.labels, radius[rows], best[rows])
+        distance = length(points - part.images, norm)
         nearer = success & (distance < shortest[rows]) & searching[rows]
         best[rows] = torch.where(per_image(nearer), points, best[rows])
         shortest[rows] = torch.where(nearer, distance, shortest[rows])

@@ -7,7 +7,6 @@ things no classifier shows: that an image is attacked alike alone and in company
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Protocol, cast
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from zoo_eval.numerics.attacks.attack import Checkable
 from zoo_eval.numerics.attacks.logits import Logits
-from zoo_eval.numerics.attacks.norms import length, per_image, steepest
+from zoo_eval.numerics.attacks.norms import Norm, length, per_image, steepest
 from zoo_eval.numerics.attacks.problems import (
     Ellipsoid,
     Linear,
@@ -151,17 +150,18 @@ def problems(
     attack: Checkable, scale: float, *, n_images: int = 8, seed: int = 0
 ) -> Iterator[Problem]:
     """The suite's problems at one logit scale, in the attack's norm."""
-    linear = partial(_linear, attack, scale, n_images, seed)
+    drawn = _Drawn(attack.norm, scale, n_images, seed)
+    linear = drawn.linear
     two = linear("two linear classes", 2, interior)
     yield two
-    yield _close_by(two, attack)
+    yield _close_by(two, attack.norm)
     yield linear("two linear classes at the box", 2, saturated)
     for n_classes in (3, 10, 100):
         yield linear(f"{n_classes} linear classes", n_classes, interior)
     yield linear("10 linear classes at the box", 10, saturated)
-    yield _rooted(linear("a gradient that is not finite", 2, interior), attack)
-    yield from _sums_of_relus(attack, scale, n_images, seed)
-    yield from _ellipsoids(attack, scale, n_images, seed)
+    yield _rooted(linear("a gradient that is not finite", 2, interior), attack.norm)
+    yield from drawn.sums_of_relus()
+    yield from drawn.ellipsoids()
     wrong = linear("already wrong", 10, interior)
     labels = (wrong.labels + 1) % 10
     yield replace(wrong, labels=labels, minimum=torch.zeros_like(wrong.minimum))
@@ -175,6 +175,74 @@ def problems(
     )
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """What the problems of one run share: norm, scale of the logits, number of images, seed."""
+
+    norm: Norm
+    scale: float
+    n_images: int
+    seed: int
+
+    def linear(self, name: str, n_classes: int, draw: Draw) -> Problem:
+        """Random linear classes on images that are drawn so."""
+        images = draw(2 * self.n_images, seed=self.seed)
+        model = classifier(n_classes, images, scale=self.scale, seed=self.seed)
+        labels = model(images).argmax(1)
+        minimum = model.minimum(images, labels, self.norm)
+        return _farthest(Problem(name, model, images, labels, minimum), self.n_images)
+
+    def sums_of_relus(self) -> Iterator[Problem]:
+        """Four units that point much the same way: some of them on at the image, none, some at the box."""
+        generator = torch.Generator().manual_seed(self.seed)
+        common, *own = unit_rows(torch.randn(5, N_VALUES, generator=generator))
+        weights = unit_rows(common + 0.6 * torch.stack(own))
+        for name, on, threshold, draw in (
+            ("sum of ReLUs", 0.1, 0.9, interior),
+            ("sum of ReLUs, all off", -0.35, 0.4, interior),
+            ("sum of ReLUs at the box", 0.1, 2.5, saturated),
+        ):
+            images = draw(4 * self.n_images, seed=self.seed)
+            bias = on - (images.flatten(1) @ weights.T).mean(0)
+            model = SumOfReLUs(weights, bias, threshold=threshold, scale=self.scale)
+            labels = model(images).argmax(1)
+            minimum = model.minimum(images, self.norm)
+            some_on = (images.flatten(1) @ weights.T + bias > 0).any(1)
+            keep = (labels == 0) & (some_on == (on > 0))
+            problem = Problem(name, model, images[keep], labels[keep], minimum[keep], blind=on < 0)
+            yield _farthest(problem, self.n_images)
+
+    def ellipsoids(self) -> Iterator[Problem]:
+        """Seen from inside and from outside, and a sphere from where every direction is as good."""
+        generator = torch.Generator().manual_seed(self.seed)
+        centre = torch.full((N_VALUES,), 0.5)
+        curvature = (torch.rand(N_VALUES, generator=generator) * 2 - 1).mul(0.7).exp()
+        images = interior(self.n_images, seed=self.seed)
+        for name, radius in (("ellipsoid from inside", 1.6), ("ellipsoid from outside", 0.9)):
+            model = Ellipsoid(centre, curvature, radius, self.scale)
+            labels = model(images).argmax(1)
+            yield Problem(name, model, images, labels, model.minimum(images, self.norm))
+        # Some of its centre's values are outside the box: bounds that images are at stay in the way.
+        beyond = torch.rand(N_VALUES, generator=generator) * 1.6 - 0.3
+        images = saturated(self.n_images, seed=self.seed)
+        nearest = float(((images.flatten(1) - beyond).square() @ curvature).min())
+        model = Ellipsoid(beyond, curvature, 0.9 * nearest**0.5, self.scale)
+        labels, minimum = model(images).argmax(1), model.minimum(images, self.norm)
+        yield Problem("ellipsoid from outside, at the box", model, images, labels, minimum)
+        radius = 0.5
+        sphere = Ellipsoid(centre, torch.ones(N_VALUES), radius, self.scale)
+        way = radius if self.norm == "l2" else radius / N_VALUES**0.5
+        # The gradient is zero at the centre, and every direction is as good as any other (in l2).
+        yield Problem(
+            "sphere from its centre",
+            sphere,
+            torch.full_like(images, 0.5),
+            torch.zeros(self.n_images, dtype=torch.int64),
+            torch.full((self.n_images,), way, dtype=torch.float64),
+            blind=True,
+        )
+
+
 def _farthest(problem: Problem, n_images: int) -> Problem:
     """The images with the largest minima: the others' are too near for float32 logits to tell."""
     index = problem.minimum.topk(n_images).indices.sort().values
@@ -186,27 +254,17 @@ def _farthest(problem: Problem, n_images: int) -> Problem:
     )
 
 
-def _linear(
-    attack: Checkable, scale: float, n_images: int, seed: int, name: str, n_classes: int, draw: Draw
-) -> Problem:
-    images = draw(2 * n_images, seed=seed)
-    model = classifier(n_classes, images, scale=scale, seed=seed)
-    labels = model(images).argmax(1)
-    minimum = model.minimum(images, labels, attack.norm)
-    return _farthest(Problem(name, model, images, labels, minimum), n_images)
-
-
-def _close_by(problem: Problem, attack: Checkable) -> Problem:
+def _close_by(problem: Problem, norm: Norm) -> Problem:
     """The images moved to a fiftieth of the way: an attack that ignores the radius is coarse here."""
     model, labels = cast(Linear, problem.logits), problem.labels
     normal = (model.weights[labels] - model.weights[1 - labels]).reshape(problem.images.shape)
-    way = per_image(0.98 * problem.minimum.float()) * steepest(normal, attack.norm)
+    way = per_image(0.98 * problem.minimum.float()) * steepest(normal, norm)
     images = problem.images - way
-    minimum = model.minimum(images, labels, attack.norm)
+    minimum = model.minimum(images, labels, norm)
     return Problem("two linear classes, close by", model, images, labels, minimum)
 
 
-def _rooted(problem: Problem, attack: Checkable) -> Problem:
+def _rooted(problem: Problem, norm: Norm) -> Problem:
     """The same classes, but for the first value, which is 0 and has no finite gradient."""
     linear = cast(Linear, problem.logits)
     images, weights = problem.images.clone(), linear.weights.clone()
@@ -214,59 +272,8 @@ def _rooted(problem: Problem, attack: Checkable) -> Problem:
     weights[:, 0] = 0
     linear = replace(linear, weights=weights)
     labels = linear(images).argmax(1)
-    minimum = linear.minimum(images, labels, attack.norm)
+    minimum = linear.minimum(images, labels, norm)
     return replace(problem, logits=Rooted(linear), images=images, labels=labels, minimum=minimum)
-
-
-def _sums_of_relus(attack: Checkable, scale: float, n_images: int, seed: int) -> Iterator[Problem]:
-    """Four units that point much the same way: some of them on at the image, none, some at the box."""
-    generator = torch.Generator().manual_seed(seed)
-    common, *own = unit_rows(torch.randn(5, N_VALUES, generator=generator))
-    weights = unit_rows(common + 0.6 * torch.stack(own))
-    for name, on, threshold, draw in (
-        ("sum of ReLUs", 0.1, 0.9, interior),
-        ("sum of ReLUs, all off", -0.35, 0.4, interior),
-        ("sum of ReLUs at the box", 0.1, 2.5, saturated),
-    ):
-        images = draw(4 * n_images, seed=seed)
-        bias = on - (images.flatten(1) @ weights.T).mean(0)
-        model = SumOfReLUs(weights, bias, threshold=threshold, scale=scale)
-        labels = model(images).argmax(1)
-        minimum = model.minimum(images, attack.norm)
-        some_on = (images.flatten(1) @ weights.T + bias > 0).any(1)
-        keep = (labels == 0) & (some_on == (on > 0))
-        problem = Problem(name, model, images[keep], labels[keep], minimum[keep], blind=on < 0)
-        yield _farthest(problem, n_images)
-
-
-def _ellipsoids(attack: Checkable, scale: float, n_images: int, seed: int) -> Iterator[Problem]:
-    generator = torch.Generator().manual_seed(seed)
-    centre = torch.full((N_VALUES,), 0.5)
-    curvature = (torch.rand(N_VALUES, generator=generator) * 2 - 1).mul(0.7).exp()
-    images = interior(n_images, seed=seed)
-    for name, radius in (("ellipsoid from inside", 1.6), ("ellipsoid from outside", 0.9)):
-        model = Ellipsoid(centre, curvature, radius, scale)
-        labels = model(images).argmax(1)
-        yield Problem(name, model, images, labels, model.minimum(images, attack.norm))
-    # Some of its centre's values are outside the box: bounds that images are at stay in the way.
-    beyond = torch.rand(N_VALUES, generator=generator) * 1.6 - 0.3
-    images = saturated(n_images, seed=seed)
-    nearest = float(((images.flatten(1) - beyond).square() @ curvature).min())
-    model = Ellipsoid(beyond, curvature, 0.9 * nearest**0.5, scale)
-    labels, minimum = model(images).argmax(1), model.minimum(images, attack.norm)
-    yield Problem("ellipsoid from outside, at the box", model, images, labels, minimum)
-    radius = 0.5
-    sphere = Ellipsoid(centre, torch.ones(N_VALUES), radius, scale)
-    way = radius if attack.norm == "l2" else radius / N_VALUES**0.5
-    # The gradient is zero at the centre, and every direction is as good as any other (in l2).
-    yield Problem(
-        "sphere from its centre",
-        sphere,
-        torch.full_like(images, 0.5),
-        torch.zeros(n_images, dtype=torch.int64),
-        torch.full((n_images,), way, dtype=torch.float64),
-        blind=True,
-    )
 
 
 def unit_rows(vectors: Tensor) -> Tensor:
@@ -276,7 +283,7 @@ def unit_rows(vectors: Tensor) -> Tensor:
 
 def in_company(attack: Checkable, *, seed: int = 0, n_images: int = 4) -> Row:
     """Whether an image's distance depends on who else is in the batch."""
-    shown = _linear(attack, 10, n_images, seed, "alone and in company", 5, interior)
+    shown = _Drawn(attack.norm, 10, n_images, seed).linear("alone and in company", 5, interior)
     torch.manual_seed(seed)
     together = attacked(attack, shown.logits, shown.images, shown.labels)
     alone = []
@@ -293,7 +300,7 @@ def in_company(attack: Checkable, *, seed: int = 0, n_images: int = 4) -> Row:
 
 def repeated(attack: Checkable, *, seed: int = 0, n_images: int = 4) -> Row:
     """Whether the same seed gives the same perturbations, where draws matter: without a gradient."""
-    problem = list(_sums_of_relus(attack, 1, n_images, seed))[1]
+    problem = list(_Drawn(attack.norm, 1, n_images, seed).sums_of_relus())[1]
     runs = []
     for _ in range(2):
         torch.manual_seed(seed)

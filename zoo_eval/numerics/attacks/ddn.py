@@ -17,8 +17,14 @@ FINAL_STEP = 0.01
 
 @dataclass(frozen=True)
 class DDN:
-    """The norm grows or shrinks by `gamma` each step; the direction follows the gradient."""
+    """The norm grows or shrinks by `gamma` each step; the direction follows the gradient.
 
+    The first radius is `init_epsilon`, in l2 of [0, 1] pixels; `seed` is of the directions taken
+    where the gradient is zero.
+    """
+
+    name: ClassVar[str] = "ddn"
+    norms: ClassVar[tuple[Norm, ...]] = ("l2",)
     batched: ClassVar[bool] = True
     norm: ClassVar[Norm] = "l2"
     bound: ClassVar[float] = 1.15
@@ -34,25 +40,13 @@ class DDN:
             raise ValueError("ddn needs steps >= 1, init_epsilon > 0 and 0 < gamma < 1")
 
     def perturb(self, logits: Logits, images: Tensor, labels: Tensor) -> Tensor:
-        return ddn(
-            logits, images, labels,
-            steps=self.steps, init_epsilon=self.init_epsilon, gamma=self.gamma, seed=self.seed,
-        )  # fmt: skip
+        return ddn(logits, images, labels, self)
 
     def passes_per_image(self) -> int:
         return 1 + 2 * self.steps + 1
 
 
-def ddn(
-    logits: Logits,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    steps: int = 100,
-    init_epsilon: float = 1.0,
-    gamma: float = 0.05,
-    seed: int = 0,
-) -> Tensor:
+def ddn(logits: Logits, images: Tensor, labels: Tensor, options: DDN) -> Tensor:
     """The nearest misclassified images on the way (image, channel, row, column), in [0, 1].
 
     An image that never was misclassified comes back at the last radius.
@@ -61,13 +55,11 @@ def ddn(
         logits: images -> (image, class).
         images: float32 (image, channel, row, column) in [0, 1].
         labels: (image,).
-        steps: gradients per image.
-        init_epsilon: the first radius, in l2 of [0, 1] pixels.
-        gamma: share by which the radius shrinks after a success and grows after a failure.
-        seed: of the direction taken where the gradient is zero.
+        options: the number of steps, and of the radius where it starts and how it moves.
     """
+    steps, gamma = options.steps, options.gamma
     scale = _scale(logits, images, labels)
-    epsilon = torch.full_like(scale, init_epsilon)
+    epsilon = torch.full_like(scale, options.init_epsilon)
     delta = torch.zeros_like(images)
     best, shortest = images.clone(), torch.full_like(scale, torch.inf)
     for step in range(steps + 1):
@@ -86,7 +78,8 @@ def ddn(
         alpha = FINAL_STEP + (1 - FINAL_STEP) * (1 + math.cos(math.pi * step / steps)) / 2
         # Without a gradient and a success, another direction altogether.
         stays = per_image(usable(gradient) | adversarial)
-        delta = torch.where(stays, delta + alpha * unit(gradient), noise(images, seed + step))
+        elsewhere = noise(images, options.seed + step)
+        delta = torch.where(stays, delta + alpha * unit(gradient), elsewhere)
         epsilon = epsilon * torch.where(adversarial, 1 - gamma, 1 + gamma)
         delta = (images + per_image(epsilon) * unit(delta)).clamp(0, 1) - images
     return best

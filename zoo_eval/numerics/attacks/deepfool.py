@@ -8,6 +8,7 @@ from torch import Tensor
 
 from zoo_eval.numerics.attacks.logits import Logits, Others, at_rows, beaten, class_gradients
 from zoo_eval.numerics.attacks.norms import (
+    NORMS,
     Norm,
     farthest,
     in_box,
@@ -29,6 +30,8 @@ class DeepFool:
     `candidates` counts the label itself. A misclassified image leaves the batch.
     """
 
+    name: ClassVar[str] = "deepfool"
+    norms: ClassVar[tuple[Norm, ...]] = NORMS
     batched: ClassVar[bool] = True
     bound: ClassVar[float] = 1.2
     blind_bound: ClassVar[float] = 12

@@ -11,8 +11,8 @@ from zoo_eval.numerics.attacks.attack import Attack
 from zoo_eval.numerics.attacks.ddn import DDN
 from zoo_eval.numerics.attacks.deepfool import DeepFool
 from zoo_eval.numerics.attacks.fmn import FMN
-from zoo_eval.numerics.attacks.logits import Logits, at_rows
-from zoo_eval.numerics.attacks.norms import Norm, length, per_image
+from zoo_eval.numerics.attacks.logits import Batch, Logits
+from zoo_eval.numerics.attacks.norms import NORMS, Norm, length, per_image
 from zoo_eval.numerics.attacks.perpendicular import Perpendicular, passes_of_refining, refine
 from zoo_eval.numerics.attacks.tighten import BISECTIONS, at_share, boundary_share
 
@@ -38,6 +38,8 @@ class Ensemble:
     from the winner's candidate, from twice as far and from a tenth nearer, and never lengthen it.
     """
 
+    name: ClassVar[str] = "ensemble"
+    norms: ClassVar[tuple[Norm, ...]] = NORMS
     batched: ClassVar[bool] = True
     bound: ClassVar[float] = 1.01
     blind_bound: ClassVar[float] = 1.01
@@ -74,10 +76,10 @@ class Ensemble:
         options = Perpendicular(steps=REFINING_STEPS, seed=self.seed, norm=self.norm)
         rows = (found.winner >= 0).nonzero()[:, 0]
         if len(rows):
-            part, some, own = at_rows(logits, rows), images[rows], labels[rows]
+            part = Batch(logits, images, labels).at(rows)
             for stretch in STRETCHES:
                 nearest = found.candidates[rows]
-                found.candidates[rows] = refine(part, some, own, nearest, options, stretch=stretch)
+                found.candidates[rows] = refine(part, nearest, options, stretch=stretch)
         return found
 
     def passes_per_image(self) -> int:

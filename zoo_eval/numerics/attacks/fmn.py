@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zoo_eval.numerics.attacks.logits import Logits, beaten, gradients
 from zoo_eval.numerics.attacks.norms import (
+    NORMS,
     TINY,
     Norm,
     dual_length,
@@ -35,6 +36,8 @@ class FMN:
     radius it suits every image size and every minimum.
     """
 
+    name: ClassVar[str] = "fmn"
+    norms: ClassVar[tuple[Norm, ...]] = NORMS
     batched: ClassVar[bool] = True
     bound: ClassVar[float] = 1.15
     blind_bound: ClassVar[float] = 1.15

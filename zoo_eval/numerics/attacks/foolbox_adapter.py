@@ -18,7 +18,7 @@ from foolbox.models.pytorch import PyTorchModel
 from torch import Tensor, nn
 
 from zoo_eval.numerics.attacks.bisect import Brackets, FixedBudget, smallest_radius
-from zoo_eval.numerics.attacks.logits import Logits, at_rows, beaten
+from zoo_eval.numerics.attacks.logits import Batch, Logits, at_rows, beaten
 from zoo_eval.numerics.attacks.norms import Norm
 
 PREFIX = "foolbox:"
@@ -122,10 +122,8 @@ class FoolboxAttack:
     def perturb(self, logits: Logits, images: Tensor, labels: Tensor) -> Tensor:
         attack = self._attack()
         if isinstance(attack, FixedEpsilonAttack):
-            brackets = Brackets(rounds=self.rounds)
-            return smallest_radius(
-                _within(attack), logits, images, labels, norm=self.norm, brackets=brackets
-            )
+            batch, brackets = Batch(logits, images, labels), Brackets(rounds=self.rounds)
+            return smallest_radius(_within(attack), batch, norm=self.norm, brackets=brackets)
         found = images.clone()
         rows = beaten(logits, images, labels).logical_not().nonzero()[:, 0]
         if len(rows):

@@ -86,6 +86,30 @@ def raw_gradients(logits: Logits, points: Tensor, labels: Tensor) -> tuple[Tenso
 
 
 @dataclass(frozen=True, eq=False)
+class Batch:
+    """Images under attack, (image, channel, row, column) in [0, 1], their labels (image,) and logits."""
+
+    logits: Logits
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def at(self, rows: Tensor) -> "Batch":
+        """The images `rows` (position,) only."""
+        return Batch(at_rows(self.logits, rows), self.images[rows], self.labels[rows])
+
+    def gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Margins (image,) at points of the images' shape, and their `finite` gradients there."""
+        return gradients(self.logits, points, self.labels)
+
+    def beaten(self, points: Tensor) -> Tensor:
+        """Where another class than the label has the largest logit at points (image,)."""
+        return beaten(self.logits, points, self.labels)
+
+
+@dataclass(frozen=True, eq=False)
 class Others:
     """Other classes, margins over them (class, image), and `finite` gradients (class, image, ...)."""
 

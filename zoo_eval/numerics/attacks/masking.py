@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo_eval.numerics.attacks.logits import Logits, at_rows, beaten, raw_gradients
+from zoo_eval.numerics.attacks.logits import Batch, raw_gradients
 from zoo_eval.numerics.attacks.norms import Norm, farthest, in_box, noise, per_image
 
 N_DIRECTIONS = 8
@@ -34,42 +34,31 @@ class Flags:
         return tuple(name for name, flag in vars(self).items() if bool(flag[place]))
 
 
-def flags(
-    logits: Logits,
-    images: Tensor,
-    labels: Tensor,
-    distances: Tensor,
-    *,
-    norm: Norm = "l2",
-    seed: int = 0,
-) -> Flags:
+def flags(batch: Batch, distances: Tensor, *, norm: Norm = "l2", seed: int = 0) -> Flags:
     """Flags from two gradients at each image and, beside the attack, as many noisy images.
 
     Args:
-        logits: images -> (image, class).
-        images: float32 (image, channel, row, column) in [0, 1], correctly classified.
-        labels: (image,).
+        batch: images that are correctly classified.
         distances: what the attack found (image,), infinite where it found nothing.
         norm: of the distances.
         seed: of the noise.
     """
-    margin, gradient = raw_gradients(logits, images, labels)
+    margin, gradient = raw_gradients(batch.logits, batch.images, batch.labels)
     with torch.no_grad():
-        first, second = logits(images), logits(images)
+        first, second = batch.logits(batch.images), batch.logits(batch.images)
     flat = gradient.flatten(1)
     finite = flat.isfinite().all(1) & margin.isfinite()
     return Flags(
         zero_gradient=finite & (flat == 0).all(1),
         non_finite_gradient=~finite,
         random_forward=(first != second).any(1) & ~(first.isnan() & second.isnan()).any(1),
-        beaten_by_noise=_beaten_by_noise(logits, images, labels, distances, norm=norm, seed=seed),
+        beaten_by_noise=_beaten_by_noise(batch, distances, norm=norm, seed=seed),
     )
 
 
-def _beaten_by_noise(
-    logits: Logits, images: Tensor, labels: Tensor, distances: Tensor, *, norm: Norm, seed: int
-) -> Tensor:
+def _beaten_by_noise(batch: Batch, distances: Tensor, *, norm: Norm, seed: int) -> Tensor:
     """Where noise no longer than the attack's perturbation changes the prediction too (image,)."""
+    images = batch.images
     found = torch.zeros(len(images), dtype=torch.bool, device=images.device)
     missed = distances.isinf()
     for share in SHARES:
@@ -81,5 +70,5 @@ def _beaten_by_noise(
             some = images[rows]
             step = per_image(length[rows].float()) * noise(some, seed + draw, norm)
             points = some + in_box(some, step)
-            found[rows] = beaten(at_rows(logits, rows), points, labels[rows])
+            found[rows] = batch.at(rows).beaten(points)
     return found

@@ -1,11 +1,12 @@
 """Lengths of perturbations (image, channel, row, column) and steps that are steepest in them."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 Norm = Literal["l2", "linf"]
+NORMS: tuple[Norm, ...] = get_args(Norm)
 TINY = 1e-30
 APART = 1_618_033_988
 

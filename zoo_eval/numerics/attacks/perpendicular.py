@@ -22,15 +22,14 @@ import torch
 from torch import Tensor
 
 from zoo_eval.numerics.attacks.logits import (
+    Batch,
     Logits,
     Others,
-    at_rows,
-    beaten,
     class_gradients,
     duel,
-    gradients,
 )
 from zoo_eval.numerics.attacks.norms import (
+    NORMS,
     TINY,
     Norm,
     farthest,
@@ -61,6 +60,8 @@ class Perpendicular:
     steps, and the best continued for `steps`.
     """
 
+    name: ClassVar[str] = "perpendicular"
+    norms: ClassVar[tuple[Norm, ...]] = NORMS
     batched: ClassVar[bool] = True
     bound: ClassVar[float] = 1.2
     blind_bound: ClassVar[float] = 12
@@ -136,34 +137,27 @@ def perpendicular(logits: Logits, images: Tensor, labels: Tensor, options: Perpe
     found = images.clone()
     rows = (others.margins[0] >= 0).nonzero()[:, 0]
     if len(rows):
-        part, some, classes = at_rows(logits, rows), images[rows], labels[rows]
-        walk = _nearest_start(part, some, classes, others.at(rows), options)
-        _follow(part, some, classes, walk, _falling_turns(options.steps), options)
-        _stretch(part, some, classes, walk, options.norm)
+        part = Batch(logits, images, labels).at(rows)
+        walk = _nearest_start(part, others.at(rows), options)
+        _follow(part, walk, _falling_turns(options.steps), options)
+        _stretch(part, walk, options.norm)
         found[rows] = walk.best
     return found
 
 
 def refine(
-    logits: Logits,
-    images: Tensor,
-    labels: Tensor,
-    candidates: Tensor,
-    options: Perpendicular,
-    *,
-    stretch: float = 1.0,
+    batch: Batch, candidates: Tensor, options: Perpendicular, *, stretch: float = 1.0
 ) -> Tensor:
     """Other attacks' successful candidates, walked on from for `steps`; never longer ones.
 
-    Args as in `perpendicular`, and candidates of the images' shape, all misclassified. The walk
-    starts at `stretch` times their length: short of the boundary or beyond it other parts of a
+    Candidates are of the images' shape, and all misclassified. The walk starts at `stretch` times their length: short of the boundary or beyond it other parts of a
     network are active, and may show a nearer way.
     """
-    delta = candidates - images
+    delta = candidates - batch.images
     reach = length(delta, options.norm)
     walk = _Walk(unit(delta), stretch * reach, candidates.clone(), reach, reach < 0)
-    _follow(logits, images, labels, walk, _falling_turns(options.steps), options)
-    _stretch(logits, images, labels, walk, options.norm)
+    _follow(batch, walk, _falling_turns(options.steps), options)
+    _stretch(batch, walk, options.norm)
     return walk.best
 
 
@@ -177,26 +171,25 @@ def _falling_turns(steps: int) -> list[float]:
     return [LAST_TURN + half * (1 + math.cos(math.pi * i / steps)) for i in range(steps)]
 
 
-def _nearest_start(
-    logits: Logits, images: Tensor, labels: Tensor, others: Others, options: Perpendicular
-) -> _Walk:
+def _nearest_start(batch: Batch, others: Others, options: Perpendicular) -> _Walk:
     """The walk that comes nearest in a few steps, first towards one of the nearest classes each."""
     distances, order = others.nearest_first(options.norm)
-    everyone = torch.arange(len(images), device=images.device)
-    farther = farthest(images, options.norm) / 2
+    everyone = torch.arange(len(batch), device=batch.images.device)
+    farther = farthest(batch.images, options.norm) / 2
     best: _Walk | None = None
     for choice in order[: options.starts]:
         near = distances[choice, everyone]
         normal = others.gradients[choice, everyone]
-        tried = _Walk.along(-unit(normal), near.clamp(min=TINY).minimum(farther), images)
+        tried = _Walk.along(-unit(normal), near.clamp(min=TINY).minimum(farther), batch.images)
         rows = everyone if best is None else (near <= FAR * best.shortest).nonzero()[:, 0]
         if not len(rows):
             continue
-        tried, part, some, own = tried.at(rows), at_rows(logits, rows), images[rows], labels[rows]
-        one = duel(part, own, others.classes[choice, everyone][rows])
-        _follow(one, some, torch.zeros_like(own), tried, [1.0] * TOWARDS, options)
-        _follow(part, some, own, tried, [TRIAL_TURN] * options.trial_steps, options)
-        _stretch(part, some, own, tried, options.norm)
+        tried, part = tried.at(rows), batch.at(rows)
+        one = duel(part.logits, part.labels, others.classes[choice, everyone][rows])
+        alone = Batch(one, part.images, torch.zeros_like(part.labels))
+        _follow(alone, tried, [1.0] * TOWARDS, options)
+        _follow(part, tried, [TRIAL_TURN] * options.trial_steps, options)
+        _stretch(part, tried, options.norm)
         if best is None:
             best = tried
         else:
@@ -206,19 +199,12 @@ def _nearest_start(
     return best
 
 
-def _follow(
-    logits: Logits,
-    images: Tensor,
-    labels: Tensor,
-    walk: _Walk,
-    turns: Sequence[float],
-    options: Perpendicular,
-) -> None:
+def _follow(batch: Batch, walk: _Walk, turns: Sequence[float], options: Perpendicular) -> None:
     """Turns each direction towards the normal where it meets the boundary, and meets it again."""
-    norm = options.norm
+    norm, images = options.norm, batch.images
     for step, turn in enumerate(turns):
         points = walk.point(images, norm)
-        margin, gradient = gradients(logits, points, labels)
+        margin, gradient = batch.gradients(points)
         delta = points - images
         walk.keep(points, length(delta, norm), margin < 0)
         sees = usable(gradient)
@@ -230,8 +216,8 @@ def _follow(
             unit(kept * walk.direction - turn * unit(gradient)),
             torch.where(per_image(margin < 0), walk.direction, lost),
         )
-        met = _met(images, points, margin, gradient, _step(turned, norm), walk.length)
-        met = met * (1 + OVERSHOOT)
+        boundary = _Linearised(points, margin, gradient)
+        met = boundary.met(images, _step(turned, norm), walk.length) * (1 + OVERSHOOT)
         # Without a gradient, back where it succeeds and further out where it does not.
         blind = torch.where(margin < 0, walk.length / 2, (2 * walk.length).clamp(max=LONGEST))
         walk.direction, walk.length = turned, torch.where(sees, met, blind)
@@ -243,23 +229,29 @@ def _step(direction: Tensor, norm: Norm) -> Tensor:
     return direction if norm == "l2" else direction.sign()
 
 
-def _met(
-    images: Tensor, points: Tensor, margin: Tensor, gradient: Tensor, step: Tensor, guess: Tensor
-) -> Tensor:
-    """The length at which clip(image + length * step) meets the boundary linearised at points (image,).
+@dataclass(frozen=True, eq=False)
+class _Linearised:
+    """The boundary as it looks from points: margins there (image,) and their gradients."""
 
-    Two of Newton's steps: one is exact until pixels reach the box.
-    """
-    found, slopes = guess, gradient * step
-    for _ in range(2):
-        wanted = torch.addcmul(images, per_image(found), step)
-        inside = wanted.clamp(0, 1)
-        value = margin + _dot(gradient, inside - points)
-        slope = _dot(slopes, (inside == wanted).to(slopes.dtype))
-        found = torch.where(slope < 0, found - value / slope, found)
-        # Far off the boundary, and with most pixels at the box, the linearisation says little.
-        found = found.clamp(guess * SHRINK, guess * GROW)
-    return torch.where(found.isfinite(), found, guess)
+    points: Tensor
+    margin: Tensor
+    gradient: Tensor
+
+    def met(self, images: Tensor, step: Tensor, guess: Tensor) -> Tensor:
+        """The length at which clip(image + length * step) meets it (image,).
+
+        Two of Newton's steps: one is exact until pixels reach the box.
+        """
+        found, slopes = guess, self.gradient * step
+        for _ in range(2):
+            wanted = torch.addcmul(images, per_image(found), step)
+            inside = wanted.clamp(0, 1)
+            value = self.margin + _dot(self.gradient, inside - self.points)
+            slope = _dot(slopes, (inside == wanted).to(slopes.dtype))
+            found = torch.where(slope < 0, found - value / slope, found)
+            # Far off the boundary, and with most pixels at the box, the linearisation says little.
+            found = found.clamp(guess * SHRINK, guess * GROW)
+        return torch.where(found.isfinite(), found, guess)
 
 
 def _dot(first: Tensor, second: Tensor) -> Tensor:
@@ -267,14 +259,14 @@ def _dot(first: Tensor, second: Tensor) -> Tensor:
     return (first * second).flatten(1).sum(1)
 
 
-def _stretch(logits: Logits, images: Tensor, labels: Tensor, walk: _Walk, norm: Norm) -> None:
+def _stretch(batch: Batch, walk: _Walk, norm: Norm) -> None:
     """The last direction, a little longer each time until it succeeds, while it is worth it."""
-    rows = torch.arange(len(images), device=images.device)
+    rows = torch.arange(len(batch), device=batch.images.device)
     for stretch in STRETCHES:
-        some, part = images[rows], walk.at(rows)
-        points = part.point(some, norm, stretch)
-        lengths = length(points - some, norm)
-        adversarial = beaten(at_rows(logits, rows), points, labels[rows])
+        some, part = batch.at(rows), walk.at(rows)
+        points = part.point(some.images, norm, stretch)
+        lengths = length(points - some.images, norm)
+        adversarial = some.beaten(points)
         part.keep(points, lengths, adversarial)
         walk.put(rows, part)
         rows = rows[~adversarial & (lengths < part.shortest)]

@@ -1,6 +1,7 @@
 """PGD (Madry et al. 2018, arXiv 1706.06083) at the smallest radius that succeeds, l2 and linf."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ class PGDBisect(Bisected):
     to the radius. With `leave` False solved and hopeless images stay in the batch until the last is
     done: the same distances for more passes, to compare with.
     """
+
+    name: ClassVar[str] = "pgd_bisect"
 
     stride: float = 2.5
     leave: bool = True

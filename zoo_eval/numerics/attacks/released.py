@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from zoo_eval.numerics.attacks.fmn import FMN
 from zoo_eval.numerics.attacks.foolbox_adapter import run
-from zoo_eval.numerics.attacks.logits import Logits, at_rows, beaten
+from zoo_eval.numerics.attacks.logits import Batch, Logits
 from zoo_eval.numerics.attacks.norms import Norm, length, per_image
 
 COMPARED_PX = 224
@@ -65,25 +65,18 @@ class SpherePGD:
     constant_radius: bool = False
 
     def perturb(self, logits: Logits, images: Tensor, labels: Tensor) -> Tensor:
-        far, within_largest = self._at(logits, images, labels, self.LARGEST)
-        near, within_one = self._at(logits, images, labels, self.MIDDLE)
+        batch = Batch(logits, images, labels)
+        far, within_largest = self._at(batch, self.LARGEST)
+        near, within_one = self._at(batch, self.MIDDLE)
         found = torch.where(per_image(within_one), near, far)
         success = within_largest & within_one if self.constant_radius else within_largest
         if not self.constant_radius:
-            found = self._bisected(logits, images, labels, within_one, success, found)
+            found = self._bisected(batch, within_one, success, found)
         # A gradient of zero has no direction, and the published step no value.
         undefined = ~far.flatten(1).isfinite().all(1)
         return torch.where(per_image(success | undefined), found, images)
 
-    def _bisected(
-        self,
-        logits: Logits,
-        images: Tensor,
-        labels: Tensor,
-        within_one: Tensor,
-        success: Tensor,
-        found: Tensor,
-    ) -> Tensor:
+    def _bisected(self, batch: Batch, within_one: Tensor, success: Tensor, found: Tensor) -> Tensor:
         # As in the release, in double precision: the radii reach the attack as float32.
         one = within_one.double()
         low = one * self.SMALLEST + (1 - one) * self.MIDDLE
@@ -91,26 +84,23 @@ class SpherePGD:
         narrow = one * self.NARROW[0] + (1 - one) * self.NARROW[1]
         while len(rows := (success & (high - low >= narrow)).nonzero()[:, 0]):
             radii = (low + (high - low) / 2)[rows]
-            points, beats = self._at(
-                at_rows(logits, rows), images[rows], labels[rows], radii.float()
-            )
+            points, beats = self._at(batch.at(rows), radii.float())
             high[rows] = torch.where(beats, radii, high[rows])
             low[rows] = torch.where(beats, low[rows], radii)
             found[rows] = torch.where(per_image(beats), points, found[rows])
         return found
 
-    def _at(
-        self, logits: Logits, images: Tensor, labels: Tensor, radii: Tensor | float
-    ) -> tuple[Tensor, Tensor]:
+    def _at(self, batch: Batch, radii: Tensor | float) -> tuple[Tensor, Tensor]:
         """The last points at radii (image,), and which of them are misclassified (image,)."""
+        images = batch.images
         radius = per_image(torch.as_tensor(radii, device=images.device).expand(len(images)))
         points = images.clone()
         for _ in range(self.steps):
-            stepped = points + self.stride * _direction(_loss_gradient(logits, points, labels))
+            stepped = points + self.stride * _direction(_loss_gradient(batch, points))
             start = stepped if self.drifting else images
             points = (start + radius * _direction(stepped - images)).clamp(0, 1)
         finite = points.flatten(1).isfinite().all(1)
-        return points, finite & beaten(logits, points, labels)
+        return points, finite & batch.beaten(points)
 
     def measured(self, perturbations: Tensor) -> Tensor:
         return length(perturbations.double(), "l2")
@@ -164,9 +154,9 @@ def _direction(vectors: Tensor) -> Tensor:
     return vectors / per_image(length(vectors, "l2"))
 
 
-def _loss_gradient(logits: Logits, points: Tensor, labels: Tensor) -> Tensor:
+def _loss_gradient(batch: Batch, points: Tensor) -> Tensor:
     points = points.detach().requires_grad_()
     with torch.enable_grad():
-        loss = functional.cross_entropy(logits(points), labels, reduction="sum")
+        loss = functional.cross_entropy(batch.logits(points), batch.labels, reduction="sum")
         (gradient,) = torch.autograd.grad(loss, points)
     return gradient
