@@ -1,22 +1,29 @@
 """Shared by all tests: no network, no Ray of anybody else, and one tiny sweep of real parts."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
 
-# Stated before anything imports Ray: its defaults differ between its commands.
+from zoo_eval.runners import own_ray
+
+# Short, because socket paths below it must stay under 107 bytes.
+os.environ.setdefault("RAY_TMPDIR", tempfile.mkdtemp(prefix="zoot", dir="/tmp"))
+PRIVATE = own_ray.private_folder()
+atexit.register(shutil.rmtree, PRIVATE, ignore_errors=True)
+# Stated before anything imports Ray: its defaults differ between its commands. However a test starts
+# a Ray, it is reached from this machine alone, and with a token.
 os.environ.update(
-    RAY_AUTH_MODE="disabled",
+    own_ray.settings(PRIVATE),
     RAY_USAGE_STATS_ENABLED="0",
     RAY_DEDUP_LOGS="0",
     RAY_ENABLE_UV_RUN_RUNTIME_ENV="0",
     HF_HUB_DISABLE_TELEMETRY="1",
 )
 os.environ.pop("RAY_ADDRESS", None)
-# Short, because socket paths below it must stay under 107 bytes.
-os.environ.setdefault("RAY_TMPDIR", tempfile.mkdtemp(prefix="zoot", dir="/tmp"))
 
 TINY = """
 [store]
@@ -109,6 +116,29 @@ def own_labels(tmp_path_factory) -> Path:
     lines = [f"{i},{label}" for i, label in zip(photos.ids, predicted, strict=True)]
     file.write_text("\n".join(["image,label", *lines]) + "\n")
     return file
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, own_labels) -> Path:
+    """A folder with a finished sweep: the tiny one in sweeps/demo.toml, its store results/demo.
+
+    Run once for all tests. It is only read: whoever writes takes a copy.
+    """
+    from zoo_eval.commands import sweep
+
+    folder = tmp_path_factory.mktemp("finished")
+    file = folder / "sweeps" / "demo.toml"
+    file.parent.mkdir()
+    file.write_text(TINY.format(store="results/demo", labels=own_labels))
+    request = sweep.SweepOptions(file, folder, runner="local")
+    assert sweep.run(request, lambda line: None) == 0
+    return folder
+
+
+@pytest.fixture
+def finished_store(finished, tmp_path) -> str:
+    """A copy of the finished store, where `tiny_sweep` has its own."""
+    return str(shutil.copytree(finished / "results" / "demo", tmp_path / "store"))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +15,6 @@ import pytest
 
 from zoo_eval import cli
 from zoo_eval.store import MARKER, Store
-
-
-@pytest.fixture
-def finished(tiny_sweep, tmp_path, capsys):
-    """The store of a finished tiny sweep."""
-    assert cli.main(["sweep", str(tiny_sweep), "--runner", "local"]) == 0
-    capsys.readouterr()
-    return str(tmp_path / "store")
 
 
 def bad(capsys, *arguments: str) -> str:
@@ -148,9 +141,9 @@ def test_more_planted_components_than_the_rank_are_refused(tiny_sweep, capsys):
     assert "lower n_components" in line
 
 
-def test_a_store_of_a_newer_schema_is_refused(finished, tiny_sweep, tmp_path, capsys):
-    (tmp_path / "store" / MARKER).write_text('{"schema_version": 999}')
-    for arguments in (["sql", "SELECT 1", "--store", finished], ["plan", str(tiny_sweep)]):
+def test_a_store_of_a_newer_schema_is_refused(finished_store, tiny_sweep, capsys):
+    (Path(finished_store) / MARKER).write_text('{"schema_version": 999}')
+    for arguments in (["sql", "SELECT 1", "--store", finished_store], ["plan", str(tiny_sweep)]):
         line = bad(capsys, *arguments)
         assert "newer than this version" in line
         assert "upgrade zoo_eval" in line
@@ -175,13 +168,13 @@ def test_debug_shows_the_traceback(tmp_path):
         cli.main(["sql", "SELECT 1", "--store", str(tmp_path / "none"), "--debug"])
 
 
-def test_sql_is_read_only_and_its_errors_are_one_line(finished, capsys):
-    assert "one SELECT" in bad(capsys, "sql", "DROP VIEW models", "--store", finished)
-    assert "modle" in bad(capsys, "sql", "SELECT modle FROM models", "--store", finished)
+def test_sql_is_read_only_and_its_errors_are_one_line(finished_store, capsys):
+    assert "one SELECT" in bad(capsys, "sql", "DROP VIEW models", "--store", finished_store)
+    assert "modle" in bad(capsys, "sql", "SELECT modle FROM models", "--store", finished_store)
 
 
-def test_sql_writes_every_format(finished, capsys, tmp_path):
-    query = ["sql", "SELECT model, top1 FROM leaderboard ORDER BY model", "--store", finished]
+def test_sql_writes_every_format(finished_store, capsys, tmp_path):
+    query = ["sql", "SELECT model, top1 FROM leaderboard ORDER BY model", "--store", finished_store]
     assert cli.main([*query, "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["model"] for row in rows] == ["local/efficientnet", "local/vit"]
@@ -197,12 +190,12 @@ def test_sql_writes_every_format(finished, capsys, tmp_path):
     assert pq.read_table(pa.BufferReader(done.stdout)).to_pylist() == rows
 
 
-def test_trends_are_printed_and_kept_as_a_table(finished, capsys):
-    assert cli.main(["trends", "--store", finished]) == 0
+def test_trends_are_printed_and_kept_as_a_table(finished_store, capsys):
+    assert cli.main(["trends", "--store", finished_store]) == 0
     assert "accuracy_vs_neural" in capsys.readouterr().out
-    assert cli.main(["trends", "--store", finished]) == 0
+    assert cli.main(["trends", "--store", finished_store]) == 0
     capsys.readouterr()
-    cli.main(["sql", "SELECT * FROM trends", "--store", finished, "--format", "json"])
+    cli.main(["sql", "SELECT * FROM trends", "--store", finished_store, "--format", "json"])
     rows = json.loads(capsys.readouterr().out)
     assert {row["statistic"] for row in rows} == {"spearman_rho", "pearson_r"}
     keys = [(row["trend"], row["subject"], row["statistic"]) for row in rows]
@@ -219,7 +212,7 @@ def test_models_filters_by_pattern_and_by_condition(capsys):
     assert "--where" in bad(capsys, "models", "timm/resnet18*", "--where", "no_such_column = 1")
 
 
-def test_a_finished_sweep_starts_no_ray(finished, tiny_sweep, capsys, monkeypatch):
+def test_a_finished_sweep_starts_no_ray(finished_store, tiny_sweep, capsys, monkeypatch):
     monkeypatch.setattr("zoo_eval.runners.on_ray.connect", lambda: pytest.fail("Ray was joined"))
     assert cli.main(["sweep", str(tiny_sweep)]) == 0
     assert "0 trials run" in capsys.readouterr().out
