@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.distance import pdist
 from scipy.stats import pearsonr, spearmanr
+from sklearn import linear_model
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
-from sklearn.linear_model import Ridge
 from sklearn.model_selection import StratifiedShuffleSplit
 from torch import nn
 
@@ -23,11 +23,13 @@ from zoo_eval.evaluations.neural_fit import NeuralFit
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics.protocols import nested_folds
 from zoo_eval.numerics.splits import grouped_folds
-from zoo_eval.readouts import similarity
-from zoo_eval.readouts.regression import ALPHAS, Regression
+from zoo_eval.readouts import procrustes, rsa
+from zoo_eval.readouts.design import Design, Reduction
+from zoo_eval.readouts.pls import Pls
+from zoo_eval.readouts.ridge import ALPHAS, Ridge
 from zoo_eval.recordings.ceiling_file import FileCeilings
 from zoo_eval.recordings.rdm import RdmRecording
-from zoo_eval.recordings.recording import Recording
+from zoo_eval.recordings.responses import ResponseRecording
 from zoo_eval.representations.grams import LayerGram
 from zoo_eval.representations.representations import Representations
 
@@ -56,7 +58,7 @@ def recording(features):
     signal = features @ rng.standard_normal((P, Q))
     noise_level = signal.std(0) * 0.7
     responses = signal[:, None] + noise_level * rng.standard_normal((N, 4, Q))
-    return Recording("it", SHOWN.name, responses, tuple(f"t{i}" for i in range(Q)))
+    return ResponseRecording("it", SHOWN.name, responses, tuple(f"t{i}" for i in range(Q)))
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +124,9 @@ def test_ridge_equals_scikit_learn_with_the_penalties_that_it_says_it_chose(
         train, test = features[fold.train], features[fold.test]
         unit = ((train - train.mean(0)) ** 2).sum() / len(train)
         assert set(row["choices"]) <= set(ALPHAS)
-        model = Ridge(alpha=np.array(row["choices"]) * unit).fit(train, recording.mean[fold.train])
+        model = linear_model.Ridge(alpha=np.array(row["choices"]) * unit).fit(
+            train, recording.mean[fold.train]
+        )
         expected = correlations(model.predict(test), recording.mean[fold.test])
         np.testing.assert_allclose(row["r"], expected, atol=1e-6)
 
@@ -130,22 +134,23 @@ def test_ridge_equals_scikit_learn_with_the_penalties_that_it_says_it_chose(
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(
-    "choices",
+    ("readout", "protocol", "reduction"),
     [
-        {"readout": "pls", "protocol": "nested", "choose_components": True},
-        {"readout": "ridge", "protocol": "nested"},
-        {"readout": "pls", "protocol": "brainscore", "pca_components": 20},
+        (Pls(components=4), "nested", None),
+        (Ridge(), "nested", None),
+        (Pls(components=4), "brainscore", Reduction(20, len(OTHERS), OTHERS.digest)),
     ],
 )
-def test_fits_on_a_gpu_equal_those_on_the_cpu(net, features, recording, choices):
+def test_fits_on_a_gpu_equal_those_on_the_cpu(
+    net, features, recording, readout, protocol, reduction
+):
     with torch.no_grad():
         others = net(pixels(OTHERS)).double().numpy()
-    shown = np.concatenate([features, others]) if "pca_components" in choices else features
-    shown = torch.from_numpy(shown)
+    shown = torch.from_numpy(np.concatenate([features, others]) if reduction else features)
     layer = LayerGram(shown @ shown.T, shown.sum(1), (P,))
-    regression = Regression(n_folds=5, n_inner_folds=4, components=4, **choices)
+    design = Design(protocol, seed=SEED, reduction=reduction)
     here, there = (
-        regression.rows(layer.on(torch.device(name)), recording, SHOWN, seed=SEED)
+        readout.settled(protocol).scorer(recording, SHOWN, design, torch.device(name))(layer)
         for name in ("cpu", "cuda")
     )
     for one, other in zip(here, there, strict=True):
@@ -268,21 +273,23 @@ def test_where_copies_add_to_the_bias_the_interval_lies_high(net, recording, rea
 
 
 @pytest.mark.parametrize(
-    ("limit", "choices"),
+    ("file", "limit", "choices"),
     [
-        ("MOST_KENDALL_STIMULI", {"readouts": ["rsa"], "comparison": "kendall_tau_a"}),
-        ("MOST_PROCRUSTES_RANK", {"readouts": ["procrustes"]}),
+        (rsa, "MOST_KENDALL_STIMULI", {"readouts": ["rsa"], "comparison": "kendall_tau_a"}),
+        (procrustes, "MOST_RANK", {"readouts": ["procrustes"]}),
     ],
 )
-def test_an_interval_that_would_take_too_long_is_null(net, recording, monkeypatch, limit, choices):
-    monkeypatch.setattr(similarity, limit, Q - 1)
+def test_an_interval_that_would_take_too_long_is_null(
+    net, recording, monkeypatch, file, limit, choices
+):
+    monkeypatch.setattr(file, limit, Q - 1)
     whole = rows(net, recording, fit(recording, **choices))[0]
     assert whole["score"] is not None
     assert (whole["stimuli_low"], whole["stimuli_high"]) == (None, None)
 
 
 def test_an_undefined_similarity_says_why(net, features, recording, subjects):
-    flat = Recording("flat", SHOWN.name, np.full((N, 1, Q), 2.0), recording.target_ids)
+    flat = ResponseRecording("flat", SHOWN.name, np.full((N, 1, Q), 2.0), recording.target_ids)
     for readout, choices, reason in [
         ("cka", {}, "constant responses"),
         ("procrustes", {}, "constant responses"),
@@ -319,7 +326,7 @@ def test_a_constant_layer_says_so(recording, readout):
 def test_a_constant_target_is_left_out_and_counted(net, recording):
     responses = recording.responses.copy()
     responses[:, :, 1] = 2.5
-    constant = Recording("it", SHOWN.name, responses, recording.target_ids)
+    constant = ResponseRecording("it", SHOWN.name, responses, recording.target_ids)
     for row in rows(net, constant, fit(constant, readouts=["pls", "ridge"], components=3)):
         assert row["n_constant_targets"] == 1
         assert np.isnan(row["r"]).tolist() == [False, True, False, False, False]
@@ -329,7 +336,7 @@ def test_a_constant_target_is_left_out_and_counted(net, recording):
 
 def test_shuffled_responses_score_nothing(net, recording):
     order = np.random.default_rng(5).permutation(N)
-    shuffled = Recording("it", SHOWN.name, recording.responses[order], recording.target_ids)
+    shuffled = ResponseRecording("it", SHOWN.name, recording.responses[order], recording.target_ids)
     found = rows(net, shuffled, fit(shuffled, readouts=["pls", "ridge"], components=3))
     # 60 correlations of 12 stimuli each, of standard error 0.3.
     assert abs(np.mean([r for row in found for r in row["r"]])) < 0.2
@@ -369,7 +376,8 @@ def test_the_geometry_beside_a_fit_is_of_the_same_sketch(net, features, recordin
         ({"choose_components": True, "protocol": "kfold", "readouts": ["pls"]}, "nested"),
         ({"protocol": "kfold"}, "alpha"),
         ({"alpha": 1.0}, "alpha"),
-        ({"readouts": ["svm"]}, "Input should be 'pls'"),
+        ({"readouts": ["svm"]}, "unknown readout 'svm'; known: cka, pls"),
+        ({"readouts": ["rsa"], "components": 0}, "components\n.*greater than or equal to 1"),
     ],
 )
 def test_choices_that_do_not_go_together_are_refused(choices, said):
@@ -413,7 +421,7 @@ def test_a_readout_that_fails_takes_no_other_with_it(net, recording, monkeypatch
     def fails(*_):
         raise ArithmeticError("planted")
 
-    monkeypatch.setattr(similarity.procrustes, "factor", fails)
+    monkeypatch.setattr(procrustes.procrustes, "factor", fails)
     model = opened(net)
     candidate, given = Candidate(model.card, model.blueprint), inputs(recording)
     evaluation = fit(recording, readouts=["procrustes", "cka", "ridge"])

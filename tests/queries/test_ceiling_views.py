@@ -164,3 +164,22 @@ def test_every_named_ceiling_is_in_a_view(store):
         ("leave_one_out", "t0", "correlation", 0.4, 0),
         ("max_pairwise_target", "all", "correlation", 0.6, 3),
     ]
+
+
+def test_rows_that_do_not_say_are_of_a_similarity_where_one_is_over_all_stimuli(store):
+    facts = {"layer": "l", **FIT}
+    one = {"score": 0.5, "statistic": "pearson_r"}
+    for readout, mode, folds in (
+        ("pls", None, [0, 1]), ("rsa", None, [None, 0]), ("x", "fit", [None, 0]),
+        ("y", "similarity", [0]),
+    ):  # fmt: skip
+        made = [{**one, "fold": fold, "mode": mode} for fold in folds]
+        add(store, "neural_fit", "neural_scores", made, readout=readout, **facts)
+    found = rows(
+        store, "SELECT readout, m.mode FROM neural_modes AS m JOIN trials USING (trial_id)"
+    )
+    assert {row["readout"]: row["mode"] for row in found} == {
+        "pls": "fit", "rsa": "similarity", "x": "fit", "y": "similarity",
+    }  # fmt: skip
+    folded = rows(store, "SELECT DISTINCT readout, mode FROM best_layer")
+    assert {row["readout"]: row["mode"] for row in folded}["rsa"] == "similarity"

@@ -9,9 +9,11 @@ from numpy.testing import assert_allclose
 from scipy.io import savemat
 from scipy.spatial.distance import pdist, squareform
 
+from tests.recordings.sweepmates import Mates
 from zoo_eval.errors import BadInput
 from zoo_eval.recordings import rdm
-from zoo_eval.recordings.rdm import RdmRecording
+from zoo_eval.recordings.ceiling import CeilingChoices
+from zoo_eval.recordings.rdm import RdmRecording, RdmSection
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 IDS = ("c", "a", "b", "d")
@@ -203,3 +205,57 @@ def test_a_csv_has_no_variables_and_other_suffixes_are_unknown(tmp_path):
         read(csv_rows(tmp_path / "r.csv", rdms()[0].tolist()), "rdm")
     with pytest.raises(BadInput, match=r"no known kind; give a .npz, .mat, .csv file"):
         read(tmp_path / "r.txt")
+
+
+def test_a_section_reads_the_variable_that_it_names(tmp_path):
+    path = npz(tmp_path / "r.npz", it=rdms(), v4=2 * rdms())
+    section = RdmSection(
+        stimuli="shown", path=path, variable="v4", dissimilarity="squared_euclidean"
+    )
+    found = section.read("r", Mates(shown_set()))
+    assert_allclose(found.rdms, 2 * rdms(), rtol=0)
+    assert (found.dissimilarity, found.target_ids, found.n_stimuli) == ("squared_euclidean", (), 4)
+
+
+def squared(points):
+    return squareform(pdist(points, "sqeuclidean"))
+
+
+def test_rdms_and_products_are_of_some_stimuli():
+    points = np.random.default_rng(0).standard_normal((6, 3))
+    found = RdmRecording("r", "shown", squared(points)[None], ("x",), "squared_euclidean")
+    rows = np.array([5, 0, 2, 3])
+    (rdm_there,) = found.rdms_at(rows, "correlation")
+    assert_allclose(rdm_there.dissimilarities, pdist(points[rows], "sqeuclidean"), atol=1e-12)
+    centred = points[rows] - points[rows].mean(0)
+    assert_allclose(found.gram_at(rows), centred @ centred.T, atol=1e-12)
+    found.check_points("procrustes")
+
+
+def test_what_dissimilarities_cannot_give_is_an_error():
+    unknown = RdmRecording("r", "shown", rdms(), ("x", "y"))
+    for asked, said in (
+        (lambda: unknown.check_targets("pls"), "^pls of recording 'r': .* no targets to predict"),
+        (lambda: unknown.mean, "no targets to predict; use rsa"),
+        (lambda: unknown.check_products("cka"), "^cka of recording 'r' needs inner products"),
+        (lambda: unknown.gram_at(np.arange(3)), 'set dissimilarity = "squared_euclidean"'),
+        (lambda: unknown.check_points("procrustes"), "needs inner products"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            asked()
+    bent = squared(np.random.default_rng(0).standard_normal((6, 3)))
+    bent[0, 1:] *= 9
+    bent[1:, 0] *= 9
+    of_no_points = RdmRecording("r", "shown", bent[None], ("x",), "squared_euclidean")
+    of_no_points.check_products("cka")
+    with pytest.raises(BadInput, match=r"^procrustes .* not \(no Gram matrix.*use rsa or cka"):
+        of_no_points.check_points("procrustes")
+
+
+def test_only_several_subjects_have_a_ceiling():
+    choices = CeilingChoices(10, "pearson")
+    assert not RdmRecording("r", "shown", rdms(1), ("x",)).ceilings(choices)
+    lower, upper = RdmRecording("r", "shown", rdms(), ("x", "y")).ceilings(choices)
+    assert (lower.estimator, upper.estimator) == ("nili_lower", "nili_upper")
+    assert lower.parameters == {"comparison": "pearson"}
+    assert lower.values(0)["all"] < upper.values(0)["all"] <= 1

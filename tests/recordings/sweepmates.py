@@ -1,0 +1,27 @@
+"""What a section may ask of its sweep, where there is one stimulus set and one model."""
+
+from zoo_eval.errors import BadInput
+from zoo_eval.stimuli.stimulus_set import LayerIdentity, StimulusSet
+
+MODEL, LAYER = "local/planted", "blocks.1"
+
+
+class Mates:
+    def __init__(self, shown: StimulusSet) -> None:
+        self.shown = shown
+
+    def stimuli(self, name: str) -> StimulusSet:
+        assert name == self.shown.name
+        return self.shown
+
+    def images_with(self, importance: str) -> StimulusSet:
+        raise BadInput(f"no importance {importance!r}")
+
+    def is_whole(self, stimuli: str) -> bool:
+        return True
+
+    def layer(self, model: str, layer: str) -> LayerIdentity:
+        if model != MODEL:
+            raise BadInput(f"model {model!r} is not in the sweep; nearest: {MODEL}")
+        assert layer == LAYER
+        return LayerIdentity("w", {"input_px": 8})

@@ -1,0 +1,101 @@
+"""Recordings of responses are complete and finite, and answer what is asked of them."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.spatial.distance import pdist
+
+from zoo_eval.errors import BadInput
+from zoo_eval.recordings.ceiling import CeilingChoices
+from zoo_eval.recordings.ceiling_file import FileCeilings
+from zoo_eval.recordings.responses import ResponseRecording
+from zoo_eval.stimuli.stimulus_set import StimulusSet
+
+IDS = ("c", "a", "b")
+
+
+@pytest.fixture
+def shown():
+    image = np.zeros((2, 2, 3), dtype=np.uint8)
+    return StimulusSet("shown", IDS, (image,) * 3, groups=IDS)
+
+
+def recording(responses=None, targets=("t1", "t2")):
+    responses = np.arange(12.0).reshape(3, 2, 2) if responses is None else responses
+    return ResponseRecording("r", "shown", responses, targets)
+
+
+def test_a_mean_is_over_repetitions():
+    assert_allclose(recording().mean, [[1, 2], [5, 6], [9, 10]])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_response_that_is_no_number_is_located(value):
+    responses = np.zeros((3, 2, 2))
+    responses[2, 1, 0] = value
+    with pytest.raises(BadInput, match=r"target 't1' to stimulus number 2 \(repetition 1\) is NaN"):
+        recording(responses)
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3, 2, 3), (3, 2, 2, 1)])
+def test_another_shape_is_an_error(shape):
+    with pytest.raises(BadInput, match=r"expected responses \(stimulus, repetition, target\)"):
+        recording(np.zeros(shape))
+
+
+def test_a_recording_of_another_number_of_stimuli_is_refused(shown):
+    recording().check(shown)
+    with pytest.raises(BadInput, match="2 stimuli recorded, but stimuli 'shown' has 3"):
+        recording(np.zeros((2, 2, 2))).check(shown)
+
+
+def test_a_digest_is_of_responses_and_targets():
+    changed = np.arange(12.0).reshape(3, 2, 2)
+    changed[0, 0, 0] = 1e-9
+    digests = {
+        recording().digest,
+        recording(changed).digest,
+        recording(targets=("t1", "t3")).digest,
+        recording(np.arange(12.0).reshape(2, 3, 2)).digest,
+    }
+    assert len(digests) == 4
+    assert ResponseRecording("other", "x", recording().responses, ("t1", "t2")).digest in digests
+
+
+def test_rdms_and_products_are_those_of_the_mean_responses_at_some_stimuli():
+    responses = np.random.default_rng(0).standard_normal((6, 3, 4))
+    found, rows = recording(responses, tuple("abcd")), np.array([0, 2, 5, 3])
+    mean = responses.mean(1)[rows]
+    (rdm,) = found.rdms_at(rows, "correlation")
+    assert_allclose(rdm.dissimilarities, pdist(mean, "correlation"), atol=1e-12)
+    assert_allclose(found.gram_at(rows), mean @ mean.T, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("n_targets", "dissimilarity"), [(2, "correlation"), (1, "correlation"), (1, "cosine")]
+)
+def test_dissimilarities_of_too_few_targets_say_nothing(n_targets, dissimilarity):
+    few = recording(np.zeros((3, 2, n_targets)), tuple("ab"[:n_targets]))
+    with pytest.raises(BadInput, match=f"^rsa of recording 'r': {dissimilarity} .* say nothing"):
+        few.check_rdms("rsa", dissimilarity)
+    few.check_rdms("rsa", "squared_euclidean")
+
+
+def estimators(found):
+    return [one.estimator for one in found.ceilings(CeilingChoices(10, "spearman"))]
+
+
+def test_ceilings_are_those_that_repetitions_targets_and_files_allow():
+    once = np.arange(6.0).reshape(3, 1, 2)
+    of_repetitions = ["splithalf_spearman_brown", "leave_one_out", "ncsnr"]
+    assert estimators(recording()) == [*of_repetitions, "max_pairwise_target"]
+    assert estimators(recording(once)) == ["max_pairwise_target"]
+    assert estimators(recording(once[:, :, :1], ("t1",))) == []
+    published = FileCeilings(np.array([0.5]), "variance", "d")
+    (found,) = ResponseRecording(
+        "r", "shown", once[:, :, :1], ("t1",), file_ceilings=published
+    ).ceilings(CeilingChoices(10, "spearman"))
+    assert (found.estimator, found.scale, found.parameters) == (
+        "from_file", "variance", {"file": "d"},
+    )  # fmt: skip
+    assert found.values(0) == {"t1": 0.5}
