@@ -2,18 +2,16 @@
 
     python -m jobs.demo [SWEEP.toml]
 
-Starts a Ray head with a dashboard on free ports and token authentication, submits
-jobs/sweep_zoo.py through `ray job submit`, and stops exactly the processes it started.
+Starts a Ray head with a dashboard on free ports, reached from this machine alone and with a token of
+its own, submits jobs/sweep_zoo.py through `ray job submit`, and stops exactly the processes it started.
 """
 
 import os
-import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -22,6 +20,7 @@ from pathlib import Path
 
 from zoo_eval.cli import main as zoo_eval
 from zoo_eval.errors import BadInput
+from zoo_eval.runners import own_ray
 
 SWEEP = "sweeps/demo.toml"
 START_TIMEOUT_S = 90
@@ -72,8 +71,7 @@ def cluster() -> Iterator[dict[str, str]]:
     Raises:
         BadInput: it does not start.
     """
-    # Socket paths below this folder must stay under 107 bytes, so it is made directly in /tmp.
-    folder = Path(tempfile.mkdtemp(prefix="zoo", dir="/tmp"))
+    folder = own_ray.private_folder()
     ports = free_ports(len(PORTS))
     dashboard = f"127.0.0.1:{ports[PORTS.index('--dashboard-port')]}"
     environment = _environment(folder)
@@ -95,15 +93,11 @@ def cluster() -> Iterator[dict[str, str]]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    token = folder / "token"
-    token.touch(mode=0o600)
-    token.write_text(secrets.token_hex(32))
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
         # The job's `python` is this one.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token),
+        **own_ray.settings(folder),
         "RAY_TMPDIR": str(folder),
         "RAY_USAGE_STATS_ENABLED": "0",
         # The job's own lines are the progress; Ray's notes on packaging would drown them.

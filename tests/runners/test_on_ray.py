@@ -19,13 +19,24 @@ from zoo_eval.models.blueprint import blueprint
 from zoo_eval.queries.connection import connect
 from zoo_eval.runners import on_ray, schedule
 from zoo_eval.runners.progress import Progress
-from zoo_eval.runners.schedule import NOTHING_MEASURED, Expected
-from zoo_eval.runners.worker import SlotShape
+from zoo_eval.runners.schedule import NOTHING_MEASURED, Expected, Schedule
+from zoo_eval.runners.slots import SlotShape
 from zoo_eval.store import Store
 from zoo_eval.sweep import file as sweep_file
+from zoo_eval.sweep.cards import roster
 from zoo_eval.sweep.plan import Plan
 
 pytestmark = pytest.mark.ray
+
+PLANTED = """
+[store]
+uri = "x"
+[models]
+include = ["local/*"]
+[[evaluations]]
+kind = "accuracy"
+stimuli = "none"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +48,7 @@ def cluster():
     from tests.runners import planted_evaluations
 
     cloudpickle.register_pickle_by_value(planted_evaluations)
-    ray.init(
-        address="local", num_cpus=2, num_gpus=2, include_dashboard=False,
-        object_store_memory=10**8, log_to_driver=False,
-    )  # fmt: skip
+    on_ray.start(num_cpus=2, num_gpus=2, object_store_memory=10**8, log_to_driver=False)
     yield ray
     ray.shutdown()
 
@@ -59,23 +67,14 @@ def as_many_threads_as_a_slot():
 def run_planted(
     tmp_path, tiny_sweep, *work, max_slots=2, expected=NOTHING_MEASURED
 ) -> tuple[Store, list[str]]:
-    text = "[store]\nuri = 'x'\n[models]\ninclude = ['local/*']\n"
-    text += "[[evaluations]]\nkind = 'accuracy'\nstimuli = 'none'\n"
     file = tmp_path / "planted.toml"
-    file.write_text(text)
+    file.write_text(PLANTED)
     store = Store(str(tmp_path / "store"), create=True)
     plan = Plan(work=list(work))
     said: list[str] = []
-    progress = Progress.of(plan, said.append)
-    on_ray.run(
-        plan,
-        sweep_file.read(file),
-        tmp_path,
-        store,
-        progress=progress,
-        expected=expected,
-        max_slots=max_slots,
-    )
+    planted = sweep_file.read(file, tmp_path)
+    runner = on_ray.OnRay(planted, roster(planted.models), store, max_slots=max_slots)
+    runner.run(plan, Progress.of(plan, said.append), expected)
     return store, said
 
 
@@ -92,17 +91,19 @@ def test_slots_ask_for_the_gpus_that_the_cluster_has(cluster):
 
 
 def test_small_models_share_a_gpu_after_the_large_ones(cluster, tiny_sweep, tmp_path, monkeypatch):
-    learn = on_ray._Pool._learn
+    started = Schedule.started
     # Simulated GPUs have no memory: 16 GiB are planted.
-    monkeypatch.setattr(on_ray._Pool, "_learn", lambda pool, _: learn(pool, 2**34))
+    monkeypatch.setattr(Schedule, "started", lambda one, slot, _: started(one, slot, 2**34))
     sizes = {"small": 2**30, "medium": 2**32, "large": 2**33, "unknown": None}
     peaks = {name: size for name, size in sizes.items() if size}
-    work = []
+    everything = []
     for name in sizes:
         card = ModelCard(name, "local", "timm/test_vit", weights="untrained")
         noting = Planted(name, "notes its share", str(tmp_path))
-        work.append(work(noting, candidate=Candidate(card, blueprint(card))))
-    store, _ = run_planted(tmp_path, tiny_sweep, *work, expected=Expected({}, peaks), max_slots=1)
+        everything.append(work(noting, candidate=Candidate(card, blueprint(card))))
+    store, _ = run_planted(
+        tmp_path, tiny_sweep, *everything, expected=Expected({}, peaks), max_slots=1
+    )
     assert set(store.ledger().status.values()) == {"ok"}
     noted = [line.split() for line in (tmp_path / "shares").read_text().splitlines()]
     assert {name: float(share) for name, share in noted} == {
@@ -115,7 +116,7 @@ def test_small_models_share_a_gpu_after_the_large_ones(cluster, tiny_sweep, tmp_
 def test_every_way_to_fail_is_a_row_and_the_rest_is_done_once(
     cluster, tiny_sweep, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(on_ray, "HANG_FLOOR_S", 6.0)
+    monkeypatch.setattr(schedule, "HANG_FLOOR_S", 6.0)
     # Every death costs the start of a new process; two are as telling as three.
     monkeypatch.setattr(schedule, "MAX_DEATHS", 2)
     behaviours = ["works", "dies", "works", "raises", "dies once", "hangs", "works"]

@@ -123,7 +123,7 @@ def _results(group: TrialGroup, bench: Workbench, opening: Exception | None) -> 
         # An evaluation's error is a row, whatever its class: the rest of the sweep goes on.
         try:
             for result in group.evaluation.run(group.trials, bench):
-                if result.trial.id not in asked or results.pop(result.trial.id, None):
+                if result.trial.id not in asked or results.pop(result.trial.id, False):
                     raise RuntimeError("the evaluation gave a result that was not asked for")
                 results[result.trial.id] = result
         except StoreError:

@@ -1,21 +1,22 @@
-"""The Ray runner: one plain actor per slot, a share of a GPU or a CPU, fed the longest work first.
+"""The Ray runner: one plain actor per slot, which does what the schedule says.
 
-Ray retries nothing here. A slot that dies, hangs or loses its node is killed, and what is left of
-its work goes back into the queue; the group that had started (while a model is opened: all of its
-groups) is charged a death, and after `MAX_DEATHS` of them is recorded as failed. What is done is
+Ray retries nothing here: what a lost process costs is the schedule's to say, and what is done is
 what the store's ledger says.
 """
 
-import heapq
-import itertools
+import atexit
+import ipaddress
 import os
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray import cloudpickle
+from ray._private import ray_constants
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # compiled
 from ray.exceptions import (
     NodeDiedError,
     ObjectLostError,
@@ -28,21 +29,28 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from zoo_eval.errors import BadInput, StoreError, ZooEvalError, one_line
+from zoo_eval.errors import BadInput, ZooEvalError, one_line
 from zoo_eval.inputs import Inputs
-from zoo_eval.runners.execution import Finished, Report, Started, record_lost
+from zoo_eval.recordings.recording import Recording
+from zoo_eval.runners import own_ray
+from zoo_eval.runners.execution import Finished, record_lost
 from zoo_eval.runners.progress import Progress
-from zoo_eval.runners.schedule import MAX_DEATHS, NOTHING_MEASURED, Expected, Queued
-from zoo_eval.runners.worker import Slot, SlotInfo, SlotShape
+from zoo_eval.runners.schedule import (
+    NOTHING_MEASURED,
+    Expected,
+    HandOver,
+    Move,
+    Schedule,
+    Start,
+)
+from zoo_eval.runners.slots import Slots, SlotShape
+from zoo_eval.runners.worker import Slot, SlotInfo
 from zoo_eval.store import Store
+from zoo_eval.sweep import load
+from zoo_eval.sweep.cards import Roster
 from zoo_eval.sweep.file import Sweep
-from zoo_eval.sweep.load import load_inputs
-from zoo_eval.sweep.plan import ModelWork, Plan, TrialGroup
+from zoo_eval.sweep.plan import ModelWork, Plan
 
-START_TIMEOUT_S = 600.0
-# A group that takes this long is hung: far beyond one image pass of the largest models on a CPU.
-HANG_FLOOR_S = 900.0
-HANG_S_PER_PASS = 10.0
 POLL_S = 0.25
 LOST = (
     RayActorError,
@@ -53,21 +61,6 @@ LOST = (
     OwnerDiedError,
     ObjectLostError,
 )
-
-
-@dataclass(frozen=True)
-class _Actor:
-    handle: Any
-    shape: SlotShape
-
-
-@dataclass
-class _Busy:
-    slot: _Actor
-    queued: Queued
-    deadline: float
-    blamed: tuple[int, ...] = ()
-    finished: set[int] = field(default_factory=set)
 
 
 def connect() -> None:
@@ -81,10 +74,14 @@ def connect() -> None:
     if ray.is_initialized():
         return
     address = os.environ.get("RAY_ADDRESS")
-    # Ray's default for this differs between its commands; a user's own choice is kept.
-    os.environ.setdefault("RAY_AUTH_MODE", "token" if address else "disabled")
     try:
-        ray.init(address=address or "local", include_dashboard=None if address else False)
+        if address is None:
+            start()
+        else:
+            # Ray's default for this differs between its commands; a user's own choice is kept.
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
+            _read_environment_again()
+            ray.init(address=address)
     except (ConnectionError, RayError, ValueError, RuntimeError) as error:
         raise BadInput(
             f"no Ray cluster can be used ({one_line(error)}); start one (ray start --head) and set "
@@ -92,244 +89,308 @@ def connect() -> None:
         ) from error
 
 
-def cluster_resources() -> dict[str, float]:
-    """What the cluster has in all, by resource."""
-    return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]  # Ray
+def start(**resources: Any) -> None:
+    """Starts a Ray that ends with this process, for it alone: see `own_ray`.
+
+    Raises:
+        RuntimeError: it does not start, or would listen on more than the loopback address.
+    """
+    folder = own_ray.private_folder()
+    atexit.register(_end, folder)
+    settings = own_ray.settings(folder)
+    # Whoever switched tokens off wants it so; a token of another cluster would be of no use here.
+    os.environ.setdefault("RAY_AUTH_MODE", settings.pop("RAY_AUTH_MODE"))
+    os.environ.pop("RAY_AUTH_TOKEN", None)
+    with _loopback_alone(settings.pop(own_ray.LOOPBACK_SWITCH)):
+        os.environ.update(settings)
+        _read_environment_again()
+        # Sockets and logs below the folder, because Ray lets everybody write to its own.
+        temp_dir = str(folder / "ray")
+        ray.init(address="local", include_dashboard=False, _temp_dir=temp_dir, **resources)
+    if outside := [one for one in _addresses() if not ipaddress.ip_address(one).is_loopback]:
+        _end(folder)
+        raise RuntimeError(f"Ray listens on {outside[0]}, which others can reach")
 
 
-def slot_shape(gpus_per_model: float | str) -> SlotShape:
-    """A slot's request: a whole GPU by default; a CPU where the cluster has CPUs but no GPU."""
-    resources = cluster_resources()
-    if gpus_per_model != "auto":
-        return SlotShape(float(gpus_per_model), 1)
-    has_gpu, has_cpu = resources.get("GPU", 0) > 0, resources.get("CPU", 0) > 0
-    # A cluster with neither scales its GPU workers up from zero: asking is what starts them.
-    return SlotShape(1, 1) if has_gpu or not has_cpu else SlotShape(0, 1)
+def _read_environment_again() -> None:
+    # Ray read it when it was imported, and the token when it last started.
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def _loopback_alone(switch: str) -> Iterator[None]:
+    """What Ray takes a node's address from, for as long as one is started."""
+    before = os.environ.get(own_ray.LOOPBACK_SWITCH), ray_constants.ENABLE_RAY_CLUSTER
+    os.environ[own_ray.LOOPBACK_SWITCH] = switch
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        os.environ.pop(own_ray.LOOPBACK_SWITCH)
+        if before[0] is not None:
+            os.environ[own_ray.LOOPBACK_SWITCH] = before[0]
+        ray_constants.ENABLE_RAY_CLUSTER = before[1]
+
+
+def _end(folder: Path) -> None:
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _addresses() -> set[str]:
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray
+    return {node["NodeManagerAddress"] for node in nodes if node["Alive"]}
 
 
 def single_machine() -> bool:
     """Whether every node of the cluster is this machine."""
-    nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray
-    return len({node["NodeManagerAddress"] for node in nodes if node["Alive"]}) <= 1
+    return len(_addresses()) <= 1
+
+
+def capacity() -> SlotShape:
+    """The GPUs and CPUs that the cluster has in all."""
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray
+    return SlotShape(resources.get("GPU", 0), resources.get("CPU", 0))
+
+
+def slot_shape(gpus_per_model: float | str) -> SlotShape:
+    """A slot's request: a whole GPU by default; a CPU where the cluster has CPUs but no GPU."""
+    if gpus_per_model != "auto":
+        return SlotShape(float(gpus_per_model), 1)
+    there = capacity()
+    # A cluster with neither scales its GPU workers up from zero: asking is what starts them.
+    return SlotShape(1, 1) if there.num_gpus or not there.num_cpus else SlotShape(0, 1)
+
+
+def why_unsendable(thing: object) -> str | None:
+    """Why something cannot be sent to another process; None where it can."""
+    try:
+        cloudpickle.dumps(thing)  # type: ignore[no-untyped-call]  # Ray
+    except Exception as error:  # noqa: BLE001  # whatever a foreign object raises is the reason
+        return one_line(error)
+    return None
+
+
+class OnRay:
+    """Runs a sweep's work on a cluster, which is joined when it is first needed."""
+
+    def __init__(
+        self, sweep: Sweep, roster: Roster, store: Store, *, max_slots: int | None = None
+    ) -> None:
+        self.sweep = sweep
+        self.roster = roster
+        self.store = store
+        self.max_slots = max_slots
+        self._described: Inputs | None = None
+        # References to inputs without their images, and with them.
+        self._loaded: Sequence[Any] = ()
+
+    def inputs(self) -> Inputs:
+        """What a plan needs of the inputs; images are decoded, on the cluster, only if it must be.
+
+        Raises:
+            BadInput: a path, image, label, response or map is wrong, or a name unknown.
+        """
+        if self._described is None:
+            try:
+                read = load.read_inputs(self.sweep, self.roster, "undecoded")
+                self._described = load.described(read)
+            except load.NotKnown:
+                self._load({})
+                self._described = _got(self._loaded[0])
+        return self._described
+
+    def run(self, plan: Plan, progress: Progress, expected: Expected = NOTHING_MEASURED) -> None:
+        """Runs every model's work, longest first.
+
+        Raises:
+            BadInput: no slot can be started, or an input changed since it was planned.
+            StoreError: the store is full or cannot be written.
+        """
+        described = self.inputs()
+        if not self._loaded:
+            self._load({name: one.digest for name, one in described.stimuli.items()})
+        made = self._make(plan, described)
+        wanted = self.sweep.run.gpus_per_model
+        slots = Slots(slot_shape(wanted), shares=wanted == "auto", at_most=self.max_slots)
+        pool = _Pool(
+            Schedule(plan.work, slots, expected),
+            [self._loaded, made],
+            self.store,
+            progress,
+            budget_bytes=self.sweep.run.memory_budget_bytes,
+        )
+        try:
+            pool.run()
+        except RayError as error:
+            raise ZooEvalError(
+                f"Ray failed: {one_line(error)}; run the same command again to go on"
+            ) from error
+
+    def _load(self, digests: dict[str, str]) -> None:
+        """Has the inputs loaded on the cluster, all images decoded once."""
+        connect()
+        if not single_machine():
+            self.sweep.refuse_relative_paths("the cluster has several machines")
+        # The return of a task, not a put: should its node be lost, Ray makes it again elsewhere.
+        task: Any = ray.remote(_load).options(num_cpus=0, num_returns=2)
+        self._loaded = task.remote(self.sweep, self.roster, digests)
+
+    def _make(self, plan: Plan, described: Inputs) -> Sequence[Any]:
+        """Has planted recordings made that the plan needs and that are not there yet."""
+        names = [name for name in plan.recordings if described.recordings[name].pending]
+        if not names:
+            return [ray.put(None), ray.put({})]
+        task: Any = ray.remote(_make).options(num_cpus=0, num_returns=2)
+        made: Sequence[Any] = task.remote(self._loaded[1], names, self.roster, self.store.uri)
+        return made
+
+
+def _load(sweep: Sweep, roster: Roster, digests: dict[str, str]) -> tuple[Inputs, Inputs]:
+    inputs = load.held(load.read_inputs(sweep, roster, "held"), digests)
+    return load.described(inputs), inputs
+
+
+def _make(
+    inputs: Inputs, names: Sequence[str], roster: Roster, store_uri: str
+) -> tuple[None, dict[str, Recording]]:
+    made = load.made(inputs, names, roster, Store(store_uri))
+    return None, {name: made.recordings[name] for name in names}
+
+
+def _got(reference: Any) -> Any:
+    """What a task returned; an error of ours is raised as what it is."""
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        _raise_own(error)
+        raise
+
+
+def _raise_own(error: RayTaskError) -> None:
+    cause: object = error
+    while isinstance(cause, RayTaskError):
+        cause = cause.cause
+    if isinstance(cause, ZooEvalError):
+        raise cause from None
 
 
 class _Pool:
-    """The driver's loop: slots starting, idle and busy, and the queue of work.
+    """Carries out a schedule's moves, and tells it what happened.
 
-    `shape` is a whole slot; with `shares`, work that is known to need less of a GPU get less.
+    `inputs` are pairs of references: to something small that says how loading went, and to what a
+    slot is given (see `Slot.run`).
     """
 
     def __init__(
         self,
+        schedule: Schedule,
+        inputs: Sequence[Sequence[Any]],
         store: Store,
-        inputs: Any,
-        shape: SlotShape,
-        *,
-        expected: Expected,
-        shares: bool,
-        budget_bytes: int,
-        max_slots: int | None,
         progress: Progress,
+        *,
+        budget_bytes: int,
     ) -> None:
+        self.schedule = schedule
+        self.loading = [told for told, _ in inputs]
+        self.inputs = [held for _, held in inputs]
         self.store = store
-        self.inputs = inputs
-        self.shape = shape
-        self.expected = expected
-        self.shares = shares
-        self.gpu_bytes: int | None = None
-        self.budget_bytes = budget_bytes
-        self.max_slots = max_slots
         self.progress = progress
-        self.queue: list[Queued] = []
-        self.starting: dict[Any, tuple[_Actor, float]] = {}
-        self.idle: list[_Actor] = []
-        self.busy: dict[Any, _Busy] = {}
-        self.failed_starts = 0
+        self.budget_bytes = budget_bytes
+        self.actors: dict[int, Any] = {}
+        # The slots whose next word comes through a reference.
+        self.starting: dict[Any, int] = {}
+        self.busy: dict[Any, int] = {}
 
-    def run(self, everything: list[ModelWork]) -> None:
-        numbers = itertools.count()
-        for work in everything:
-            seconds = self.expected.seconds.get(work.name, 0.0)
-            heapq.heappush(self.queue, Queued(work, next(numbers), seconds))
+    def run(self) -> None:
         try:
-            while self.queue or self.busy:
+            while not self.schedule.is_over:
                 self._turn()
         finally:
-            for slot in [*self._slots()]:
-                ray.kill(slot.handle)
-
-    def _slots(self) -> Iterator[_Actor]:
-        yield from (slot for slot, _ in self.starting.values())
-        yield from self.idle
-        yield from (busy.slot for busy in self.busy.values())
+            for slot in list(self.actors):
+                self._kill(slot)
 
     def _turn(self) -> None:
-        self._drop_misfits()
-        self._start_slots()
-        while self.queue and (slot := self._fitting(self._shape(self.queue[0]))):
-            self._hand_over(slot, heapq.heappop(self.queue))
-        if not self.queue:
-            # Nodes without slots can be scaled down while the last work runs.
-            for slot in (*self.idle, *(slot for slot, _ in self.starting.values())):
-                ray.kill(slot.handle)
-            self.idle, self.starting = [], {}
-        waiting = [*self.starting, *self.busy]
-        if waiting:
+        for move in self.schedule.moves(capacity(), inputs_ready=not self.loading):
+            self._carry_out(move)
+        if waiting := [*self.loading, *self.starting, *self.busy]:
             ready, _ = ray.wait(waiting, num_returns=1, timeout=POLL_S)
             for reference in ready:
                 self._consume(reference)
-        self._check_deadlines()
+        for slot in self.schedule.hung():
+            self._lost(slot, "Hang", "no progress until the deadline")
         self.progress.line()
 
-    def _shape(self, queued: Queued) -> SlotShape:
-        return replace(self.shape, num_gpus=self.shape.num_gpus * queued.share)
+    def _carry_out(self, move: Move) -> None:
+        if isinstance(move, Start):
+            self._start(move.slot, move.shape)
+        elif isinstance(move, HandOver):
+            run = self.actors[move.slot].run.options(num_returns="streaming")
+            self.busy[run.remote(move.work, self.inputs, move.upcoming)] = move.slot
+        else:
+            self._kill(move.slot)
 
-    def _fitting(self, shape: SlotShape) -> _Actor | None:
-        place = next((i for i, slot in enumerate(self.idle) if slot.shape == shape), None)
-        return None if place is None else self.idle.pop(place)
+    def _start(self, slot: int, shape: SlotShape) -> None:
+        wanted = {"num_cpus": shape.num_cpus, "num_gpus": shape.num_gpus}
+        make: Any = ray.remote(Slot).options(**wanted, max_restarts=0, max_task_retries=0)
+        actor = make.remote(self.store.uri, self.budget_bytes, shape, ray.get)
+        self.actors[slot] = actor
+        self.starting[actor.ready.remote()] = slot
 
-    def _drop_misfits(self) -> None:
-        """Gives back idle slots of another shape than the next work's: whoever fits is gone."""
-        if not self.queue:
-            return
-        shape = self._shape(self.queue[0])
-        for slot in self.idle:
-            if slot.shape != shape:
-                ray.kill(slot.handle)
-        self.idle = [slot for slot in self.idle if slot.shape == shape]
-
-    def _start_slots(self) -> None:
-        if not self.queue:
-            return
-        shape = self._shape(self.queue[0])
-        waiting = sum(1 for queued in self.queue if queued.share == self.queue[0].share)
-        while len(self.starting) + len(self.idle) < waiting and self._has_room(shape):
-            handle: Any = (
-                ray.remote(Slot)
-                .options(
-                    num_cpus=shape.num_cpus,
-                    num_gpus=shape.num_gpus,
-                    max_restarts=0,
-                    max_task_retries=0,
-                )
-                .remote(self.store.uri, self.budget_bytes, shape, ray.get)
-            )
-            deadline = time.monotonic() + START_TIMEOUT_S
-            self.starting[handle.ready.remote()] = (_Actor(handle, shape), deadline)
-
-    def _has_room(self, shape: SlotShape) -> bool:
-        slots = list(self._slots())
-        if self.max_slots is not None:
-            return len(slots) < self.max_slots
-        resources = cluster_resources()
-        if shape.num_gpus:
-            taken = sum(slot.shape.num_gpus for slot in slots)
-            return not slots or taken + shape.num_gpus <= resources.get("GPU", 0)
-        taken = sum(slot.shape.num_cpus for slot in slots)
-        return not slots or taken + shape.num_cpus <= resources.get("CPU", 0)
-
-    def _hand_over(self, slot: _Actor, queued: Queued) -> None:
-        run = slot.handle.run.options(num_returns="streaming")
-        stream = run.remote(queued.work, [self.inputs], self._upcoming())
-        self.busy[stream] = _Busy(slot, queued, time.monotonic() + HANG_FLOOR_S)
-
-    def _upcoming(self) -> ModelWork | None:
-        """As far ahead in the queue as there are slots: nearer ones are being fetched already."""
-        ahead = heapq.nsmallest(1 + sum(1 for _ in self._slots()), self.queue)
-        return ahead[-1].work if ahead else None
+    def _kill(self, slot: int) -> None:
+        ray.kill(self.actors.pop(slot))
+        self.starting = {one: other for one, other in self.starting.items() if other != slot}
+        self.busy = {one: other for one, other in self.busy.items() if other != slot}
 
     def _consume(self, reference: Any) -> None:
-        if reference in self.starting:
-            self._consume_start(reference)
-            return
-        busy = self.busy[reference]
-        try:
-            report = ray.get(next(reference))
-        except StopIteration:
-            del self.busy[reference]
-            self.idle.append(busy.slot)
-        except LOST as error:
-            self._lost(reference, type(error).__name__, str(error))
-        except RayTaskError as error:
-            if isinstance(error.cause, StoreError):
-                raise error.cause from None
-            self._lost(reference, type(error.cause).__name__, str(error.cause))
+        if reference in self.loading:
+            self.loading.remove(reference)
+            _got(reference)
+        elif reference in self.starting:
+            self._consume_start(reference, self.starting.pop(reference))
         else:
-            self._report(busy, report)
+            self._consume_report(reference, self.busy[reference])
 
-    def _consume_start(self, reference: Any) -> None:
-        slot, _ = self.starting.pop(reference)
+    def _consume_start(self, reference: Any, slot: int) -> None:
         try:
             info: SlotInfo = ray.get(reference)
         except RayError as error:
-            ray.kill(slot.handle)
-            self.failed_starts += 1
-            if self.failed_starts >= MAX_DEATHS:
-                reason = str(error).strip().splitlines()[-1]
-                raise BadInput(
-                    f"{MAX_DEATHS} slots in a row could not start ({reason}); every node needs "
-                    "this package, its libraries and the store"
-                ) from error
+            self._kill(slot)
+            self.schedule.start_failed(slot, str(error).strip().splitlines()[-1])
         else:
-            self.failed_starts = 0
-            self.idle.append(slot)
-            self._learn(info.gpu_bytes)
+            self.schedule.started(slot, info.gpu_bytes)
 
-    def _learn(self, gpu_bytes: int | None) -> None:
-        """Cuts shares by the smallest GPU there is."""
-        if not self.shares or gpu_bytes is None or gpu_bytes >= (self.gpu_bytes or gpu_bytes + 1):
-            return
-        self.gpu_bytes = gpu_bytes
-        self.queue = [
-            replace(queued, share=self.expected.share(queued.work, gpu_bytes))
-            for queued in self.queue
-        ]
-        heapq.heapify(self.queue)
-
-    def _report(self, busy: _Busy, report: Report) -> None:
-        if isinstance(report, Started):
-            groups, index = busy.queued.work.groups, report.group_index
-            busy.blamed = tuple(range(len(groups))) if index is None else (index,)
-            passes = 0 if index is None else groups[index].n_passes
-            busy.deadline = time.monotonic() + HANG_FLOOR_S + HANG_S_PER_PASS * passes
+    def _consume_report(self, stream: Any, slot: int) -> None:
+        try:
+            report = ray.get(next(stream))
+        except StopIteration:
+            del self.busy[stream]
+            self.schedule.finished(slot)
+        except LOST as error:
+            self._lost(slot, type(error).__name__, str(error))
+        except RayTaskError as error:
+            _raise_own(error)
+            self._lost(slot, type(error.cause).__name__, str(error.cause))
         else:
-            busy.blamed = ()
-            busy.finished.add(report.group_index)
-            self.progress.finished(busy.queued.work.name, report)
+            self.schedule.reported(slot, report)
+            if isinstance(report, Finished):
+                self.progress.finished(self.schedule.work_of(slot).name, report)
 
-    def _check_deadlines(self) -> None:
-        now = time.monotonic()
-        for stream, busy in list(self.busy.items()):
-            if now > busy.deadline:
-                self._lost(stream, "Hang", "no progress until the deadline")
-        for reference, (slot, deadline) in list(self.starting.items()):
-            if now > deadline:
-                ray.kill(slot.handle)
-                del self.starting[reference]
-                if not self.busy and not self.idle:
-                    raise BadInput(
-                        f"no slot started within {START_TIMEOUT_S:.0f} s: one needs "
-                        f"{slot.shape.num_gpus:g} GPUs and {slot.shape.num_cpus:g} CPUs, the "
-                        f"cluster has {cluster_resources()}; change gpus_per_model"
-                    )
-
-    def _lost(self, stream: Any, error_type: str, message: str) -> None:
-        """Kills the slot first, so that nothing writes behind our back; then requeues what is left."""
-        busy = self.busy.pop(stream)
-        ray.kill(busy.slot.handle)
-        work = busy.queued.work
-        left, given_up = busy.queued.after_loss(busy.blamed, busy.finished)
-        for index, times in given_up.items():
+    def _lost(self, slot: int, error_type: str, message: str) -> None:
+        # First of all: so that nothing writes behind our back.
+        self._kill(slot)
+        loss = self.schedule.lost(slot)
+        for index, times in loss.given_up.items():
             said = " ".join(message.split())[:500]
             text = f"the process was lost {times} times; last: {said}"
-            self._give_up(work, work.groups[index], index, error_type, text)
-        if left is not None:
-            self.progress.say(f"{work.name}: its process was lost ({error_type}); trying again")
-            heapq.heappush(self.queue, left)
+            self._give_up(loss.work, index, error_type, text)
+        if loss.tried_again:
+            name = loss.work.name
+            self.progress.say(f"{name}: its process was lost ({error_type}); trying again")
 
-    def _give_up(
-        self, work: ModelWork, group: TrialGroup, index: int, error_type: str, text: str
-    ) -> None:
+    def _give_up(self, work: ModelWork, index: int, error_type: str, text: str) -> None:
+        group = work.groups[index]
         # A commit may have been made just before the death: the ledger decides.
         status = self.store.ledger().status
         n_committed = sum(status.get(trial.id) == "ok" for trial in group.trials)
@@ -338,41 +399,3 @@ class _Pool:
         n_failed = len(group.trials) - n_committed
         finished = Finished(index, n_committed, n_failed, 0, 0, group.n_passes, text)
         self.progress.finished(work.name, finished)
-
-
-def run(
-    plan: Plan,
-    sweep: Sweep,
-    home: Path,
-    store: Store,
-    *,
-    progress: Progress,
-    expected: Expected = NOTHING_MEASURED,
-    max_slots: int | None = None,
-) -> None:
-    """Runs all work on the connected cluster.
-
-    Raises:
-        BadInput: no slot can be started.
-        StoreError: the store is full or cannot be written.
-    """
-    # The return of a task, not a put: should its node be lost, Ray makes it again elsewhere.
-    inputs = ray.remote(_load).options(num_cpus=0).remote(sweep, home, store.uri)
-    pool = _Pool(
-        store,
-        inputs,
-        slot_shape(sweep.run.gpus_per_model),
-        expected=expected,
-        shares=sweep.run.gpus_per_model == "auto",
-        budget_bytes=sweep.run.memory_budget_bytes,
-        max_slots=max_slots,
-        progress=progress,
-    )
-    try:
-        pool.run(plan.work)
-    except RayError as error:
-        raise ZooEvalError(f"Ray failed: {error}; run the same command again to go on") from error
-
-
-def _load(sweep: Sweep, home: Path, store_uri: str) -> Inputs:
-    return load_inputs(sweep, home, Store(store_uri))

@@ -1,7 +1,7 @@
 """Slot: one process of the pool, which opens one model at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -9,16 +9,9 @@ import torch
 from zoo_eval.inputs import Inputs
 from zoo_eval.models import allocator
 from zoo_eval.runners.execution import Report, prefetch, run_work
+from zoo_eval.runners.slots import SlotShape
 from zoo_eval.store import Store
 from zoo_eval.sweep.plan import ModelWork
-
-
-@dataclass(frozen=True)
-class SlotShape:
-    """What one slot asks of the cluster."""
-
-    num_gpus: float
-    num_cpus: float
 
 
 @dataclass(frozen=True)
@@ -59,13 +52,15 @@ class Slot:
     def run(
         self, work: ModelWork, inputs: Sequence[Any], upcoming: ModelWork | None
     ) -> Iterator[Report]:
-        """Runs a model's work, reporting before and after each group; `inputs` holds one reference.
+        """Runs a model's work, reporting before and after each group.
 
-        The weights of the one upcoming are fetched meanwhile.
+        `inputs` holds two references: to inputs with their images, and to recordings that take the
+        place of those. The weights of the one upcoming are fetched meanwhile.
         """
         self.model = work.name
         prefetch(upcoming)
-        loaded: Inputs = self.get(inputs[0])
+        held: Inputs = self.get(inputs[0])
+        loaded = replace(held, recordings={**held.recordings, **self.get(inputs[1])})
         yield from run_work(
             work, loaded, self.store, device=self.device, budget_bytes=self.budget_bytes
         )
