@@ -1,15 +1,19 @@
 """The gate's verdicts: few images never pass, improbably few correct ones fail."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import torch
 from scipy.stats import binomtest
 from torch import nn
 
 from tests.planted_nets import noise, opened
-from zoo_eval.evaluations.evaluation import Candidate
+from zoo_eval.evaluations.accuracy import Accuracy
+from zoo_eval.evaluations.evaluation import Candidate, Workbench
 from zoo_eval.evaluations.gate import Gate, compare_top1_with
 from zoo_eval.inputs import Inputs
+from zoo_eval.representations.representations import Representations
 
 
 def test_few_images_are_undecided_however_good():
@@ -48,3 +52,35 @@ def test_an_accuracy_published_at_another_size_is_not_compared():
     model.card = elsewhere
     verdict = Gate(stimuli="photos")._verdict(model, inputs, compare_top1=False)
     assert (verdict.gate, verdict.reason) == ("undecided", "top-1 was published at 288 px of 288")
+
+
+def test_gate_and_accuracy_of_the_same_photos_predict_once():
+    torch.manual_seed(0)
+    model = opened(nn.Sequential(nn.Flatten(), nn.Linear(192, 1000)))
+    inputs = Inputs(
+        {
+            name: replace(noise(7, seed=seed), name=name, labels=tuple(range(7)))
+            for seed, name in enumerate(("photos", "others"))
+        }
+    )
+    # Its weights are its own, so that no hub is asked for a revision.
+    model.card = replace(
+        model.card, weights="pretrained", checkpoint=Path("own.pt"), published_top1=0.9
+    )
+    anatomy = replace(model.blueprint.anatomy, n_classes=1000)
+    candidate = Candidate(model.card, replace(model.blueprint, anatomy=anatomy))
+    bench = Workbench(inputs, candidate, model, Representations(model, 2**20))
+    made, planned = [], []
+    for evaluation in (
+        Gate(stimuli="photos"),
+        Accuracy(stimuli="photos"),
+        Accuracy(stimuli="others"),
+    ):
+        trials = evaluation.trials(candidate, inputs, 0)
+        before = model.n_passes
+        (result,) = evaluation.run(trials, bench)
+        assert result.error is None
+        made.append(model.n_passes - before)
+        planned.append(evaluation.n_passes(trials, inputs))
+    assert made == [7, 0, 7]
+    assert planned == [7, 7, 7]

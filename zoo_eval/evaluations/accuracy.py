@@ -46,7 +46,7 @@ class Accuracy(EvaluationSection):
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
         model, _ = bench.opened()
         stimuli, labels = bench.inputs.labelled(self.stimuli)
-        logits = model.predict(stimuli.images)
+        logits = model.predictions(stimuli)
         if not logits.isfinite().all():
             raise ArithmeticError(f"{model.card.name} gives non-finite logits")
         first_five = logits.topk(5, dim=1).indices

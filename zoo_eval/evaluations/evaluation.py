@@ -1,7 +1,7 @@
 """Evaluation: what is done to an open model; one protocol to the runner, which never asks which."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -184,36 +184,14 @@ def imagenet_labelled(candidate: Candidate, inputs: Inputs, name: str) -> Stimul
     return stimuli
 
 
-def layer_trials(
-    evaluation: Evaluation,
-    protocol: str,
-    candidate: Candidate,
-    stimuli: StimulusSet,
-    layers: str | Sequence[str],
-    seed: int,
-    *,
-    parameters: Mapping[str, Any] | None = None,
-) -> list[Trial]:
-    """One trial per layer of a model over a stimulus set.
+def over_layers(trial: Trial, candidate: Candidate, layers: str | Sequence[str]) -> list[Trial]:
+    """The trial once for each of these layers of the model.
 
     Raises:
         Refusal: the model has no such layer.
     """
     _, blueprint = candidate.known()
-    return [
-        Trial(
-            evaluation.kind,
-            evaluation.version,
-            protocol,
-            parameters=parameters or {},
-            layer=layer,
-            stimuli=stimuli.name,
-            stimuli_digest=stimuli.digest,
-            seed=seed,
-            **candidate.identity,
-        )
-        for layer in blueprint.layers(layers)
-    ]
+    return [replace(trial, layer=layer) for layer in blueprint.layers(layers)]
 
 
 def _kind(thing: Any) -> str | None:

@@ -8,7 +8,7 @@ from zoo_eval.evaluations.evaluation import (
     EvaluationSection,
     Result,
     Workbench,
-    layer_trials,
+    over_layers,
 )
 from zoo_eval.inputs import Inputs
 from zoo_eval.trial import Trial
@@ -26,7 +26,16 @@ class Features(EvaluationSection):
 
     def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
         stimuli = inputs.stimulus_set(self.stimuli)
-        return layer_trials(self, "flattened", candidate, stimuli, self.layers, seed)
+        trial = Trial(
+            self.kind,
+            self.version,
+            "flattened",
+            stimuli=stimuli.name,
+            stimuli_digest=stimuli.digest,
+            seed=seed,
+            **candidate.identity,
+        )
+        return over_layers(trial, candidate, self.layers)
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         return len(inputs.stimulus_set(self.stimuli))

@@ -138,7 +138,7 @@ class Gate(EvaluationSection):
                 "undecided", "no reference logits and no published top-1 to compare with"
             )
         stimuli, labels = inputs.labelled(self.stimuli)
-        n_correct = int((model.predict(stimuli.images).argmax(1) == torch.tensor(labels)).sum())
+        n_correct = int((model.predictions(stimuli).argmax(1) == torch.tensor(labels)).sum())
         return compare_top1_with(card.published_top1, n_correct, len(stimuli))
 
 

@@ -12,7 +12,7 @@ from zoo_eval.evaluations.evaluation import (
     Result,
     Workbench,
     gram_request,
-    layer_trials,
+    over_layers,
 )
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import Blueprint
@@ -35,8 +35,17 @@ class Layers(EvaluationSection):
 
     def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
         stimuli = inputs.stimulus_set(self.stimuli)
-        key = {} if self.sketch is None else {"sketch": self.sketch}
-        return layer_trials(self, "centred", candidate, stimuli, self.layers, seed, parameters=key)
+        trial = Trial(
+            self.kind,
+            self.version,
+            "centred",
+            parameters={} if self.sketch is None else {"sketch": self.sketch},
+            stimuli=stimuli.name,
+            stimuli_digest=stimuli.digest,
+            seed=seed,
+            **candidate.identity,
+        )
+        return over_layers(trial, candidate, self.layers)
 
     def requests(
         self, trials: Sequence[Trial], candidate: Candidate, inputs: Inputs

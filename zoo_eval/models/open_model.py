@@ -11,7 +11,7 @@ from zoo_eval.digests import seed_from
 from zoo_eval.models import allocator, grading
 from zoo_eval.models.blueprint import Blueprint, blueprint, own_checkpoint
 from zoo_eval.sources.registry import source_of
-from zoo_eval.stimuli.stimulus_set import Pixels
+from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
 from zoo_eval.weights import checkpoints, key_mappings
 
 LARGEST_ON_GPU = 128
@@ -66,6 +66,7 @@ class OpenModel:
         self.net = net.eval().requires_grad_(False).to(device)
         self.batch_size = first_batch(plan.anatomy.activation_bytes, device)
         self.n_passes = 0
+        self._predictions: dict[str, Tensor] = {}
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Logits (image, class) of pixels of any size, through the model's own resize and crop."""
@@ -91,6 +92,12 @@ class OpenModel:
         """Logits (image, class) of decoded images, on the CPU, batch by batch."""
         batches = self.in_batches(images, lambda batch: self.logits(self.view(batch)).cpu())
         return torch.cat(list(batches))
+
+    def predictions(self, stimuli: StimulusSet) -> Tensor:
+        """`predict` of a stimulus set, each of which is predicted once while the model is open."""
+        if stimuli.digest not in self._predictions:
+            self._predictions[stimuli.digest] = self.predict(stimuli.images)
+        return self._predictions[stimuli.digest]
 
     def in_batches(self, images: Sequence[S], work: Callable[[Sequence[S]], T]) -> Iterator[T]:
         """`work` on each batch of images (or of their row numbers), in order; a batch that exhausts GPU memory is halved.
