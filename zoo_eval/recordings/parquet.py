@@ -110,4 +110,6 @@ def _check_values(name: str, origin: str, table: pa.Table) -> None:
         raise BadInput(f"recording {name!r}: {origin} has no rows; write one per response")
     for column in COLUMNS[:-1]:
         if table[column].null_count:
-            raise BadInput(f"recording {name!r}: {origin}: column {column!r} has a null; fill it in")
+            raise BadInput(
+                f"recording {name!r}: {origin}: column {column!r} has a null; fill it in"
+            )
