@@ -1,22 +1,35 @@
-"""The order of the queue, shares of a GPU, and who is charged with a lost process."""
+"""Who gets what next, shares of a GPU, deadlines, and who is charged with a lost process; no Ray."""
 
 import heapq
+import random
+import re
+from dataclasses import replace
 
 import pytest
 
 from tests.runners.planted_evaluations import Planted, work
 from zoo_eval.catalog import ModelCard
+from zoo_eval.errors import BadInput
 from zoo_eval.evaluations.evaluation import Candidate
 from zoo_eval.models.blueprint import blueprint
+from zoo_eval.runners.execution import Finished, Started
 from zoo_eval.runners.schedule import (
     CONTEXT_BYTES,
+    HANG_FLOOR_S,
+    HANG_S_PER_PASS,
     HEADROOM,
     MAX_DEATHS,
     MAX_INNOCENT_DEATHS,
     NOTHING_MEASURED,
+    START_TIMEOUT_S,
     Expected,
+    GiveBack,
+    HandOver,
     Queued,
+    Schedule,
+    Start,
 )
+from zoo_eval.runners.slots import Slots, SlotShape
 
 GPU_BYTES = 2**34
 
@@ -94,3 +107,308 @@ def test_nothing_is_left_of_an_order_that_was_finished_when_its_process_died():
     left, given_up = Queued(planted("a"), 0, 1).after_loss(blamed=[], finished={0})
     assert left is None
     assert given_up == {}
+
+
+CPU, GPU = SlotShape(0, 1), SlotShape(1, 1)
+TWO_CPUS, TWO_GPUS = SlotShape(0, 2), SlotShape(2, 8)
+DONE = {"n_ok": 1, "n_failed": 0, "n_refused": 0, "n_passes": 0, "planned_passes": 0}
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Driven:
+    """A schedule whose moves are followed: which slots there are, and what each was given."""
+
+    def __init__(self, everything, slots=None, capacity=TWO_CPUS, expected=NOTHING_MEASURED):
+        self.clock, self.capacity = Clock(), capacity
+        self.schedule = Schedule(everything, slots or Slots(CPU), expected, self.clock)
+        self.shapes, self.given, self.upcoming, self.given_back = {}, {}, {}, []
+
+    def move(self, **options):
+        moves = self.schedule.moves(self.capacity, **options)
+        for move in moves:
+            if isinstance(move, Start):
+                assert move.slot not in self.shapes
+                self.shapes[move.slot] = move.shape
+            elif isinstance(move, HandOver):
+                self.given[move.slot] = names(move.work)
+                self.upcoming[move.slot] = names(move.upcoming)
+            else:
+                del self.shapes[move.slot]
+                self.given_back.append(move.slot)
+        return moves
+
+    def begin(self, gpu_bytes=None):
+        """Starts what there is room for, and hands work over."""
+        moves = self.move()
+        for move in moves:
+            if isinstance(move, Start):
+                self.schedule.started(move.slot, gpu_bytes)
+        return [*moves, *self.move()]
+
+    def start_group(self, slot, index):
+        self.schedule.reported(slot, Started(index))
+
+    def finish_group(self, slot, index):
+        self.schedule.reported(slot, Finished(index, **DONE))
+
+
+def names(work):
+    return None if work is None else [group.evaluation.name for group in work.groups]
+
+
+def longest_first(*seconds):
+    """Work of one group each, called a, b, ..., that takes so long."""
+    cards = [ModelCard(chr(97 + n), "local", "timm/test_vit") for n in range(len(seconds))]
+    everything = [
+        work(Planted(card.name, "works", "unused"), candidate=Candidate(card)) for card in cards
+    ]
+    return everything, Expected({card.name: s for card, s in zip(cards, seconds, strict=True)})
+
+
+def test_as_many_slots_start_as_there_is_room_for_and_no_more_than_work():
+    assert Driven([planted(n) for n in "abc"]).move() == [Start(1, CPU), Start(2, CPU)]
+    assert Driven([planted("a")]).move() == [Start(1, CPU)]
+    assert Driven([planted(n) for n in "abc"], Slots(CPU, at_most=1)).move() == [Start(1, CPU)]
+    on_gpus = Driven([planted(n) for n in "abc"], Slots(GPU), TWO_GPUS)
+    assert on_gpus.move() == [Start(1, GPU), Start(2, GPU)]
+    # What is starting is not asked for again.
+    assert on_gpus.move() == []
+
+
+@pytest.mark.parametrize("shape", [CPU, GPU])
+def test_a_cluster_that_has_nothing_yet_is_asked_for_one_slot(shape):
+    assert Driven([planted("a"), planted("b")], Slots(shape), SlotShape(0, 0)).move() == [
+        Start(1, shape)
+    ]
+
+
+def test_the_longest_work_goes_first_and_weights_are_fetched_as_far_ahead_as_there_are_slots():
+    everything, expected = longest_first(1, 4, 3, 5, 2)
+    driven = Driven(everything, expected=expected)
+    driven.begin()
+    assert driven.given == {1: ["d"], 2: ["b"]}
+    # Work of the other slot may end first, and takes what is next: c, or e for the later of the two.
+    assert driven.upcoming == {1: ["c"], 2: ["e"]}
+    driven.schedule.finished(2)
+    driven.move()
+    assert driven.given[2] == ["c"]
+    assert driven.upcoming[2] == ["a"]
+
+
+def test_a_slot_goes_on_with_the_next_work_and_goes_when_there_is_none():
+    driven = Driven([planted("a"), planted("b")], Slots(CPU, at_most=1))
+    driven.begin()
+    driven.schedule.finished(1)
+    assert not driven.schedule.is_over
+    assert driven.move() == [HandOver(1, driven.schedule.work_of(1), None)]
+    assert not driven.schedule.is_over
+    driven.schedule.finished(1)
+    assert driven.schedule.is_over
+    assert driven.move() == [GiveBack(1)]
+
+
+def test_idle_and_starting_slots_are_given_back_once_all_work_is_handed_over():
+    driven = Driven([planted("a"), planted("b")])
+    driven.move()
+    driven.schedule.started(2, None)
+    driven.move()
+    # The first one comes up late: the other has done everything by then.
+    driven.schedule.finished(2)
+    driven.move()
+    assert driven.given == {2: ["b"]}
+    assert driven.given_back == [1]
+
+
+def test_nothing_is_handed_over_before_there_are_inputs_and_slots_start_meanwhile():
+    driven = Driven([planted("a")])
+    assert driven.move(inputs_ready=False) == [Start(1, CPU)]
+    driven.schedule.started(1, None)
+    driven.clock.now += 10 * HANG_FLOOR_S
+    assert driven.move(inputs_ready=False) == []
+    assert driven.schedule.hung() == []
+    driven.move()
+    assert driven.given == {1: ["a"]}
+    assert driven.schedule.hung() == []
+
+
+def test_shares_are_cut_when_a_gpu_is_known_and_slots_that_no_longer_fit_are_given_back():
+    everything = [named("small"), named("large")]
+    expected = Expected({}, {"small": largest_peak(0.25), "large": largest_peak(1.0)})
+    driven = Driven(everything, Slots(GPU, shares=True), SlotShape(1, 8), expected)
+    # The first slot is a whole GPU: nothing is known of it.
+    driven.begin(GPU_BYTES)
+    assert driven.given == {1: ["large"]}
+    driven.schedule.finished(1)
+    driven.begin(GPU_BYTES)
+    assert driven.given_back == [1]
+    assert driven.shapes == {2: SlotShape(0.25, 1)}
+    assert driven.given[2] == ["small"]
+
+
+def test_shares_follow_the_smallest_gpu():
+    expected = Expected({}, {"m": largest_peak(0.5)})
+    for seen, share in (((GPU_BYTES,), 0.5), ((GPU_BYTES, GPU_BYTES // 2, GPU_BYTES), 1.0)):
+        everything = [named(f"unknown {n}") for n in seen] + [named("m")]
+        driven = Driven(everything, Slots(GPU, shares=True), SlotShape(8, 8), expected)
+        driven.move()
+        for slot, gpu_bytes in enumerate(seen, start=1):
+            driven.schedule.started(slot, gpu_bytes)
+        shares = {queued.work.name: queued.share for queued in driven.schedule._queue}
+        assert shares["m"] == share
+    whole = Driven([named("m")], Slots(GPU), TWO_GPUS, expected)
+    whole.begin(GPU_BYTES)
+    assert whole.shapes == {1: GPU}
+
+
+def test_four_small_models_share_a_gpu():
+    everything = [named(str(n)) for n in range(6)]
+    expected = Expected({}, {str(n): largest_peak(0.25) for n in range(6)})
+    driven = Driven(everything, Slots(GPU, shares=True), SlotShape(1, 8), expected)
+    driven.begin(GPU_BYTES)
+    for slot in driven.shapes:
+        driven.schedule.started(slot, GPU_BYTES)
+    driven.move()
+    assert driven.given_back == [1]
+    assert list(driven.shapes.values()) == 4 * [SlotShape(0.25, 1)]
+    assert len(driven.given) == 4
+
+
+def passing(n_passes):
+    """Work of two groups with so many image passes."""
+    two = planted("a", "b")
+    return replace(two, groups=tuple(replace(group, n_passes=n_passes) for group in two.groups))
+
+
+def test_a_slot_hangs_when_its_group_takes_too_long_and_every_report_gives_it_more_time():
+    driven = Driven([passing(100)], Slots(CPU, at_most=1))
+    driven.begin()
+    driven.clock.now += HANG_FLOOR_S
+    assert driven.schedule.hung() == []
+    driven.start_group(1, 0)
+    driven.clock.now += HANG_FLOOR_S + 100 * HANG_S_PER_PASS
+    assert driven.schedule.hung() == []
+    driven.clock.now += 1
+    assert driven.schedule.hung() == [1]
+    driven.start_group(1, 1)
+    assert driven.schedule.hung() == []
+
+
+def lose(driven, *reports):
+    """Begins, reports, and loses the slot that has the work."""
+    driven.begin()
+    slot = max(driven.given)
+    for started, index in reports:
+        (driven.start_group if started else driven.finish_group)(slot, index)
+    loss = driven.schedule.lost(slot)
+    driven.shapes.pop(slot)
+    return loss
+
+
+def test_a_death_is_charged_to_what_had_started_and_only_what_is_left_is_tried_again():
+    driven = Driven([planted("a", "deadly", "c")], Slots(CPU, at_most=1))
+    for n in range(1, MAX_DEATHS):
+        loss = lose(
+            driven, *([(True, 0), (False, 0)] if n == 1 else []), (True, 1 if n == 1 else 0)
+        )
+        assert loss.tried_again
+        assert loss.given_up == {}
+    loss = lose(driven, (True, 0))
+    assert loss.given_up == {0: MAX_DEATHS}
+    assert names(loss.work) == ["deadly", "c"]
+    driven.begin()
+    assert driven.given[max(driven.given)] == ["c"]
+
+
+def test_a_death_while_a_model_is_opened_is_charged_to_all_of_its_groups():
+    driven = Driven([planted("a", "b")], Slots(CPU, at_most=1))
+    for _ in range(MAX_DEATHS - 1):
+        assert lose(driven, (True, None)).tried_again
+    loss = lose(driven, (True, None))
+    assert loss.given_up == {0: MAX_DEATHS, 1: MAX_DEATHS}
+    assert not loss.tried_again
+    assert driven.schedule.is_over
+
+
+def test_a_death_between_groups_is_nobodys():
+    driven = Driven([planted("a", "b")], Slots(CPU, at_most=1))
+    lose(driven, (True, 0), (False, 0))
+    for _ in range(MAX_INNOCENT_DEATHS - 2):
+        assert lose(driven).given_up == {}
+    assert lose(driven).given_up == {0: MAX_INNOCENT_DEATHS}
+
+
+def fail_to_start(driven):
+    (start,) = driven.move()
+    del driven.shapes[start.slot]
+    driven.schedule.start_failed(start.slot, "no torch")
+
+
+def test_slots_that_cannot_start_end_the_sweep_unless_one_starts_between():
+    driven = Driven([planted("a")], Slots(CPU, at_most=1))
+    for _ in range(2):
+        for _ in range(MAX_DEATHS - 1):
+            fail_to_start(driven)
+        lose(driven)
+    for _ in range(MAX_DEATHS - 1):
+        fail_to_start(driven)
+    with pytest.raises(
+        BadInput, match=r"3 slots in a row could not start \(no torch\); every node"
+    ):
+        fail_to_start(driven)
+
+
+def test_a_slot_that_never_comes_up_ends_the_sweep_only_where_nobody_works():
+    alone = Driven([planted("a")], Slots(GPU), SlotShape(0, 4))
+    alone.move()
+    alone.clock.now += START_TIMEOUT_S
+    assert alone.move() == []
+    alone.clock.now += 1
+    said = (
+        "no slot started within 600 s: one needs 1 GPUs and 1 CPUs, the cluster has 0 and 4; change"
+    )
+    with pytest.raises(BadInput, match=re.escape(said)):
+        alone.move()
+    two = Driven([planted(n) for n in "abc"])
+    two.move()
+    two.schedule.started(1, None)
+    two.move()
+    two.clock.now += START_TIMEOUT_S + 1
+    assert two.move() == [GiveBack(2), Start(3, CPU)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_happens_each_group_is_done_or_given_up_once_within_the_clusters_room(seed):
+    chance = random.Random(seed)
+    everything = [planted(*(f"{n}.{i}" for i in range(chance.randint(1, 4)))) for n in range(6)]
+    driven = Driven(everything, capacity=SlotShape(0, 3))
+    settled = []
+    running = {}
+    while not driven.schedule.is_over:
+        for move in driven.begin():
+            if isinstance(move, HandOver):
+                running[move.slot] = (move.work, 0)
+        assert len(driven.shapes) <= 3
+        for slot, (one, index) in list(running.items()):
+            if chance.random() < 0.4:
+                if chance.random() < 0.7:
+                    driven.start_group(slot, index)
+                loss = driven.schedule.lost(slot)
+                del driven.shapes[slot], running[slot]
+                settled += [loss.work.groups[i].evaluation.name for i in loss.given_up]
+            else:
+                driven.start_group(slot, index)
+                driven.finish_group(slot, index)
+                settled.append(one.groups[index].evaluation.name)
+                running[slot] = (one, index + 1)
+                if index + 1 == len(one.groups):
+                    driven.schedule.finished(slot)
+                    del running[slot]
+    assert sorted(settled) == sorted(name for one in everything for name in names(one))
