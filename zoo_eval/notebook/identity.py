@@ -49,9 +49,10 @@ def identity(net: nn.Module) -> Identity:
     Raises:
         BadInput: it has hooks or is compiled, or a tensor of it has no values.
     """
+    described: dict[str, Any] = {"tensors": _tensors_digest(net)}
     _refuse_hooks(net)
     reader = _Description()
-    described = {"modules": reader.module(net), "tensors": _tensors_digest(net)}
+    described["modules"] = reader.module(net)
     untold = tuple(dict.fromkeys(reader.untold))
     if untold:
         described["fresh"] = uuid4().hex
@@ -93,7 +94,9 @@ def _tensors_digest(net: nn.Module) -> str:
 
 def _shape(name: str, tensor: Tensor) -> list[int]:
     if isinstance(tensor, nn.parameter.UninitializedTensorMixin) or tensor.is_meta:
-        raise BadInput(f"tensor {name!r} has no values yet; run the module once, or load its weights")
+        raise BadInput(
+            f"tensor {name!r} has no values yet; run the module once, or load its weights"
+        )
     return list(tensor.shape)
 
 
@@ -155,14 +158,18 @@ class _Description:
             content = bytes_digest([np.ascontiguousarray(value).tobytes()])
             return ["array", str(value.dtype), list(value.shape), content]
         if isinstance(value, nn.Module):
-            return self._module(value)
+            # No child, so its tensors are not among those of the whole.
+            return [self._module(value), _tensors_digest(value)]
         if isinstance(value, Mapping):
             pairs = [[self.value(k, where), self.value(v, where)] for k, v in value.items()]
             return [type(value).__name__, pairs]
         if isinstance(value, list):
             return [type(value).__name__, [self.value(one, where) for one in value]]
         if isinstance(value, set | frozenset):
-            return [type(value).__name__, sorted(canonical_json(self.value(v, where)) for v in value)]
+            return [
+                type(value).__name__,
+                sorted(canonical_json(self.value(v, where)) for v in value),
+            ]
         return self._code(value, where) if _is_code(value) else self._object(value, where)
 
     def _code(self, value: Any, where: str) -> Any:
@@ -219,7 +226,7 @@ class _Description:
             for name, value in sorted(vars(of).items())
             if (own and name not in OF_EVERY_CLASS and not _is_generated(of, value))
             # An own function in a class of a package was put there.
-            or (isinstance(value, FunctionType) and own_code.is_own(value.__module__))
+            or (not own and isinstance(value, FunctionType) and own_code.is_own(value.__module__))
         ]
         name = of.__qualname__ if own else f"{of.__module__}.{of.__qualname__}"
         return ["class", name, described, [self._class(base) for base in of.__bases__]]
@@ -271,5 +278,5 @@ def _cells(function: FunctionType) -> Iterator[Any]:
 
 def _is_generated(of: type, value: Any) -> bool:
     """Whether a method was written by `dataclass`, from fields that the class's own text states."""
-    code = getattr(value, "__code__", None)
+    code = getattr(inspect.unwrap(value), "__code__", None) if callable(value) else None
     return is_dataclass(of) and isinstance(code, CodeType) and code.co_filename == "<string>"

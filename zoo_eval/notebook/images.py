@@ -62,7 +62,9 @@ def images(
         names = tuple(str(one) for one in ids)
         found = replace(found, ids=names, groups=names)
     if groups is not None:
-        found = replace(found, groups=tuple(str(one) for one in _ordered("groups", groups, found.ids)))
+        found = replace(
+            found, groups=tuple(str(one) for one in _ordered("groups", groups, found.ids))
+        )
     if labels is not None:
         found = replace(found, labels=tuple(map(_label, _ordered("labels", labels, found.ids))))
     return LiveStimuliSection(images=found)

@@ -110,7 +110,9 @@ def model(net: nn.Module, transform: Transform | None = None, name: str | None =
     if not isinstance(transform, Transform):
         raise BadInput(_no_transform(called, transform))
     if not re.fullmatch(r"[^\s*?\[\]/]+", called):
-        raise BadInput(f"model name {called!r}: spaces, slashes, * ? [ ] have a meaning; leave them out")
+        raise BadInput(
+            f"model name {called!r}: spaces, slashes, * ? [ ] have a meaning; leave them out"
+        )
     return LiveModel(net, transform, called)
 
 

@@ -32,7 +32,10 @@ def is_own(module: str | None) -> bool:
     """
     name = module or ""
     top = name.partition(".")[0]
-    if (top in sys.stdlib_module_names and name != "__main__") or top == PACKAGE:
+    if name == "__main__":
+        # A notebook or a script, even where a tool started it.
+        return True
+    if top in sys.stdlib_module_names or top == PACKAGE:
         return False
     # A part that was compiled into its package has no file of its own.
     place = _place(name) or _place(top)
@@ -130,7 +133,9 @@ def names_used(function: FunctionType) -> Mapping[str, Any]:
         for instruction in dis.get_instructions(code)
         if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME")
     }
-    return {name: function.__globals__[name] for name in sorted(names & function.__globals__.keys())}
+    return {
+        name: function.__globals__[name] for name in sorted(names & function.__globals__.keys())
+    }
 
 
 def files_of(module: ModuleType) -> list[Path] | None:

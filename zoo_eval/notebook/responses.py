@@ -35,8 +35,14 @@ class Dense:
         Raises:
             BadInput: a stimulus is unknown or has no response, or a response is not finite.
         """
-        known = self.stimulus_ids
-        values = self.values if known is None else self.values[_rows(name, known, shown)]
+        values = self.values
+        if self.stimulus_ids is not None:
+            values = values[_rows(name, self.stimulus_ids, shown)]
+        elif len(values) != len(shown):
+            raise BadInput(
+                f"recording {name!r}: {len(values)} rows of responses, but stimuli {shown.name!r} has "
+                f"{len(shown)}; give one row each, or say `stimulus_ids`"
+            )
         return ResponseRecording(name, shown.name, values, self.target_ids)
 
 
@@ -135,7 +141,9 @@ def _of_array(
             f"{values.shape}; add or remove an axis"
         )
     n_stimuli, _, n_targets = values.shape
-    targets = _names("target_ids", range(n_targets) if target_ids is None else target_ids, n_targets)
+    targets = _names(
+        "target_ids", range(n_targets) if target_ids is None else target_ids, n_targets
+    )
     shown = None if stimulus_ids is None else _names("stimulus_ids", stimulus_ids, n_stimuli)
     return Dense(values, targets, shown)
 
@@ -168,7 +176,9 @@ def _of_labelled(data: Any) -> Dense:
     if not needed <= set(dims) <= set(DIMENSIONS):
         wrong = next((one for one in dims if one not in DIMENSIONS), None)
         hint = nearest(wrong, DIMENSIONS) if wrong else "stimulus and target are needed"
-        raise BadInput(f"responses: dimensions {', '.join(dims)}; {hint}; rename them (data.rename)")
+        raise BadInput(
+            f"responses: dimensions {', '.join(dims)}; {hint}; rename them (data.rename)"
+        )
     ordered = data.transpose(*[one for one in DIMENSIONS if one in dims])
     ids = {
         name: None if name not in data.coords else list(data.coords[name].values)
@@ -180,7 +190,9 @@ def _of_labelled(data: Any) -> Dense:
 def _of_frame(data: Any) -> Dense | Long:
     table = _long(data)
     if table is not None:
-        texts = [pa.array([_text(v) for v in table[one].to_pylist()], pa.string()) for one in LONG[::2]]
+        texts = [
+            pa.array([_text(v) for v in table[one].to_pylist()], pa.string()) for one in LONG[::2]
+        ]
         others = [table[one] for one in LONG[1::2]]
         return Long(pa.table(dict(zip((*LONG[::2], *LONG[1::2]), (*texts, *others)))))
     if not hasattr(data, "index"):

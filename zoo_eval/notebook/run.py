@@ -86,7 +86,9 @@ def run(
         StoreError: the store cannot be written; what was committed is kept.
     """
     if unknown := sorted(settings.keys() - Settings.__annotations__.keys()):
-        raise BadInput(f"unknown setting {unknown[0]!r}; {nearest(unknown[0], Settings.__annotations__)}")
+        raise BadInput(
+            f"unknown setting {unknown[0]!r}; {nearest(unknown[0], Settings.__annotations__)}"
+        )
     base = _read(sweep)
     named, own, taken = _sorted(models)
     content = {
@@ -106,7 +108,9 @@ def run(
         everything = sweep_file.parsed(content, Path.cwd())
     except WrongSection as error:
         raise BadInput(f"{'.'.join(map(str, error.place))}: {error.message}") from error
-    options = RunOptions(None, runner, settings.get("retry_failed", False), settings.get("max_slots"))
+    options = RunOptions(
+        None, runner, settings.get("retry_failed", False), settings.get("max_slots")
+    )
     outcome = _run(everything, options, taken, shows=settings.get("progress", True))
     if not outcome.is_complete:
         warnings.warn(_not_done(outcome), NotDone, stacklevel=2)
@@ -137,7 +141,7 @@ def _refuse_unsendable(taken: Sequence[Taken]) -> None:
     for one in taken:
         if (why := why_unsendable(one.card)) is not None:
             raise BadInput(
-                f"{one.card.name} cannot be sent to another process ({why}); use runner=\"local\", or "
+                f'{one.card.name} cannot be sent to another process ({why}); use runner="local", or '
                 "leave that out of the module: a function of an importable file can be sent"
             )
 

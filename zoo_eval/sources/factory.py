@@ -31,6 +31,11 @@ def family(architecture: str) -> str:
 
 def _function(architecture: str) -> Callable[[], Any]:
     module, _, name = architecture.removeprefix(PREFIX).partition(":")
+    if module == "__main__" and getattr(sys.modules[module], "__file__", None) is None:
+        raise Refusal(
+            f"{architecture} is defined in a notebook or at a prompt, where no other process finds "
+            f"it; give the network instead, zoo_eval.model({name}(), transform)"
+        )
     try:
         function = getattr(import_module(module), name)
     except Exception as error:

@@ -122,7 +122,9 @@ def classifier(net: nn.Module, architecture: str, weights_digest: str | None) ->
 
 def transform(architecture: str, input_px: int | None) -> Transform:
     """Never: its card has the transform that it was given with."""
-    raise Refusal(f"{architecture} says nothing of its preprocessing; give zoo_eval.model a transform")
+    raise Refusal(
+        f"{architecture} says nothing of its preprocessing; give zoo_eval.model a transform"
+    )
 
 
 def weights_digest(architecture: str) -> str:

@@ -32,7 +32,7 @@ MODELS = trial_table(
     "model card and weights",
     Column("weights_digest", TEXT, "digest of the weights as evaluated (file, mapping, edits)"),
     Column("revision", TEXT, "the hub's revision of the weights; null elsewhere", nullable=True),
-    Column("source", TEXT, "of the card: timm, open_clip, torchvision, hf-hub, factory, local"),
+    Column("source", TEXT, "of the card: timm, open_clip, torchvision, hf-hub, factory, local, live, live_untold"),
     Column("architecture", TEXT, "the network's definition, e.g. timm/resnet50"),
     Column("family", TEXT, "the architecture's family, e.g. resnet"),
     Column("pretraining", TEXT, "training data or recipe; null when unknown", nullable=True),
@@ -261,6 +261,12 @@ ALIGNMENT = trial_table(
     Column("method", TEXT, "attack or gradient name"),
     Column(
         "channel_reduction", TEXT, "abs_mean, abs_max, l2, or abs_of_max to reproduce a release"
+    ),
+    Column(
+        "published_reduction",
+        FLAG,
+        "whether that reduction was published for the method; null in older rows",
+        nullable=True,
     ),
     Column("importance", TEXT, "the human maps' name", nullable=True),
     Column("spearman", REAL, "with the human map; null where undefined", nullable=True),

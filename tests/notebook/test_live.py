@@ -1,0 +1,117 @@
+"""Live models: taken as they are, opened as copies; and what is refused in one line."""
+
+import pickle
+import threading
+
+import pytest
+import torch
+from torch import nn
+from torchvision import transforms
+from torchvision.models import ResNet18_Weights
+
+import zoo_eval
+from tests.notebook.own_net import TRANSFORM, own_net
+from zoo_eval.errors import BadInput, Refusal
+from zoo_eval.models.open_model import open_model
+from zoo_eval.sources import live
+from zoo_eval.sources.live import present
+
+
+def taken(module):
+    return zoo_eval.model(module, TRANSFORM, name="mine").taken()
+
+
+def test_what_is_opened_gives_what_the_module_gives():
+    module = own_net().eval()
+    one = taken(module)
+    pixels = torch.rand(3, 3, 32, 32)
+    with present({one.identity.digest: one.snapshot}):
+        opened = open_model(one.card, torch.device("cpu"))
+        assert {"first", "second", "head"} <= set(opened.blueprint.modules)
+    mean, std = (torch.tensor(part)[:, None, None] for part in (TRANSFORM.mean, TRANSFORM.std))
+    with torch.no_grad():
+        assert torch.equal(opened(pixels), module((pixels - mean) / std))
+    assert opened.blueprint.weights_digest == one.identity.digest
+
+
+def test_it_is_taken_as_it_is_then():
+    module = own_net()
+    model = zoo_eval.model(module, TRANSFORM)
+    first = model.taken()
+    with torch.no_grad():
+        module.head.bias += 1
+    assert model.taken().identity != first.identity
+    assert not torch.equal(first.snapshot.net.head.bias, module.head.bias)
+    assert not first.snapshot.net.training
+
+
+def test_a_card_brings_its_network_to_where_it_is_unpickled():
+    one = taken(own_net())
+    with present({one.identity.digest: one.snapshot}):
+        sent = pickle.dumps(one.card)
+    with pytest.raises(Refusal, match="give it from Python"):
+        live.initial(one.card.architecture)
+    card = pickle.loads(sent)
+    assert card == one.card
+    assert hash(card) == hash(one.card)
+    state = live.initial(card.architecture).state_dict()
+    assert all(torch.equal(state[name], value) for name, value in own_net().state_dict().items())
+
+
+def test_a_process_forgets_what_a_run_had():
+    one = taken(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 7)))
+    with present({one.identity.digest: one.snapshot}):
+        assert live.outline(one.card.architecture) is live.skeleton(one.card.architecture)
+    with pytest.raises(Refusal):
+        live.outline(one.card.architecture)
+
+
+PRESET = ResNet18_Weights.IMAGENET1K_V1.transforms()
+STEPS = transforms.Compose(
+    [
+        transforms.Resize(40),
+        transforms.CenterCrop(32),
+        transforms.ToTensor(),
+        transforms.Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("module", "transform", "name", "said"),
+    [
+        (own_net(), None, None, "'OwnNet' has no transform"),
+        (own_net(), PRESET, None, r"input_px=224, resize_px=256.*mean=\(0.485, 0.456, 0.406\)"),
+        (own_net(), STEPS, None, r"input_px=32, resize_px=40.*std=\(0.25, 0.25, 0.25\)"),
+        (own_net(), print, None, "builtin_function_or_method is no Transform"),
+        (own_net(), TRANSFORM, "mine/*", "have a meaning"),
+        (own_net, TRANSFORM, None, r"own_net is a function.*zoo_eval.model\(own_net\(\)"),
+        (lambda: own_net(), TRANSFORM, None, "<lambda> is a function"),
+        ("resnet18", TRANSFORM, None, "got a str"),
+    ],
+)
+def test_what_is_no_model_is_one_line(module, transform, name, said):
+    with pytest.raises(BadInput, match=said) as refusal:
+        zoo_eval.model(module, transform, name)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_suggested_transform_can_be_written_as_it_stands():
+    with pytest.raises(BadInput) as refusal:
+        zoo_eval.model(own_net(), STEPS)
+    _, _, written = str(refusal.value).partition("zoo_eval.model(net, zoo_eval.")
+    suggested = eval(written.removesuffix(")"), {"Transform": zoo_eval.Transform})
+    assert suggested.size == (32, 32)
+    assert suggested.std == (0.25, 0.25, 0.25)
+
+
+def test_hooks_and_what_cannot_be_copied_are_refused_with_the_name():
+    module = own_net()
+    handle = module.first.register_forward_hook(lambda *_: None)
+    with pytest.raises(BadInput, match="model 'mine': module 'first' has hooks"):
+        taken(module)
+    handle.remove()
+    module.lock = threading.Lock()
+    with pytest.raises(BadInput, match="model 'mine' cannot be copied") as refusal:
+        taken(module)
+    assert "\n" not in str(refusal.value)

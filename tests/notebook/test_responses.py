@@ -1,0 +1,134 @@
+"""Responses from NumPy, pandas, polars, Arrow and xarray: the same recording, matched by name."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import polars
+import pyarrow as pa
+import pytest
+import xarray as xr
+
+import zoo_eval
+from zoo_eval.errors import BadInput
+from zoo_eval.notebook.responses import only
+
+IDS, TARGETS = ("a", "b", "c", "d"), ("t0", "t1", "t2")
+VALUES = np.random.default_rng(0).normal(size=(4, 2, 3))
+
+
+class Sweep:
+    """What a section asks while it is read: the stimuli, by name."""
+
+    def stimuli(self, name):
+        pixels = np.zeros((len(IDS), 4, 4, 3), np.uint8)
+        return zoo_eval.images(pixels, ids=IDS).read(name, self)
+
+
+def recorded(data, **more):
+    return zoo_eval.responses(data, stimuli="shown", **more).read("it", Sweep())
+
+
+def long(values=VALUES):
+    stimulus, repetition, target = np.indices(values.shape).reshape(3, -1)
+    columns = {
+        "stimulus_id": [IDS[one] for one in stimulus],
+        "repetition": repetition,
+        "target_id": [TARGETS[one] for one in target],
+        "response": values.reshape(-1),
+    }
+    return pd.DataFrame(columns).sample(frac=1, random_state=0)
+
+
+def labelled(order=("stimulus", "repetition", "target")):
+    array = xr.DataArray(
+        VALUES,
+        dims=("stimulus", "repetition", "target"),
+        coords={"stimulus": list(IDS), "target": list(TARGETS)},
+    )
+    return array.isel(stimulus=[2, 0, 3, 1]).transpose(*order)
+
+
+@pytest.mark.parametrize(
+    ("data", "more"),
+    [
+        (VALUES, {"target_ids": TARGETS}),
+        (VALUES[::-1], {"target_ids": TARGETS, "stimulus_ids": IDS[::-1]}),
+        (VALUES.tolist(), {"target_ids": TARGETS}),
+        (long(), {}),
+        (pa.Table.from_pandas(long(), preserve_index=False), {}),
+        (polars.from_pandas(long()), {}),
+        (labelled(), {}),
+        (labelled(("target", "stimulus", "repetition")), {}),
+    ],
+    ids=["numpy", "named", "lists", "pandas", "arrow", "polars", "xarray", "xarray_transposed"],
+)
+def test_whatever_holds_them_they_are_the_same_recording(data, more):
+    expected = recorded(VALUES, target_ids=TARGETS)
+    found = recorded(data, **more)
+    assert found.digest == expected.digest
+    assert np.array_equal(found.responses, VALUES)
+    assert (found.target_ids, found.stimuli, found.name) == (TARGETS, "shown", "it")
+
+
+def test_a_frame_of_targets_is_matched_by_its_index():
+    frame = pd.DataFrame(VALUES[:, 0], index=list(IDS), columns=list(TARGETS)).sort_index(
+        ascending=False
+    )
+    found = recorded(frame)
+    assert np.array_equal(found.responses[:, 0], VALUES[:, 0])
+    assert found.n_repetitions == 1
+
+
+def test_numbers_name_what_has_no_name():
+    assert recorded(VALUES[:, 0]).target_ids == ("0", "1", "2")
+
+
+def test_what_is_written_to_an_array_later_changes_nothing():
+    values = VALUES.copy()
+    section = zoo_eval.responses(values, stimuli="shown")
+    values[:] = 0
+    assert np.array_equal(section.read("it", Sweep()).responses, VALUES)
+
+
+def gap():
+    values = VALUES.copy()
+    values[1, 0, 2] = np.nan
+    return values
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "said"),
+    [
+        (VALUES[0, 0], {}, r"expected \(stimulus, target\)"),
+        (np.array([["a"]]), {}, "no numbers"),
+        (VALUES, {"target_ids": ["t0"]}, "1 target_ids for 3"),
+        (VALUES, {"target_ids": ["t", "t", "u"]}, "'t' stands twice"),
+        (
+            VALUES,
+            {"stimulus_ids": ["a", "b", "c", "dd"]},
+            "'dd' is not in stimuli 'shown' .*nearest: d",
+        ),
+        (VALUES[:3], {"stimulus_ids": IDS[:3]}, "no response to 'd'"),
+        (VALUES[:3], {}, "3 rows of responses, but stimuli 'shown' has 4"),
+        (gap(), {}, "NaN or infinite"),
+        (long().iloc[:-1], {}, "0 responses to"),
+        (long().replace({"a": "aa"}), {}, "'aa' is not in stimuli 'shown'"),
+        (labelled().rename(target="targets"), {}, "nearest: target; rename"),
+        (polars.DataFrame({"stimulus": ["a"]}), {}, "needs the columns stimulus_id"),
+        (SimpleNamespace(), {}, "no numbers"),
+    ],
+)
+def test_what_is_no_recording_of_the_stimuli_is_one_line(data, more, said):
+    with pytest.raises(BadInput, match=said) as refusal:
+        recorded(data, **more)
+    assert "\n" not in str(refusal.value)
+
+
+def test_the_only_stimuli_need_no_name():
+    section = zoo_eval.responses(VALUES)
+    assert only(section, ["shown"]).stimuli == "shown"
+    with pytest.raises(BadInput, match=r'any of 2 stimulus sets \(a, b\).*stimuli="NAME"'):
+        only(section, ["a", "b"])
+    named = zoo_eval.responses(VALUES, stimuli="b")
+    assert only(named, ["a", "b"]).stimuli == "b"
