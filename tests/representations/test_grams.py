@@ -3,6 +3,7 @@
 import gc
 import os
 import tempfile
+from typing import NamedTuple
 
 import psutil
 import pytest
@@ -12,6 +13,15 @@ from sklearn.linear_model import LinearRegression
 from torch import nn
 
 from tests.planted_nets import noise, opened, pixels
+from tests.rounding import (
+    BFLOAT16,
+    FLOAT32,
+    assert_within,
+    float32_outputs,
+    float32_products,
+    float64_products,
+    gram_errors,
+)
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal
 from zoo_eval.models.blueprint import blueprint
@@ -24,6 +34,8 @@ from zoo_eval.representations.grams import NonFinite
 from zoo_eval.representations.representations import Representations
 
 PLENTY = 2**30
+# Errors that numerics/products.py states, of products and of what goes with the offset.
+OF_PRODUCTS, OF_OFFSETS = 1e-6, 1e-7
 
 
 def convolutions():
@@ -33,35 +45,82 @@ def convolutions():
                          nn.Flatten(), nn.Linear(32, 7))  # fmt: skip
 
 
-def outputs(net, stimuli):
-    """Every layer's output, by running the layers one after another on copies."""
-    values, found = pixels(stimuli), {}
-    with torch.no_grad():
-        for name, layer in net.named_children():
-            values = layer(values.clone())
-            found[name] = values.clone().flatten(1)
-    return {**found, "logits": values}
+def stated_errors(features):
+    """How far the Gram matrix and the row sums of given float64 features may be off.
+
+    Up to `FEW` features are multiplied in float64. Of more, what differs from an offset is float32.
+    """
+    if features.shape[1] <= FEW:
+        size = features.abs()
+        rounding = float64_products(features.shape[1])
+        return rounding * size @ size.T, rounding * size.sum(1)
+    # The offset is the mean of four stimuli, which is as near as the stimuli are to each other.
+    mean = features.mean(0)
+    spread = 2 * (features - mean).norm(dim=1).max()
+    length = mean.norm() + spread
+    # Float32 subtracts the offset: half a unit in the last place of each difference.
+    products = (OF_PRODUCTS + 2 * FLOAT32) * spread**2
+    along = (OF_OFFSETS + FLOAT32) * spread * length
+    sums = (OF_OFFSETS + FLOAT32) * spread * features.shape[1] ** 0.5
+    exact = float64_products(features.shape[1], float(length**2))
+    return torch.full((len(features),) * 2, float(products + 2 * along + exact)), (
+        sums + float64_products(features.shape[1]) * features.abs().sum(1)
+    )
+
+
+def moved_codes(error):
+    """How far Gram matrices of codes of length 1 move where float32 errors are relative `error`.
+
+    Codes are bfloat16. A share of `error` / u of them lies so near a tie that it becomes the
+    neighbouring number, 2 u away: together sqrt(4 u error), in either factor.
+    """
+    return 2 * (4 * BFLOAT16 * error) ** 0.5
+
+
+class Exact(NamedTuple):
+    """A layer's features (stimulus, feature), and how far off what float32 makes of them may be."""
+
+    features: torch.Tensor
+    gram_errors: torch.Tensor
+    sum_errors: torch.Tensor
+
+    def check(self, found, *, times=1):
+        """Fails where a Gram matrix or a row sum is so many times farther off than it may be."""
+        gram, sums = self.features @ self.features.T, self.features.sum(1)
+        assert_within(found.gram, gram, times * self.gram_errors)
+        assert_within(found.row_sums, sums, times * self.sum_errors)
+
+    def check_same(self, one, other):
+        """Fails where two are farther apart than both may be from what is exact."""
+        assert_within(one.gram, other.gram, 2 * self.gram_errors)
+        assert_within(one.row_sums, other.row_sums, 2 * self.sum_errors)
+
+
+def exact_outputs(net, stimuli):
+    """`Exact` by layer, the rounding of the network's own float32 sums included."""
+    found = {}
+    for layer, (features, errors) in float32_outputs(net, pixels(stimuli)).items():
+        of_gram, of_sums = stated_errors(features)
+        of_gram = of_gram + gram_errors(features, errors)
+        found[layer] = Exact(features, of_gram, of_sums + errors.sum(1))
+    return found
 
 
 @pytest.mark.parametrize("batch_size", [32, 4])
 def test_grams_and_features_equal_explicit_ones(batch_size):
     net, stimuli = convolutions(), noise(9)
-    expected = outputs(net, stimuli)
+    expected = exact_outputs(net, stimuli)
     model = opened(net)
     model.batch_size = batch_size
     representations = Representations(model, PLENTY)
     layers = list(expected)
     grams = representations.grams(stimuli, layers)
     features = list(representations.features(stimuli, layers))
-    for layer, explicit in expected.items():
-        exact = explicit.double() @ explicit.double().T
+    for layer, (explicit, errors) in float32_outputs(net, pixels(stimuli)).items():
         assert grams[layer].gram.dtype == torch.float64
-        # The convolution's own float32 rounding differs with the batch; the product's does not.
-        assert_allclose(grams[layer].gram, exact, rtol=1e-5, atol=1e-6)
-        sums = explicit.double().sum(1)
-        assert_allclose(grams[layer].row_sums, sums, rtol=1e-5, atol=1e-5)
+        expected[layer].check(grams[layer])
         assert grams[layer].sketch is None
-        torch.testing.assert_close(torch.cat([batch[layer] for batch in features]), explicit)
+        assert_within(torch.cat([batch[layer] for batch in features]), explicit, errors)
         assert grams[layer].n_features == explicit.shape[1]
     assert grams["0"].shape == (5, 6, 6)
 
@@ -72,15 +131,15 @@ def test_a_gram_matrix_is_exact_in_float64():
     net = nn.Sequential(nn.Flatten(), Add(1e4))
     (gram,) = Representations(opened(net), PLENTY).grams(stimuli, ["1"]).values()
     features = (pixels(stimuli).flatten(1) + 1e4).double().numpy()
-    assert_allclose(gram.gram, features @ features.T, rtol=1e-14)
+    assert_allclose(gram.gram, features @ features.T, rtol=2 * float64_products(192))
 
 
 def test_work_in_place_does_not_corrupt_the_layer_before():
     stimuli = noise(5)
     grams = Representations(opened(convolutions()), PLENTY).grams(stimuli, ["0", "1"])
-    before = outputs(convolutions(), stimuli)["0"]
-    assert (before < 0).any()  # what the in-place ReLU would have removed
-    assert_allclose(grams["0"].gram, before.double() @ before.double().T, rtol=1e-5)
+    before = exact_outputs(convolutions(), stimuli)["0"]
+    assert (before.features < 0).any()  # what the in-place ReLU would have removed
+    before.check(grams["0"])
     assert not torch.allclose(grams["0"].gram, grams["1"].gram)
 
 
@@ -128,16 +187,16 @@ def test_many_features_are_exact_relative_to_their_spread(mean):
     model = opened(wide(mean), input_px=32)
     grams = Representations(model, PLENTY).grams(stimuli, layers)
     for layer, features in explicit_of(model, stimuli, layers).items():
-        exact, found = features @ features.T, grams[layer].gram
-        assert_allclose(found, exact, rtol=1e-7)
+        found = grams[layer].gram
+        Exact(features, *stated_errors(features)).check(grams[layer])
         assert torch.equal(found, found.T)
-        # Half a unit in the last place of each feature's difference from the mean.
-        assert_allclose(grams[layer].row_sums, features.sum(1), rtol=1e-7)
         centred = features - features.mean(0)
         centring = torch.eye(40, dtype=torch.float64) - 1 / 40
         # The mean is up to 10^4 times the spread: float32 products would leave nothing of this.
         difference = centring @ found @ centring - centred @ centred.T
-        assert float(difference.abs().max()) < 1e-6 * float(centred.square().sum(1).max())
+        # The offset is the mean of four: what differs from it is at most twice as large.
+        largest = 4 * float(centred.square().sum(1).max())
+        assert float(difference.abs().max()) < (OF_PRODUCTS + 2 * FLOAT32) * largest
 
 
 @pytest.mark.parametrize("share", [1.0, 0.6, 0.4, 0.25])
@@ -152,11 +211,10 @@ def test_a_small_budget_takes_more_passes_and_gives_the_same(share, batch_size):
     plan = passes(request, int(share * passes(request, PLENTY).peak_bytes))
     model.n_passes = 0
     parts = Representations(model, plan.peak_bytes).grams(stimuli, layers)
+    expected = exact_outputs(wide(), stimuli)
     for layer in layers:
         # Batches of other sizes are rounded otherwise in the network.
-        scale = float(whole[layer].gram.diagonal().max())
-        assert_allclose(parts[layer].gram, whole[layer].gram, atol=1e-6 * scale)
-        assert_allclose(parts[layer].row_sums, whole[layer].row_sums, rtol=1e-5, atol=1e-4)
+        expected[layer].check_same(parts[layer], whole[layer])
     assert (plan.n_passes > 1) == (share < 1)
     # One image to learn the shapes, and four for each group's mean.
     with_mean = [any(sizes[part.layer] > FEW for part in group) for group in plan.groups]
@@ -165,7 +223,7 @@ def test_a_small_budget_takes_more_passes_and_gives_the_same(share, batch_size):
 
 def test_layers_are_cut_where_not_even_one_stimulus_fits_whole():
     stimuli, layers = noise(5), ["0", "2", "logits"]
-    expected = outputs(convolutions(), stimuli)
+    expected = exact_outputs(convolutions(), stimuli)
     model = opened(convolutions())
     model.batch_size = 1
     request = GramRequest({"0": 180, "2": 32, "logits": 7}, 5, 1)
@@ -175,9 +233,7 @@ def test_layers_are_cut_where_not_even_one_stimulus_fits_whole():
     assert cut.count("0") > 1
     grams = Representations(model, budget).grams(stimuli, layers)
     for layer in layers:
-        exact = expected[layer].double() @ expected[layer].double().T
-        assert_allclose(grams[layer].gram, exact, rtol=1e-5, atol=1e-6)
-        assert_allclose(grams[layer].row_sums, expected[layer].double().sum(1), atol=1e-5)
+        expected[layer].check(grams[layer])
     assert model.n_passes == 1 + plan.n_images
 
 
@@ -195,10 +251,9 @@ def test_a_batch_that_ran_out_of_memory_is_not_counted_twice():
     net[3].register_forward_pre_hook(exhaust)
     grams = Representations(model, PLENTY).grams(stimuli, layers)
     assert model.batch_size <= 3
+    expected = exact_outputs(wide(), stimuli)
     for layer in layers:
-        scale = float(whole[layer].gram.diagonal().max())
-        assert_allclose(grams[layer].gram, whole[layer].gram, atol=1e-6 * scale)
-        assert_allclose(grams[layer].row_sums, whole[layer].row_sums, rtol=1e-5, atol=1e-4)
+        expected[layer].check_same(grams[layer], whole[layer])
 
 
 def test_a_sketched_gram_matrix_is_right_on_average_and_says_so():
@@ -219,7 +274,8 @@ def test_a_sketched_gram_matrix_is_right_on_average_and_says_so():
     assert not torch.equal(found[0]["1"].gram, found[1]["1"].gram)
     for grams in found:
         assert (grams["1"].sketch, grams["logits"].sketch) == (n_dims, None)
-        assert_allclose(grams["1"].row_sums, exact["1"].row_sums, rtol=1e-7)
+        # The sums are those of the same features in the same batches.
+        assert torch.equal(grams["1"].row_sums, exact["1"].row_sums)
         assert torch.equal(grams["logits"].gram, exact["logits"].gram)
 
 
@@ -234,9 +290,12 @@ def test_a_sketched_gram_matrix_is_that_of_explicit_sketches():
         offset = offset.double()
         along = (features - offset) @ offset
         expected = code @ code.T + along + along[:, None] + offset @ offset
-        # Features and their offsets are float32, and up to 10^4 times the spread.
-        scale = float(code.square().sum(1).max())
-        assert_allclose(grams[layer].gram, expected, rtol=1e-9, atol=1e-5 * scale)
+        length = float(code.norm(dim=1).max())
+        coded = (OF_PRODUCTS + moved_codes(float32_products(8))) * length**2
+        along_errors = (OF_OFFSETS + FLOAT32) * length * float(offset.norm())
+        exact = float64_products(features.shape[1]) * expected.abs()
+        bound = coded + 2 * along_errors + exact
+        assert_within(grams[layer].gram, expected, bound)
         assert torch.equal(grams[layer].gram, grams[layer].gram.T)
 
 
@@ -254,9 +313,11 @@ def test_a_sketch_depends_on_neither_batches_nor_memory_nor_the_other_layers(bat
     model.n_passes = 0
     again = Representations(model, budget).grams(stimuli, ["1"], sketch=n_dims, seed=3)
     assert model.n_passes == 1 + 4 + plan.n_images == 1 + 4 + 40
+    expected = exact_outputs(wide(), stimuli)["1"]
     scale = float(whole["1"].gram.diagonal().max())
-    assert_allclose(again["1"].gram, whole["1"].gram, atol=1e-6 * scale)
-    assert_allclose(again["1"].row_sums, whole["1"].row_sums, rtol=1e-5, atol=1e-4)
+    coded = moved_codes(2 * float32_products(3 + 20)) * scale
+    assert_within(again["1"].gram, whole["1"].gram, 2 * expected.gram_errors + coded)
+    assert_within(again["1"].row_sums, whole["1"].row_sums, 2 * expected.sum_errors)
 
 
 def test_exact_and_sketched_gram_matrices_of_a_layer_are_kept_apart():
@@ -351,7 +412,7 @@ def test_a_layer_that_is_not_finite_is_reported_and_the_others_are_fine(value):
     assert isinstance(grams["1"], NonFinite)
     assert "layer 1 of local/planted has non-finite activations" in str(grams["1"])
     explicit = pixels(noise(4)).flatten(1).double()
-    assert_allclose(grams["0"].gram, explicit @ explicit.T, rtol=1e-12)
+    assert_allclose(grams["0"].gram, explicit @ explicit.T, rtol=2 * float64_products(192))
     assert grams["3"].gram.isfinite().all()
 
 
@@ -431,7 +492,7 @@ def test_a_real_architecture_gives_the_same_gram_in_one_pass_and_in_many(archite
     )
     for layer, features in explicit_of(model, stimuli, layers).items():
         assert sizes[layer] == features.shape[1] == one[layer].n_features
-        exact = features @ features.T
-        assert_allclose(one[layer].gram, exact, rtol=1e-6)
-        assert_allclose(many[layer].gram, exact, rtol=1e-6)
-        assert_allclose(many[layer].row_sums, features.sum(1), rtol=1e-5, atol=1e-4)
+        # Of the very features that the network gives in these batches: it rounds nothing anew.
+        exact = Exact(features, *stated_errors(features))
+        exact.check(one[layer])
+        exact.check(many[layer])
