@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.stats import pearsonr
 
+from tests.rounding import float64_correlation, float64_products
 from zoo_eval.numerics.correlation import median_defined, pearson
 
 
@@ -21,7 +22,10 @@ def test_it_equals_scipy(seed, rows, targets, shift):
         [pearsonr(p[:, t], observed[:, t]).statistic for t in range(targets)] for p in predicted
     ]
     assert found.shape == (2, targets)
-    assert_allclose(found, expected, atol=1e-9)
+    # Three values may lie closer together than the spread of 1 that they were drawn with.
+    spread = min(np.ptp(predicted, axis=1).min(), np.ptp(observed, axis=0).min()) / 2
+    shift = (abs(shift) + 5) / spread
+    assert_allclose(found, expected, rtol=0, atol=float64_correlation(rows, shift))
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e6])
@@ -31,7 +35,7 @@ def test_a_constant_side_is_nan_and_only_its_own_column(constant):
     with_constant[:, 1] = constant
     for r in (pearson(with_constant, varied), pearson(varied, with_constant)):
         assert r.isnan().tolist() == [False, True, False]
-        assert_allclose(r[[0, 2]], 1)
+        assert_allclose(r[[0, 2]], 1, rtol=float64_correlation(30))
 
 
 @pytest.mark.parametrize("rows", range(3, 40))
@@ -68,4 +72,4 @@ def test_rounding_never_leaves_the_interval_of_correlations():
 )
 def test_the_median_is_over_defined_values(r, expected):
     found = median_defined(torch.tensor(r, dtype=torch.float64))
-    assert found == (None if expected is None else pytest.approx(expected, rel=1e-12))
+    assert found == (None if expected is None else pytest.approx(expected, rel=float64_products(2)))

@@ -6,6 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 from sklearn.decomposition import PCA
 
+from tests.rounding import float64_products
 from zoo_eval.numerics.gram import centred_blocks
 from zoo_eval.numerics.principal_components import reduced_gram
 
@@ -17,6 +18,15 @@ def features(n, p, seed, mean=2.0):
 
 def blocks(stimuli, images):
     return torch.from_numpy(stimuli @ images.T), torch.from_numpy(images @ images.T)
+
+
+def rounding(stimuli, images):
+    """The blocks' errors over the smallest eigenvalue that is kept, times the stimuli's products."""
+    n_terms = stimuli.shape[1] + 2 * len(images)
+    error = float64_products(n_terms, (images**2).sum(1).max()) * len(images)
+    eigenvalues = np.linalg.svd(images - images.mean(0), compute_uv=False) ** 2
+    spread = ((stimuli - images.mean(0)) ** 2).sum(1).max()
+    return error / eigenvalues[eigenvalues > error].min() * spread
 
 
 def centred(gram):
@@ -32,7 +42,7 @@ def test_it_equals_sklearn_up_to_where_the_origin_is(n_components, p):
     reduced = PCA(n_kept, svd_solver="full").fit(images).transform(stimuli)
     found = reduced_gram(*blocks(stimuli, images), n_components)
     expected = centred(torch.from_numpy(reduced @ reduced.T))
-    assert_allclose(centred(found), expected, atol=1e-9)
+    assert_allclose(centred(found), expected, rtol=0, atol=rounding(stimuli, images))
 
 
 def test_the_component_without_variance_is_dropped():
@@ -44,13 +54,15 @@ def test_the_component_without_variance_is_dropped():
     assert pca.explained_variance_[-1] < 1e-20
     assert scores[:, -1].std() > 0.01
     expected = centred(torch.from_numpy(scores[:, :-1] @ scores[:, :-1].T))
-    assert_allclose(centred(reduced_gram(*blocks(stimuli, images), 30)), expected, atol=1e-9)
+    found = reduced_gram(*blocks(stimuli, images), 30)
+    assert_allclose(centred(found), expected, rtol=0, atol=rounding(stimuli, images))
 
 
 def test_all_components_of_as_many_features_leave_the_gram_matrix_as_it_is():
     stimuli, images = features(40, 10, 0), features(30, 10, 1)
     found = reduced_gram(*blocks(stimuli, images))
-    assert_allclose(centred(found), centred(torch.from_numpy(stimuli @ stimuli.T)), atol=1e-9)
+    expected = centred(torch.from_numpy(stimuli @ stimuli.T))
+    assert_allclose(centred(found), expected, rtol=0, atol=rounding(stimuli, images))
 
 
 def test_images_that_do_not_vary_are_an_error():

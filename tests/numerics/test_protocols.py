@@ -5,12 +5,12 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from scipy.stats import pearsonr
-from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.model_selection import StratifiedShuffleSplit
 
-from tests.numerics.regression import problem
+from tests.numerics.regression import exact_pls, problem
+from tests.rounding import SCORE
 from zoo_eval.numerics import protocols
 from zoo_eval.numerics.pls import TooManyComponents
 from zoo_eval.numerics.principal_components import reduced_gram
@@ -37,8 +37,7 @@ def r_per_target(predicted, observed):
 
 
 def pls_predictions(x, y, train, test, n_components):
-    model = PLSRegression(n_components, scale=False, tol=1e-14, max_iter=20_000)
-    return model.fit(x[train], y[train]).predict(x[test])
+    return exact_pls(x[train], y[train], n_components).predict(x[test])
 
 
 def folds_of(groups):
@@ -55,7 +54,7 @@ def test_brainscore_equals_its_pipeline_in_sklearn():
     assert len(found) == 10
     for score, (train, test) in zip(found, splitter.split(given.features, strata), strict=True):
         predicted = pls_predictions(given.features, given.responses, train, test, 25)
-        assert_allclose(score.r, r_per_target(predicted, given.responses[test]), atol=1e-6)
+        assert_allclose(score.r, r_per_target(predicted, given.responses[test]), rtol=0, atol=SCORE)
         assert set(score.choice.tolist()) == {25}
 
 
@@ -71,7 +70,7 @@ def test_brainscore_with_components_of_independent_images_equals_its_pipeline_in
     splitter = StratifiedShuffleSplit(n_splits=10, train_size=0.9, random_state=1)
     for score, (train, test) in zip(found, splitter.split(reduced, strata), strict=True):
         predicted = pls_predictions(reduced, given.responses, train, test, 10)
-        assert_allclose(score.r, r_per_target(predicted, given.responses[test]), atol=1e-6)
+        assert_allclose(score.r, r_per_target(predicted, given.responses[test]), rtol=0, atol=SCORE)
 
 
 def test_the_selection_r_of_brainscore_is_that_of_folds_inside_the_training_rows():
@@ -88,7 +87,7 @@ def test_the_selection_r_of_brainscore_is_that_of_folds_inside_the_training_rows
             assert not {*inner.train, *inner.test} & {*test}
             predicted = pls_predictions(given.features, given.responses, *rows, 5)
             r.append(r_per_target(predicted, given.responses[inner.test]))
-        assert_allclose(found[number].selection_r, np.mean(r, axis=0), atol=1e-6)
+        assert_allclose(found[number].selection_r, np.mean(r, axis=0), rtol=0, atol=SCORE)
 
 
 def test_the_number_of_components_is_chosen_per_target_inside_the_training_rows():
@@ -105,12 +104,12 @@ def test_the_number_of_components_is_chosen_per_target_inside_the_training_rows(
         assert list(score.choice) == list(best + 1)
         chosen |= set(best)
         targets = np.arange(8)
-        assert_allclose(score.selection_r, np.mean(r, axis=0)[best, targets], atol=1e-6)
+        assert_allclose(score.selection_r, np.mean(r, axis=0)[best, targets], rtol=0, atol=SCORE)
         outside = [
             r_per_target(pls_predictions(x, y, outer.train, outer.test, k + 1), y[outer.test])
             for k in range(8)
         ]
-        assert_allclose(score.r, np.array(outside)[best, targets], atol=1e-6)
+        assert_allclose(score.r, np.array(outside)[best, targets], rtol=0, atol=SCORE)
     assert len(chosen) > 1
 
 
@@ -128,8 +127,10 @@ def test_kfold_scores_a_fixed_penalty_as_sklearn_does():
             predicted = model.predict(given.features[fold.test])
             return r_per_target(predicted, given.responses[fold.test])
 
-        assert_allclose(score.r, r(outer), atol=1e-8)
-        assert_allclose(score.selection_r, np.mean([r(fold) for fold in inside], axis=0), atol=1e-8)
+        assert_allclose(score.r, r(outer), rtol=0, atol=SCORE)
+        assert_allclose(
+            score.selection_r, np.mean([r(fold) for fold in inside], axis=0), rtol=0, atol=SCORE
+        )
         assert_allclose(score.choice, 0.3)
 
 
@@ -148,7 +149,7 @@ def test_rows_and_predictions_are_those_that_r_comes_from(readout):
     for score, (outer, _) in zip(found, folds_of(groups), strict=True):
         assert score.rows.tolist() == list(outer.test)
         expected = r_per_target(score.predictions.numpy(), given.responses[outer.test])
-        assert_allclose(score.r, expected, atol=1e-10)
+        assert_allclose(score.r, expected, rtol=0, atol=SCORE)
 
 
 def test_folds_can_be_had_without_a_fit():
@@ -197,7 +198,7 @@ def test_changing_the_test_rows_changes_no_choice_and_no_selection_r(readout):
     before = run(nested, given.features, given.responses, groups, readout, **FOLDS)[0]
     after = run(nested, features, responses, groups, readout, **FOLDS)[0]
     assert torch.equal(after.choice, before.choice)
-    assert_allclose(after.selection_r, before.selection_r, atol=1e-9)
+    assert_allclose(after.selection_r, before.selection_r, rtol=0, atol=SCORE)
     assert not torch.allclose(after.r, before.r, atol=1e-3)
 
 
@@ -211,7 +212,7 @@ def test_rotated_scaled_and_shifted_features_score_the_same(readout):
         run(nested, given.features, *arguments, **FOLDS), run(nested, moved, *arguments, **FOLDS)
     ):
         assert torch.equal(one.choice, other.choice)
-        assert_allclose(one.r, other.r, atol=1e-8)
+        assert_allclose(one.r, other.r, rtol=0, atol=SCORE)
 
 
 @pytest.mark.parametrize("readout", READOUTS)
@@ -227,11 +228,11 @@ def test_constant_targets_have_no_r_are_counted_and_leave_the_median_alone(reado
     first = with_them[0]
     assert first.undefined == ("",) * 5 + ("constant responses", "constant predictions")
     assert first.n_undefined == {"constant responses": 1, "constant predictions": 1}
-    assert_allclose(first.r[:5], without[0].r, atol=1e-9)
+    assert_allclose(first.r[:5], without[0].r, rtol=0, atol=SCORE)
     for score in with_them[1:]:
         assert score.n_undefined == {"constant responses": 2}
-    assert first.median_r == pytest.approx(without[0].median_r, abs=1e-6)
-    assert first.median_r == pytest.approx(float(np.median(first.r[:5])), abs=1e-12)
+    assert first.median_r == pytest.approx(without[0].median_r, rel=0, abs=SCORE)
+    assert first.median_r == pytest.approx(float(np.median(first.r[:5])), rel=0, abs=SCORE)
 
 
 def test_only_constant_targets_have_no_median():
@@ -253,7 +254,7 @@ def test_folds_in_parts_score_as_folds_at_once(monkeypatch):
     at_once = run(nested, *arguments, **FOLDS)
     monkeypatch.setattr(protocols, "SCORES_BYTES", 1)
     for one, other in zip(at_once, run(nested, *arguments, **FOLDS), strict=True):
-        assert_allclose(one.r, other.r, atol=1e-9)
+        assert_allclose(one.r, other.r, rtol=0, atol=SCORE)
 
 
 @pytest.mark.parametrize("name", ["Gram matrix", "responses"])

@@ -5,10 +5,10 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from scipy.stats import pearsonr
-from sklearn.cross_decomposition import PLSRegression
 from sklearn.linear_model import Ridge as SklearnRidge
 
-from tests.numerics.regression import problem
+from tests.numerics.regression import exact_pls, problem
+from tests.rounding import SCORE
 from zoo_eval.numerics.gram import centred_blocks
 from zoo_eval.numerics.pls import TooManyComponents
 from zoo_eval.numerics.protocols import Pls, Ridge, nested
@@ -67,9 +67,9 @@ def test_ridge_equals_a_loop_over_sklearn(grouped):
             chosen.add(alpha)
             outside = r_per_target(predict(alpha, outer.train, outer.test), responses[outer.test])
             within = [r_per_target(predict(alpha, tr, te), responses[te]) for tr, te in inside]
-            assert score.r[target] == pytest.approx(outside[target], abs=1e-6)
+            assert score.r[target] == pytest.approx(outside[target], rel=0, abs=SCORE)
             assert score.selection_r[target] == pytest.approx(
-                np.mean(within, axis=0)[target], abs=1e-6
+                np.mean(within, axis=0)[target], rel=0, abs=SCORE
             )
     assert len(chosen) > 1  # else the choice was not put to the test
 
@@ -79,15 +79,14 @@ def test_pls_equals_a_loop_over_sklearn(grouped):
     found = scores(features, responses, groups, Pls(6))
 
     def r(train, test):
-        model = PLSRegression(6, scale=False, tol=1e-20, max_iter=10**5)
-        predicted = model.fit(features[train], responses[train]).predict(features[test])
+        predicted = exact_pls(features[train], responses[train], 6).predict(features[test])
         return r_per_target(predicted, responses[test])
 
     for score, (outer, inside) in zip(found, folds_of(groups), strict=True):
         assert not {groups[row] for row in outer.train} & {groups[row] for row in outer.test}
-        assert_allclose(score.r, r(outer.train, outer.test), atol=1e-6)
+        assert_allclose(score.r, r(outer.train, outer.test), rtol=0, atol=SCORE)
         within = np.mean([r(tr, te) for tr, te in inside], axis=0)
-        assert_allclose(score.selection_r, within, atol=1e-6)
+        assert_allclose(score.selection_r, within, rtol=0, atol=SCORE)
 
 
 @pytest.mark.parametrize("readout", [Ridge(RELATIVE_ALPHAS), Pls(5)])
@@ -156,7 +155,7 @@ def test_a_constant_target_is_undefined_and_leaves_the_others_alone(grouped):
     without = scores(features, responses, groups, Ridge(RELATIVE_ALPHAS))
     for one, other in zip(with_it, without, strict=True):
         assert one.r[-1].isnan()
-        assert_allclose(one.r[:-1], other.r, atol=1e-9)
+        assert_allclose(one.r[:-1], other.r, rtol=0, atol=SCORE)
 
 
 def test_the_ridge_grid_scales_with_the_features(grouped):
@@ -164,7 +163,7 @@ def test_the_ridge_grid_scales_with_the_features(grouped):
     one = scores(features, responses, groups, Ridge(RELATIVE_ALPHAS))
     other = scores(features * 1000, responses, groups, Ridge(RELATIVE_ALPHAS))
     for a, b in zip(one, other, strict=True):
-        assert_allclose(a.r, b.r, atol=1e-8)
+        assert_allclose(a.r, b.r, rtol=0, atol=SCORE)
 
 
 def test_too_many_components_for_an_inner_training_set_are_an_error(grouped):
@@ -190,4 +189,4 @@ def test_folds_share_nothing_but_the_gram_matrix(grouped):
     before, after = (
         centred_blocks(torch.from_numpy(f @ f.T), train, test)[0] for f in (features, moved)
     )
-    assert_allclose(after, before, atol=1e-9)
+    assert_allclose(after, before, rtol=0, atol=SCORE)

@@ -13,6 +13,7 @@ from rsatoolbox.rdm import compare as rival_compare
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import kendalltau, ortho_group, pearsonr, spearmanr
 
+from tests.rounding import float64_correlation, float64_products
 from zoo_eval.numerics.rsa import (
     MANY_STIMULI,
     Comparison,
@@ -30,6 +31,19 @@ DISSIMILARITIES = get_args(Dissimilarity)
 COMPARISONS = get_args(Comparison)
 RIVALS = {"pearson": "corr", "spearman": "spearman", "kendall_tau_a": "tau-a", "cosine": "cosine"}
 SCIPY = {"squared_euclidean": "sqeuclidean", "correlation": "correlation", "cosine": "cosine"}
+
+# Of RDMs of up to 92 stimuli, whose mean is up to three spreads from zero.
+COMPARED = float64_correlation(92 * 91 / 2, shift=3)
+
+
+def distance_rounding(x, dissimilarity):
+    """Of distances out of products: relative to lengths, which are 1 where directions are compared."""
+    n_terms = 4 * x.shape[1]
+    if dissimilarity == "squared_euclidean":
+        return 4 * float64_products(n_terms, (x**2).sum(1).max())
+    centred = x - x.mean(1, keepdims=True) if dissimilarity == "correlation" else x
+    lost = ((x**2).sum(1) / (centred**2).sum(1)).max()
+    return 4 * float64_products(n_terms, lost)
 
 
 def features(*, n=30, p=50, mean=0.5, seed=0):
@@ -59,18 +73,20 @@ def subjects(n_subjects=4, *, n=30, dissimilarity="correlation"):
 def test_dissimilarities_equal_those_of_the_features(dissimilarity, n, p, mean):
     x = features(n=n, p=p, mean=mean)
     expected = pdist(x, SCIPY[dissimilarity])
-    assert_allclose(ours(x, dissimilarity), expected, rtol=1e-9, atol=1e-12)
-    assert_allclose(
-        feature_dissimilarities(torch.from_numpy(x), dissimilarity), expected, rtol=1e-9, atol=1e-12
-    )
+    rounding = distance_rounding(x, dissimilarity)
+    assert_allclose(ours(x, dissimilarity), expected, rtol=0, atol=rounding)
+    of_features = feature_dissimilarities(torch.from_numpy(x), dissimilarity)
+    assert_allclose(of_features, expected, rtol=0, atol=rounding)
 
 
 def test_dissimilarities_equal_rsatoolbox_which_takes_the_mean_over_features():
     x = features()
     rival = calc_rdm(Dataset(x), "euclidean").get_vectors()[0]
-    assert_allclose(ours(x, "squared_euclidean") / x.shape[1], rival, atol=1e-8)
+    rounding = distance_rounding(x, "squared_euclidean") / x.shape[1]
+    assert_allclose(ours(x, "squared_euclidean") / x.shape[1], rival, rtol=0, atol=rounding)
     rival = calc_rdm(Dataset(x), "correlation").get_vectors()[0]
-    assert_allclose(ours(x, "correlation"), rival, atol=1e-8)
+    rounding = distance_rounding(x, "correlation")
+    assert_allclose(ours(x, "correlation"), rival, rtol=0, atol=rounding)
 
 
 @pytest.mark.parametrize("dissimilarity", DISSIMILARITIES)
@@ -86,7 +102,7 @@ def test_a_gram_matrix_is_left_as_it_was(dissimilarity):
 def test_a_repeated_stimulus_is_at_distance_zero(dissimilarity):
     x = features(mean=3)
     x[1] = x[0]
-    assert 0 <= ours(x, dissimilarity)[0] <= 1e-12
+    assert 0 <= ours(x, dissimilarity)[0] <= distance_rounding(x, dissimilarity)
 
 
 def test_stimuli_without_a_direction_have_no_correlation_or_cosine():
@@ -105,9 +121,9 @@ def test_stimuli_without_a_direction_have_no_correlation_or_cosine():
 
 def test_pairs_are_in_the_order_of_squareform():
     square = squareform(np.arange(1.0, 7))
-    assert_allclose(condensed(torch.from_numpy(square)), np.arange(1, 7))
+    assert_allclose(condensed(torch.from_numpy(square)), np.arange(1, 7), rtol=0)
     both = torch.from_numpy(np.stack([square, 2 * square]))
-    assert_allclose(condensed(both), [np.arange(1, 7), 2 * np.arange(1, 7)])
+    assert_allclose(condensed(both), [np.arange(1, 7), 2 * np.arange(1, 7)], rtol=0)
     n_pairs = MANY_STIMULI * (MANY_STIMULI - 1) // 2
     square = squareform(np.arange(n_pairs, dtype=np.float64))
     assert_allclose(condensed(torch.from_numpy(square)), np.arange(n_pairs), rtol=0)
@@ -125,7 +141,8 @@ def test_comparisons_equal_rsatoolbox(comparison, dissimilarity):
         RIVALS[comparison],
     )[0]
     model = rdm(x, dissimilarity)
-    assert_allclose([compare(model, one, comparison) for one in recording], rival, atol=1e-8)
+    found = [compare(model, one, comparison) for one in recording]
+    assert_allclose(found, rival, rtol=0, atol=COMPARED)
     assert np.ptp(rival) > 1e-3
 
 
@@ -135,12 +152,14 @@ def test_comparisons_of_tied_rdms_equal_scipy(n_levels):
     x, y = rng.integers(n_levels, size=(2, 300)).astype(float)
     y = np.where(rng.random(300) < 0.5, x, y)
     a, b = Rdm(torch.from_numpy(x)), Rdm(torch.from_numpy(y))
-    assert compare(a, b, "pearson") == pytest.approx(pearsonr(x, y).statistic, abs=1e-12)
-    assert compare(a, b, "spearman") == pytest.approx(spearmanr(x, y).statistic, abs=1e-12)
+    assert compare(a, b, "pearson") == pytest.approx(pearsonr(x, y).statistic, rel=0, abs=COMPARED)
+    assert compare(a, b, "spearman") == pytest.approx(
+        spearmanr(x, y).statistic, rel=0, abs=COMPARED
+    )
     # tau-a from SciPy's tau-b: the same numerator over all pairs.
     untied = [300 * 299 / 2 - (c * (c - 1) / 2).sum() for c in (counts(x), counts(y))]
     expected = kendalltau(x, y).statistic * np.sqrt(untied[0] * untied[1]) / (300 * 299 / 2)
-    assert compare(a, b, "kendall_tau_a") == pytest.approx(expected, abs=1e-12)
+    assert compare(a, b, "kendall_tau_a") == pytest.approx(expected, rel=0, abs=COMPARED)
 
 
 def counts(values):
@@ -157,15 +176,18 @@ def test_rotation_scale_and_stimulus_order_do_not_matter(dissimilarity, comparis
         same.append((x @ ortho_group.rvs(x.shape[1], random_state=0), y))
     for one, other in same:
         found = compare(rdm(one, dissimilarity), rdm(other, dissimilarity), comparison)
-        assert found == pytest.approx(expected, abs=1e-9)
+        assert found == pytest.approx(expected, rel=0, abs=COMPARED)
     shuffled = compare(rdm(x[order], dissimilarity), rdm(y, dissimilarity), comparison)
     assert abs(shuffled - expected) > 0.01
-    assert compare(rdm(x, dissimilarity), rdm(2 * x, dissimilarity), comparison) == pytest.approx(1)
+    found = compare(rdm(x, dissimilarity), rdm(2 * x, dissimilarity), comparison)
+    assert found == pytest.approx(1, rel=0, abs=COMPARED)
 
 
 def test_moving_all_features_does_not_matter_to_euclidean_distances():
     x = features(mean=0)
-    assert_allclose(ours(x, "squared_euclidean"), ours(x + 1, "squared_euclidean"), atol=1e-11)
+    moved, rounding = x + 1, distance_rounding(x + 1, "squared_euclidean")
+    found = ours(moved, "squared_euclidean")
+    assert_allclose(ours(x, "squared_euclidean"), found, rtol=0, atol=2 * rounding)
 
 
 @pytest.mark.parametrize("comparison", COMPARISONS)
@@ -180,14 +202,14 @@ def test_kept_ranks_change_nothing(comparison):
     ]
     assert_allclose(first, fresh, rtol=0)
     assert_allclose(
-        [compare(one, models[0], comparison) for one in recording], fresh[0], atol=1e-14
+        [compare(one, models[0], comparison) for one in recording], fresh[0], rtol=0, atol=COMPARED
     )
 
 
 def test_a_mean_rdm_averages_dissimilarities():
     recording = subjects(3)
     expected = np.mean([one.dissimilarities.numpy() for one in recording], axis=0)
-    assert_allclose(mean_rdm(recording).dissimilarities, expected, rtol=1e-14)
+    assert_allclose(mean_rdm(recording).dissimilarities, expected, rtol=float64_products(3))
 
 
 def test_a_constant_rdm_has_no_score():
@@ -197,7 +219,7 @@ def test_a_constant_rdm_has_no_score():
         assert np.isnan(compare(varying, constant, comparison))
     found = compare(constant, varying, "cosine")
     v = varying.dissimilarities.numpy()
-    assert found == pytest.approx(v.sum() / np.sqrt(6 * (v**2).sum()))
+    assert found == pytest.approx(v.sum() / np.sqrt(6 * (v**2).sum()), rel=COMPARED)
     assert np.isnan(compare(Rdm(torch.zeros(6).double()), varying, "cosine"))
 
 
@@ -205,7 +227,8 @@ def test_distances_give_back_the_centred_gram_matrix():
     x = features()
     centred = x - x.mean(0)
     square = torch.from_numpy(squareform(pdist(x, "sqeuclidean")))
-    assert_allclose(gram_of_squared_distances(square), centred @ centred.T, atol=1e-12)
+    rounding = 4 * float64_products(len(x) + x.shape[1], float(square.max()))
+    assert_allclose(gram_of_squared_distances(square), centred @ centred.T, rtol=0, atol=rounding)
 
 
 def test_fewer_than_three_stimuli_are_an_error():
