@@ -7,7 +7,7 @@ SOURCES := zoo_eval jobs benchmarks tests
 export RAY_USAGE_STATS_ENABLED := 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 
-.PHONY: setup demo test check format bench docs lock clean
+.PHONY: setup demo test kernels check format bench docs lock clean
 
 setup: .venv/installed
 
@@ -26,6 +26,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# The tests whose numbers depend on the processor's code, under each setting of it: half an hour.
+kernels: setup
+	$(BIN)/python -m tests.kernels
 
 check: setup
 	$(BIN)/ruff check $(SOURCES)

@@ -25,6 +25,9 @@ os.environ.update(
 )
 os.environ.pop("RAY_ADDRESS", None)
 
+# Most arrays here are small: threads would wait for each other, and for whoever else is at work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 TINY = """
 [store]
 uri = "{store}"
@@ -85,6 +88,14 @@ save_perturbations = true
 importance = "contrast"
 options = {{ ddn = {{ steps = 10 }}, deepfool = {{ steps = 5, candidates = 3 }} }}
 """
+
+
+def pytest_configure():
+    """Without oneDNN where `make kernels` asks for it: PyTorch has no environment variable for it."""
+    if os.environ.get("ZOO_EVAL_TESTS_ONEDNN") == "0":
+        import torch
+
+        torch.backends.mkldnn.enabled = False
 
 
 @pytest.fixture
