@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from zoo_eval.evaluations.attack_protocols import PROTOCOLS
-from zoo_eval.evaluations.minimal_attack import MinimalAttack
+from zoo_eval.evaluations.minimal_attack import CORRECTED, MinimalAttack
 from zoo_eval.numerics.attacks.masking import Flags
 from zoo_eval.numerics.attacks.registry import ATTACKS
 
@@ -20,9 +20,8 @@ def test_the_sweep_on_the_page_is_valid():
 
 
 def test_everything_that_has_a_name_is_on_the_page():
-    names = [*ATTACKS, *PROTOCOLS, *Flags.__dataclass_fields__]
+    names = [*ATTACKS, CORRECTED, *PROTOCOLS, *Flags.__dataclass_fields__]
     names += get_args(MinimalAttack.model_fields["decision"].annotation)
-    names += get_args(MinimalAttack.model_fields["protocol"].annotation)
     for protocol in PROTOCOLS.values():
         names += [protocol.attack_name, protocol.channel_reduction, *protocol.defects]
     assert [name for name in names if f"`{name}`" not in PAGE] == []

@@ -170,6 +170,8 @@ def test_published_protocols_are_aligned_by_their_own_reduction_too(net, protoco
     maps = maps_of(shown, np.random.default_rng(7).random((N, PX, PX)).astype(np.float32))
     found = tables(net, shown, maps, protocol=protocol)
     assert {row["channel_reduction"] for row in found["alignment"]} == reductions
+    published = {r["channel_reduction"] for r in found["alignment"] if r["published_reduction"]}
+    assert published == {"abs_of_max" if protocol == "feng2025_release" else "abs_mean"}
     perturbations = stored(found)
     assert perturbations
     for row in found["alignment"]:

@@ -86,6 +86,7 @@ def test_rows_equal_scipy_on_autograds_gradients(net, shown):
         assert_allclose([row["null_low"], row["null_high"]], interval, atol=1e-12)
         assert (row["n_null"], row["human_ceiling"], row["reason"]) == (N - 1, 0.6, None)
         assert (row["method"], row["importance"]) == ("input_gradient", "people")
+        assert row["published_reduction"] == (row["channel_reduction"] == "abs_max")
 
 
 @pytest.mark.parametrize("reduction", ["abs_mean", "abs_max", "l2"])

@@ -23,11 +23,12 @@ def rows(store, sql):
 
 
 def align(store, values, *, method="ddn", reduction="abs_mean", model="a", null=0.1, ceiling=0.5,
-          evaluation="minimal_attack", **facts):  # fmt: skip
+          published=None, evaluation="minimal_attack", **facts):  # fmt: skip
     """One row per value; None where undefined."""
     made = [
         {"stimulus_id": str(i), "method": method, "channel_reduction": reduction, "spearman": value,
-         "null_spearman": null, "null_high": 0.3, "human_ceiling": ceiling}
+         "published_reduction": published, "null_spearman": null, "null_high": 0.3,
+         "human_ceiling": ceiling}
         for i, value in enumerate(values)
     ]  # fmt: skip
     facts = {"attack": method, "parameters": PARAMETERS, "protocol": "corrected", **HUMAN, **facts}
@@ -77,7 +78,15 @@ def test_other_maps_methods_and_reductions_are_never_mixed(store):
     assert [row["n_images"] for row in rows(store, "SELECT n_images FROM alignments")] == [1] * 5
 
 
-def test_the_published_reduction_is_marked(store):
+def test_rows_say_which_reduction_was_published_for_their_method(store):
+    for reduction in ("abs_mean", "abs_max", "l2"):
+        align(store, [0.1, None], method="own", reduction=reduction, published=reduction == "l2",
+              seed=len(reduction))  # fmt: skip
+    marked = rows(store, "SELECT channel_reduction FROM alignments WHERE published_reduction")
+    assert marked == [{"channel_reduction": "l2"}]
+
+
+def test_the_published_reduction_of_older_rows_is_that_of_their_protocol(store):
     for method, evaluation, protocol in (
         ("ddn", "minimal_attack", "corrected"),
         ("input_gradient", "human_alignment", "standard"),

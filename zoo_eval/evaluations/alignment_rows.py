@@ -29,6 +29,14 @@ UNDEFINED: Mapping[str, str] = {
 }
 
 
+@dataclass(frozen=True)
+class ChannelReductions:
+    """How attributions become maps, names of `numerics.alignment.REDUCTIONS`, and which was published."""
+
+    names: tuple[str, ...]
+    published: str
+
+
 def seen_by(transform: Transform, canvas: Canvas) -> Transform:
     """What brings an image to the pixels that are attributed: the model's own view, or a canvas."""
     return transform if canvas == "own" else transform.at(canvas)
@@ -59,14 +67,14 @@ class SeenMaps:
         return torch.from_numpy(self.maps.maps[number])
 
     def rows(
-        self, attributions: Tensor, numbers: Sequence[int], reductions: Sequence[str] = STANDARD
+        self, attributions: Tensor, numbers: Sequence[int], reductions: ChannelReductions
     ) -> Iterator[Row]:
         """One row per attribution and channel reduction, without the trial's own columns.
 
         Args:
             attributions: signed, (image, channel, row, column).
             numbers: for each, its image's number among the stimuli.
-            reductions: names of `numerics.alignment.REDUCTIONS`.
+            reductions: of the channels.
 
         Raises:
             DifferentSize: attributions are not of the maps' size.
@@ -74,8 +82,9 @@ class SeenMaps:
         for start in range(0, len(numbers), AT_A_TIME):
             own = numbers[start : start + AT_A_TIME]
             some = attributions[start : start + AT_A_TIME]
-            for reduction in reductions:
-                yield from self._compared(some, own, reduction)
+            for reduction in reductions.names:
+                for row in self._compared(some, own, reduction):
+                    yield {**row, **_published(reduction, reductions)}
 
     def _compared(self, attributions: Tensor, own: Sequence[int], reduction: str) -> Iterator[Row]:
         found = align(REDUCTIONS[reduction](attributions), self.ranks, own, keep_null=True)
@@ -97,13 +106,13 @@ class SeenMaps:
             )
 
     def of_attack(
-        self, attacked: Sequence[AttackOutcome], reductions: Sequence[str]
+        self, attacked: Sequence[AttackOutcome], reductions: ChannelReductions
     ) -> Iterator[Row]:
         """Rows of an attack's perturbations; where none was found, undefined with the reason.
 
         Args:
             attacked: one for each stimulus, in order.
-            reductions: names of `numerics.alignment.REDUCTIONS`.
+            reductions: of the channels.
         """
         found = [(n, one.perturbation) for n, one in enumerate(attacked)]
         kept = [(n, perturbation) for n, perturbation in found if perturbation is not None]
@@ -112,8 +121,9 @@ class SeenMaps:
             yield from self.rows(torch.stack(some), numbers, reductions)
         for number, one in enumerate(attacked):
             if one.perturbation is None:
-                for reduction in reductions:
-                    yield self._row(number, reduction, reason=_unattacked(one.row))
+                for reduction in reductions.names:
+                    row = self._row(number, reduction, reason=_unattacked(one.row))
+                    yield {**row, **_published(reduction, reductions)}
 
     def _row(self, number: int, reduction: str, **values: Any) -> Row:
         return {
@@ -128,6 +138,10 @@ class SeenMaps:
         if reason is None or self.ranks.undefined[number] is None:
             return reason
         return self.maps.unusable.get(self.maps.stimulus_ids[number], reason)
+
+
+def _published(reduction: str, reductions: ChannelReductions) -> Row:
+    return {"published_reduction": reduction == reductions.published}
 
 
 def _unattacked(row: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Whether the pixels that move the true class's logit are those that people look at."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -9,8 +9,15 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from zoo_eval.digests import seed_from
-from zoo_eval.errors import BadInput, nearest
-from zoo_eval.evaluations.alignment_rows import STANDARD, Reduction, SeenMaps, seen_by
+from zoo_eval.errors import BadInput, Refusal
+from zoo_eval.evaluations.alignment_rows import (
+    STANDARD,
+    Canvas,
+    ChannelReductions,
+    Reduction,
+    SeenMaps,
+    seen_by,
+)
 from zoo_eval.evaluations.evaluation import (
     Candidate,
     EvaluationSection,
@@ -20,10 +27,42 @@ from zoo_eval.evaluations.evaluation import (
 )
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.open_model import OpenModel
-from zoo_eval.numerics.saliency import METHODS, Logits, Method
+from zoo_eval.numerics.saliency.method import Logits, Method, NotAttributable
+from zoo_eval.numerics.saliency.registry import METHODS
 from zoo_eval.stimuli.stimulus_set import StimulusSet
-from zoo_eval.transforms import Transform
 from zoo_eval.trial import Trial
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What gives attributions of each stimulus's true logit to its pixels, on a canvas.
+
+    `draws` names what is drawn: an image's noise does not depend on how many fit a batch.
+    """
+
+    model: OpenModel
+    method: Method
+    stimuli: StimulusSet
+    labels: Sequence[int]
+    canvas: Canvas
+    draws: str
+
+    def of(self, numbers: Sequence[int]) -> tuple[Sequence[int], Tensor]:
+        """The attributions (image, channel, row, column) of these stimuli, on the CPU.
+
+        Raises:
+            Refusal: the model has no gradient to the pixels, or no such class.
+        """
+        model, stimuli = self.model, self.stimuli
+        transform = seen_by(model.transform, self.canvas)
+        pixels = transform.view_images([stimuli.images[n] for n in numbers], model.device)
+        logits: Logits = model.logits if self.canvas == "own" else model
+        seeds = [seed_from(f"{self.draws}/{stimuli.ids[n]}") for n in numbers]
+        true = torch.tensor([self.labels[n] for n in numbers], device=model.device)
+        try:
+            return numbers, self.method.attribute(logits, pixels, true, seeds).cpu()
+        except NotAttributable as error:
+            raise Refusal(str(error)) from error
 
 
 class HumanAlignment(EvaluationSection):
@@ -48,16 +87,18 @@ class HumanAlignment(EvaluationSection):
     @model_validator(mode="after")
     def _known(self) -> "HumanAlignment":
         for name in (*self.methods, *self.options):
-            if name not in METHODS:
-                raise ValueError(f"unknown method {name!r}; {nearest(name, METHODS)}")
+            try:
+                METHODS.get(name)
+            except BadInput as error:
+                raise ValueError(str(error)) from error
             try:
                 self._method(name)
-            except (TypeError, BadInput) as error:
+            except (TypeError, ValueError) as error:
                 raise ValueError(f"options of {name}: {error}") from error
         return self
 
     def _method(self, name: str) -> Method:
-        return METHODS[name](**self.options.get(name, {}))
+        return METHODS.get(name)(**self.options.get(name, {}))
 
     def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
         stimuli = imagenet_labelled(candidate, inputs, self.stimuli)
@@ -93,35 +134,17 @@ class HumanAlignment(EvaluationSection):
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
         model, _ = bench.opened()
         stimuli, labels = bench.inputs.labelled(self.stimuli)
-        transform = seen_by(model.transform, self.canvas)
         maps = bench.inputs.maps(self.importance, stimuli)
-        seen = SeenMaps.through(maps, transform, stimuli)
+        seen = SeenMaps.through(maps, seen_by(model.transform, self.canvas), stimuli)
         for trial in trials:
             name = trial.parameters["method"]
-            work = partial(
-                self._attributed, model, transform, self._method(name), stimuli, labels, trial.id
+            work = Attribution(model, self._method(name), stimuli, labels, self.canvas, trial.id)
+            reductions = ChannelReductions(
+                self.channel_reductions, METHODS.get(name).published_reduction
             )
             rows = [
                 {"method": name, **row}
-                for numbers, attributions in model.in_batches(range(len(stimuli)), work)
-                for row in seen.rows(attributions, numbers, self.channel_reductions)
+                for numbers, attributions in model.in_batches(range(len(stimuli)), work.of)
+                for row in seen.rows(attributions, numbers, reductions)
             ]
             yield Result(trial, {"alignment": rows})
-
-    def _attributed(
-        self,
-        model: OpenModel,
-        transform: Transform,
-        method: Method,
-        stimuli: StimulusSet,
-        labels: Sequence[int],
-        trial_id: str,
-        numbers: Sequence[int],
-    ) -> tuple[Sequence[int], Tensor]:
-        """The attributions (image, channel, row, column) of these stimuli, on the CPU."""
-        pixels = transform.view_images([stimuli.images[n] for n in numbers], model.device)
-        logits: Logits = model.logits if self.canvas == "own" else model
-        # An image's own seed: its noise does not depend on how many images fit a batch.
-        seeds = [seed_from(f"{trial_id}/{stimuli.ids[n]}") for n in numbers]
-        true = torch.tensor([labels[n] for n in numbers], device=model.device)
-        return numbers, method.attribute(logits, pixels, true, seeds).cpu()

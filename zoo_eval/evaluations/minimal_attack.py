@@ -8,8 +8,13 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from zoo_eval.errors import nearest
-from zoo_eval.evaluations.alignment_rows import STANDARD, SeenMaps, seen_by
+from zoo_eval.errors import BadInput, nearest
+from zoo_eval.evaluations.alignment_rows import (
+    STANDARD,
+    ChannelReductions,
+    SeenMaps,
+    seen_by,
+)
 from zoo_eval.evaluations.attack_protocols import PROTOCOLS, AttackProtocol
 from zoo_eval.evaluations.attack_run import (
     CHECKS_PER_IMAGE,
@@ -39,8 +44,12 @@ from zoo_eval.pictures import levels, png
 from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
 from zoo_eval.trial import Trial
 
+# Whatever the sweep file chooses, stored and measured as it should be.
+CORRECTED = "corrected"
 # What a published protocol decides itself.
 DECIDED = frozenset({"attacks", "norm", "decision", "top_k", "target", "canvas", "options"})
+# The channel reduction of Linsley et al. 2023, for what no published protocol decides.
+PUBLISHED_REDUCTION = "abs_mean"
 # In Foolbox 3.3.4; by name they are for `attacks check` and for the protocol that they were used in.
 BROKEN = frozenset({f"{PREFIX}L2FMNAttack"})
 
@@ -63,17 +72,7 @@ class MinimalAttack(EvaluationSection):
 
     kind: Literal["minimal_attack"] = "minimal_attack"
     stimuli: str
-    protocol: Literal[
-        "corrected",
-        "linsley2023_paper",
-        "linsley2023_release",
-        "feng2025_release",
-        "defect_drifting_projection",
-        "defect_constant_radius",
-        "defect_rescaled_after_normalisation",
-        "defect_radius_ignored",
-        "defect_rescaled_image",
-    ] = "corrected"
+    protocol: str = CORRECTED
     attacks: Annotated[tuple[str, ...], Field(min_length=1)] = ("ddn", "deepfool")
     norm: Norm = "l2"
     decision: Literal["argmax", "animate", "top_k", "target"] = "argmax"
@@ -90,7 +89,12 @@ class MinimalAttack(EvaluationSection):
 
     @model_validator(mode="after")
     def _known(self) -> "MinimalAttack":
-        if self.protocol != "corrected":
+        if self.protocol != CORRECTED:
+            if self.protocol not in PROTOCOLS:
+                known = (CORRECTED, *PROTOCOLS)
+                raise ValueError(
+                    f"unknown protocol {self.protocol!r}; {nearest(self.protocol, known)}"
+                )
             if said := sorted(self.model_fields_set & DECIDED):
                 raise ValueError(
                     f"protocol {self.protocol} decides `{said[0]}` itself; leave `{said[0]}` out, or "
@@ -103,8 +107,10 @@ class MinimalAttack(EvaluationSection):
                 "give both or neither"
             )
         for name in (*self.attacks, *self.options):
-            if name not in registry.ATTACKS and not name.startswith(PREFIX):
-                raise ValueError(f"unknown attack {name!r}; {nearest(name, registry.ATTACKS)}")
+            try:
+                registry.check(name)
+            except BadInput as error:
+                raise ValueError(str(error)) from error
         for name in set(self.attacks) & BROKEN:
             raise ValueError(
                 f"{name} ignores its own radius, and its distances are artefacts of its step size; "
@@ -167,17 +173,18 @@ class MinimalAttack(EvaluationSection):
             yield self.published.attack_name, dict(vars(self.published.attack))
             return
         for name in self.attacks:
-            options = dict(vars(self._attack(name)))
-            if self._draws_by_trial(name):
+            attack = self._attack(name)
+            options = dict(vars(attack))
+            if self._draws_by_trial(name, attack):
                 del options["seed"]
             yield name, options
 
     def _attack(self, name: str, **more: Any) -> Attack:
         return registry.build(name, {**self.options.get(name, {}), **more}, self.norm)
 
-    def _draws_by_trial(self, name: str) -> bool:
+    def _draws_by_trial(self, name: str, attack: Attack) -> bool:
         """Whether the attack has a seed that the sweep file leaves to the trial."""
-        return "seed" in vars(self._attack(name)) and "seed" not in self.options.get(name, {})
+        return "seed" in vars(attack) and "seed" not in self.options.get(name, {})
 
     @property
     def _decided(self) -> str:
@@ -236,10 +243,10 @@ class MinimalAttack(EvaluationSection):
             yield Result(trial, tables)
 
     @property
-    def _reductions(self) -> tuple[str, ...]:
+    def _reductions(self) -> ChannelReductions:
         """How perturbations become maps: the usual ways, and that of a published protocol."""
-        own = () if self.published is None else (self.published.channel_reduction,)
-        return tuple(dict.fromkeys((*STANDARD, *own)))
+        own = PUBLISHED_REDUCTION if self.published is None else self.published.channel_reduction
+        return ChannelReductions(tuple(dict.fromkeys((*STANDARD, own))), own)
 
     def _stimuli(
         self, model: OpenModel, images: Sequence[Pixels], labels: Sequence[int]
@@ -265,8 +272,9 @@ class MinimalAttack(EvaluationSection):
                 seed=trial.random_seed,
             )
         name = str(trial.attack)
-        seed = {"seed": trial.random_seed} if self._draws_by_trial(name) else {}
-        attack = self._attack(name, **seed)
+        attack = self._attack(name)
+        if self._draws_by_trial(name, attack):
+            attack = self._attack(name, seed=trial.random_seed)
         view, logits = self._canvas(model)
         return AttackRun(
             Corrected(attack),

@@ -25,6 +25,16 @@ ATTACKS: Registry[AttackClass] = Registry(
 )
 
 
+def check(name: str) -> None:
+    """Refuses a name that is neither of the registry nor of the form `foolbox:NAME`.
+
+    Raises:
+        BadInput: no such attack in the registry.
+    """
+    if not name.startswith(PREFIX):
+        ATTACKS.get(name)
+
+
 def norms_of(name: str) -> tuple[Norm, ...]:
     """The norms in which a registered attack searches.
 

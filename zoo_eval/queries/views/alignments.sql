@@ -1,17 +1,21 @@
 -- Do a model's gradients and perturbations fall on what humans look at?
 -- Means over the images whose Spearman correlation is defined. The null is the same attribution with
 -- other images' human maps: what looking at the centre is worth. published_reduction marks the channel
--- reduction that was published for the method: |mean| of perturbations, |max| of gradients.
+-- reduction that was published for the method. Rows say so themselves; those of older stores, which do
+-- not, are of the methods that there were then.
 SELECT
     a.model, t.weights_digest, a.method, a.channel_reduction,
     any_value(t.importance) AS importance, t.importance_digest,
     any_value(t.stimuli) AS stimuli, t.stimuli_digest, t.evaluation, t.protocol, t.parameters, t.seed,
     json_extract_string(t.parameters, '$.norm') AS norm,  -- of an attack
-    a.channel_reduction = CASE
-        WHEN t.protocol = 'feng2025_release' THEN 'abs_of_max'
-        WHEN t.evaluation = 'minimal_attack' THEN 'abs_mean'
-        ELSE 'abs_max'
-    END AS published_reduction,
+    coalesce(
+        any_value(a.published_reduction),
+        a.channel_reduction = CASE
+            WHEN t.protocol = 'feng2025_release' THEN 'abs_of_max'
+            WHEN t.evaluation = 'minimal_attack' THEN 'abs_mean'
+            ELSE 'abs_max'
+        END
+    ) AS published_reduction,
     avg(a.spearman) AS alignment,
     stddev_samp(a.spearman) / sqrt(count(a.spearman)) AS standard_error,
     avg(a.null_spearman) FILTER (a.spearman IS NOT NULL) AS null_alignment,
