@@ -219,11 +219,9 @@ def _attacks(options: Options) -> int:
         raise BadInput("which attack? write `zoo-eval attacks check NAME`")
     table = attacks.checks(
         options.attack,
+        attacks.Suite(attacks.numbers(options.scales), options.bound, options.images),
         norms=options.norm.split(",") if options.norm else (),
         options=attacks.parsed(options.options),
-        bound=options.bound,
-        scales=attacks.numbers(options.scales),
-        n_images=options.images,
     )
     write(table, options.format)
     return OK if all(table["passed"].to_pylist()) else INCOMPLETE

@@ -149,7 +149,7 @@ def test_wrong_names_norms_and_options_are_one_line_with_the_next_step(own, caps
 
 
 def test_the_suite_is_a_function_too():
-    table = attacks.checks("fmn", norms=["l2"], scales=(10.0,), n_images=2)
+    table = attacks.checks("fmn", attacks.Suite(scales=(10.0,), n_images=2), norms=["l2"])
     assert table.schema == attacks.CHECKED
     assert all(table["passed"].to_pylist())
     # Composition and determinism have scales of their own.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pyarrow as pa
 from torch import Tensor
@@ -17,7 +17,7 @@ from zoo_eval.numerics.attacks import conformance, registry
 from zoo_eval.numerics.attacks.attack import Checkable
 from zoo_eval.numerics.attacks.foolbox_adapter import PREFIX
 from zoo_eval.numerics.attacks.logits import Logits
-from zoo_eval.numerics.attacks.norms import Norm
+from zoo_eval.numerics.attacks.norms import NORMS, Norm
 
 LISTED = pa.schema(
     [
@@ -59,6 +59,36 @@ class OwnAttack:
     blind_bound: float = float("inf")
 
 
+@dataclass(frozen=True)
+class Suite:
+    """How much the conformance suite asks of an attack.
+
+    `scales` are factors of the logits; `bound` is the largest ratio allowed, instead of what the
+    attack states; `n_images` are in each problem.
+
+    Raises:
+        BadInput: a scale that is not above 0, or no image.
+    """
+
+    scales: Sequence[float] = conformance.SCALES
+    bound: float | None = None
+    n_images: int = 8
+
+    def __post_init__(self) -> None:
+        if not self.scales or min(self.scales) <= 0:
+            raise BadInput("logit scales must be above 0, such as 0.1,1,10,100; correct --scales")
+        if self.n_images < 1:
+            raise BadInput(
+                f"{self.n_images} images; the suite needs at least one image in each problem"
+            )
+
+    def rows(self, attack: Checkable) -> list[conformance.Row]:
+        """What it finds of an attack, one row for each problem and scale."""
+        return conformance.check(
+            attack, scales=self.scales, bound=self.bound, n_images=self.n_images
+        )
+
+
 def attacks() -> pa.Table:
     """One row per registered attack, with the largest ratio to an exact minimum that it may show."""
     rows = []
@@ -79,46 +109,27 @@ def attacks() -> pa.Table:
 
 def checks(
     name: str,
+    suite: Suite | None = None,
     *,
     norms: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
-    bound: float | None = None,
-    scales: Sequence[float] = conformance.SCALES,
-    n_images: int = 8,
 ) -> pa.Table:
     """The conformance suite's rows of one attack, in each norm.
 
     Args:
         name: of the registry, `foolbox:NAME`, or `module:name` of an own attack: a function (see
             `OwnAttack`), or a value or class with the members of `Checkable`.
+        suite: how much is asked; None for the usual.
         norms: none for all those of a registered or Foolbox attack, or l2.
         options: of the attack.
-        bound: the largest ratio allowed, instead of what the attack states.
-        scales: factors of the logits.
-        n_images: images in each problem.
 
     Raises:
         BadInput: no such attack, no such norm, an option that is wrong.
     """
     for norm in norms:
-        if norm not in get_args(Norm):
-            raise BadInput(f"unknown norm {norm!r}; known: {', '.join(get_args(Norm))}")
-    if not scales or min(scales) <= 0:
-        raise BadInput("logit scales must be above 0, such as 0.1,1,10,100; correct --scales")
-    if n_images < 1:
-        raise BadInput(f"{n_images} images; the suite needs at least one image in each problem")
-    found: list[Checkable] = []
-    refused: list[str] = []
-    for norm in get_args(Norm):
-        if not norms or norm in norms:
-            try:
-                found.append(_built(name, norm, options or {}))
-            except (TypeError, ValueError) as error:
-                refused.append(str(error))
-    if not found or (norms and refused):
-        raise BadInput(f"{name}: {refused[0]}; correct the name, --norm or --options")
-    if ":" in name and not name.startswith(PREFIX) and not norms:
-        found = found[:1]
+        if norm not in NORMS:
+            raise BadInput(f"unknown norm {norm!r}; known: {', '.join(NORMS)}")
+    suite = suite or Suite()
     rows = [
         {
             "attack": name,
@@ -131,10 +142,28 @@ def checks(
             "passed": row.passed,
             "reason": row.reason,
         }
-        for attack in found
-        for row in conformance.check(attack, scales=scales, bound=bound, n_images=n_images)
+        for attack in _built_in_each(name, norms, options or {})
+        for row in suite.rows(attack)
     ]
     return pa.Table.from_pylist(rows, schema=CHECKED)
+
+
+def _built_in_each(
+    name: str, norms: Sequence[str], options: Mapping[str, Any]
+) -> Sequence[Checkable]:
+    """The attack in each of these norms; without any named, in all that it has."""
+    found: list[Checkable] = []
+    refused: list[str] = []
+    for norm in NORMS:
+        if not norms or norm in norms:
+            try:
+                found.append(_built(name, norm, options))
+            except (TypeError, ValueError) as error:
+                refused.append(str(error))
+    if not found or (norms and refused):
+        raise BadInput(f"{name}: {refused[0]}; correct the name, --norm or --options")
+    its_own = ":" in name and not name.startswith(PREFIX)
+    return found[:1] if its_own and not norms else found
 
 
 def numbers(text: str) -> list[float]:

@@ -12,9 +12,11 @@ from zoo_eval.queries.connection import Connection, connect
 from zoo_eval.report import examples, gallery, protocols, svg
 from zoo_eval.report.table import number, table
 from zoo_eval.store import Store
-from zoo_eval.trends.comparisons import Comparison, comparisons, describe
+from zoo_eval.trends.comparisons import VIEWS, Comparison, comparisons, describe
 
 Row = dict[str, Any]
+# One panel of layers for what the trend compares, with its name taken apart.
+FITTED = ("recording", "readout", *VIEWS["accuracy_vs_neural"].key)
 TOP1 = "ImageNet top-1 (share of photos)"
 ALIGNMENT_NOTE = (
     '<p class="soft">Compare with the same model\'s null, the maps of other images: looking at the '
@@ -257,8 +259,7 @@ def _colours(family: dict[str, str]) -> dict[str, int]:
 
 def _profiles(connection: Connection, family: dict[str, str]) -> str:
     rows = connection.rows(
-        "SELECT f.model, f.recording, f.readout, f.protocol, f.parameters, f.recording_digest, "
-        "f.stimuli_digest, f.seed, f.layer, "
+        f"SELECT f.model, {', '.join(f'f.{name}' for name in FITTED)}, f.layer, "
         "any_value(l.depth) AS depth, "
         "avg(coalesce(f.r_over_sqrt_ceiling, f.score)) AS score FROM neural_folds f JOIN "
         "layers l ON l.model = f.model AND l.layer = f.layer GROUP BY ALL ORDER BY f.model, depth"
@@ -266,14 +267,7 @@ def _profiles(connection: Connection, family: dict[str, str]) -> str:
     panels: dict[Any, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         if row["score"] is not None:
-            key = tuple(
-                row[name]
-                for name in (
-                    "recording", "readout", "protocol", "parameters", "recording_digest",
-                    "stimuli_digest", "seed",
-                )
-            )  # fmt: skip
-            panels[key][row["model"]].append(row)
+            panels[tuple(row[name] for name in FITTED)][row["model"]].append(row)
     if not panels:
         return "<p>No layer has been fitted to a recording yet.</p>"
     colours = _colours(family)
