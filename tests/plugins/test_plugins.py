@@ -144,3 +144,5 @@ def test_a_package_that_cannot_be_imported_is_named_and_the_rest_works(
     assert f"{name!r} of package zoo-toys: it cannot be imported" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert zoo_eval(tmp_path, "models", "toy/*").returncode == 0
+    if room == "readouts":
+        assert "warn     other packages" in zoo_eval(tmp_path, "doctor").stdout

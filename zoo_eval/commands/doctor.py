@@ -59,8 +59,28 @@ def checks(store_uri: str | None = None) -> list[Check]:
     """Everything that a sweep relies on, in the order in which one would fix it."""
     found = [_python(), *map(_library, LIBRARIES), _ray(), _ray_auth(), *_ray_address()]
     found += [_gpus(), _processor(), _memory(), _disk(), _shared_memory(), _hub()]
-    found += [_demo(), Check("code revision", "ok", code_revision())]
+    found += [_demo(), *_packages(), Check("code revision", "ok", code_revision())]
     return found + ([_store(store_uri)] if store_uri else [])
+
+
+def _packages() -> Iterator[Check]:
+    """What other packages offer and cannot be had; one line that all is well where nothing is."""
+    # These bring PyTorch, and whatever the packages import.
+    from zoo_eval.evaluations.evaluation import EVALUATIONS
+    from zoo_eval.importance.maps import IMPORTANCE
+    from zoo_eval.numerics.attacks.registry import ATTACKS
+    from zoo_eval.readouts.readout import READOUTS
+    from zoo_eval.recordings.recording import RECORDINGS
+    from zoo_eval.sources import places
+    from zoo_eval.stimuli.stimulus_set import STIMULI
+
+    registries = (EVALUATIONS, READOUTS, ATTACKS, RECORDINGS, STIMULI, IMPORTANCE)
+    faults = [fault for registry in registries for fault in registry.faults()] + places.faults()
+    if not faults:
+        yield Check("other packages", "ok", "everything that they offer can be had")
+    for fault in faults:
+        said, _, fix = fault.rpartition("; ")
+        yield Check("other packages", "warn", said, fix)
 
 
 def as_text(found: list[Check]) -> str:
