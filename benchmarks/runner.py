@@ -13,12 +13,13 @@ from benchmarks.measurement import quick, report
 from zoo_eval.evaluations.evaluation import Workbench
 from zoo_eval.models.open_model import open_model
 from zoo_eval.representations.representations import Representations
-from zoo_eval.runners import in_process
+from zoo_eval.runners.in_process import InProcess
 from zoo_eval.runners.progress import Progress
 from zoo_eval.store import Store
 from zoo_eval.sweep import file as sweep_file
-from zoo_eval.sweep.load import load_inputs
-from zoo_eval.sweep.plan import plan
+from zoo_eval.sweep import load
+from zoo_eval.sweep.cards import roster
+from zoo_eval.sweep.plan import Settled, plan
 
 SWEEP = Path("sweeps/demo.toml")
 
@@ -26,12 +27,14 @@ SWEEP = Path("sweeps/demo.toml")
 def main() -> None:
     """Prints seconds of both and their ratio."""
     pattern = "local/lite0" if quick(__doc__ or "") else "local/lite0*"
-    sweep, home = sweep_file.read(SWEEP), Path.cwd()
-    budget = sweep.run.memory_budget_bytes
+    sweep = sweep_file.read(SWEEP, Path.cwd())
+    models, budget = roster(sweep.models), sweep.run.memory_budget_bytes
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder, create=True)
-        inputs = load_inputs(sweep, home, store)
-        todo = plan(sweep, home, inputs, store.ledger(), only=pattern)
+        runner = InProcess(sweep, models, store)
+        cards = models.narrowed(pattern).cards
+        todo = plan(sweep, cards, runner.inputs(), Settled(store.ledger()))
+        inputs = load.ready(runner.inputs(), todo, models, store)
 
         # The bare loop goes first and so pays for every first call, the runner for none.
         start = time.perf_counter()
@@ -46,7 +49,7 @@ def main() -> None:
 
         start = time.perf_counter()
         progress = Progress.of(todo, lambda line: None)
-        in_process.run(todo, inputs, store, budget_bytes=budget, progress=progress)
+        runner.run(todo, progress)
         whole = time.perf_counter() - start
     report(
         ["what", "seconds"],
