@@ -7,8 +7,10 @@ be told, such as code without its text, the identity is a new one each time.
 import enum
 import functools
 import inspect
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
+from pathlib import PurePath
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 from uuid import uuid4
@@ -21,7 +23,10 @@ from zoo_eval.digests import bytes_digest, canonical_json, digest, file_digest
 from zoo_eval.errors import BadInput
 from zoo_eval.notebook import own_code
 
-PLAIN = (type(None), bool, int, str, bytes, complex, range, slice, torch.dtype, torch.device)
+PLAIN = (
+    *(type(None), bool, int, str, bytes, complex, range, slice, re.Pattern, PurePath),
+    *(torch.dtype, torch.device),
+)
 NAMED = (type, FunctionType, BuiltinFunctionType, ModuleType)
 # What every module has, told otherwise or without bearing on its numbers in evaluation mode.
 OF_EVERY_MODULE = frozenset(vars(nn.Module())) | {"__annotations__"}
@@ -93,7 +98,7 @@ def _tensors_digest(net: nn.Module) -> str:
 
 
 def _shape(name: str, tensor: Tensor) -> list[int]:
-    if isinstance(tensor, nn.parameter.UninitializedTensorMixin) or tensor.is_meta:
+    if nn.parameter.is_lazy(tensor) or tensor.is_meta:
         raise BadInput(
             f"tensor {name!r} has no values yet; run the module once, or load its weights"
         )
@@ -186,8 +191,8 @@ class _Description:
             parts = (value.fget, value.fset, value.fdel)
             return ["property", [self.value(part, where) for part in parts]]
         if isinstance(value, functools.partial):
-            parts = (value.func, value.args, value.keywords)
-            return ["partial", [self.value(part, where) for part in parts]]
+            given = (value.func, value.args, value.keywords)
+            return ["partial", [self.value(part, where) for part in given]]
         return self._function(value)
 
     def _function(self, function: Any) -> Any:
@@ -235,7 +240,7 @@ class _Description:
         """Any other object, by its class and attributes."""
         slots = [name for of in type(value).__mro__ for name in _slots(of)]
         has_attributes = hasattr(value, "__dict__") or slots
-        if not has_attributes or type(value).__reduce_ex__ is not object.__reduce_ex__:
+        if not has_attributes or _has_more_than_attributes(value):
             self.untold.append(f"{where} is a {type(value).__name__}")
             return ["untold", type(value).__qualname__]
         held = {name: getattr(value, name) for name in slots if hasattr(value, name)}
@@ -255,6 +260,12 @@ class _Description:
 def _children(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     # `named_children` leaves out the second name of a module that has two.
     return ((name, child) for name, child in net._modules.items() if child is not None)
+
+
+def _has_more_than_attributes(value: Any) -> bool:
+    """Whether its class has a way of its own to be pickled, as those of C have."""
+    ways = ("__reduce__", "__reduce_ex__")
+    return any(getattr(type(value), way) is not getattr(object, way) for way in ways)
 
 
 def _slots(of: type) -> Sequence[str]:
