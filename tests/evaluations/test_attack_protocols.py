@@ -288,3 +288,9 @@ def test_each_defect_moves_the_distances_its_own_way(net):
 def test_the_broken_attack_is_refused_but_for_the_protocol_that_used_it():
     with pytest.raises(ValidationError, match='use fmn, or protocol = "feng2025_release"'):
         MinimalAttack(stimuli="photos", attacks=["foolbox:L2FMNAttack"])
+
+
+def test_an_unknown_protocol_gives_the_nearest():
+    said = "unknown protocol 'linsley2023'; nearest: linsley2023_"
+    with pytest.raises(ValidationError, match=said):
+        MinimalAttack(stimuli="photos", protocol="linsley2023")
