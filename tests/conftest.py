@@ -158,3 +158,20 @@ def tiny_sweep(tmp_path, own_labels) -> Path:
     file = tmp_path / "tiny.toml"
     file.write_text(TINY.format(store=tmp_path / "store", labels=own_labels))
     return file
+
+
+@pytest.fixture
+def decoded(monkeypatch, tmp_path):
+    """The names of image files as they are decoded; nothing is kept from earlier."""
+    from zoo_eval.stimuli import folder
+
+    monkeypatch.setenv("ZOO_EVAL_CACHE", str(tmp_path / "cache"))
+    names = []
+    real = folder.decode
+
+    def noting(path):
+        names.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(folder, "decode", noting)
+    return names

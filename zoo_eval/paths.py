@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from pydantic import GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
@@ -20,6 +21,21 @@ def cache_folder(name: str) -> Path:
     """Where this machine keeps what can be made or downloaded again; `ZOO_EVAL_CACHE` moves it."""
     folder = os.environ.get("ZOO_EVAL_CACHE")
     return (Path(folder) if folder else Path.home() / ".cache" / "zoo_eval") / name
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Writes a file of a cache: whoever reads it meanwhile finds the old one or the new one, whole.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_suffix(f".{uuid4().hex}")
+    try:
+        aside.write_text(text)
+        os.replace(aside, file)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

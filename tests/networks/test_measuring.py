@@ -13,7 +13,8 @@ from zoo_eval.errors import Refusal
 from zoo_eval.models.blueprint import anatomy_of
 from zoo_eval.networks import anatomy, measuring
 from zoo_eval.sources import timm as timm_source
-from zoo_eval.sources.registry import LIBRARIES, source_of
+from zoo_eval.sources.places import places
+from zoo_eval.sources.registry import source_of
 from zoo_eval.sources.source import Variant
 
 FLOAT = 4
@@ -94,6 +95,11 @@ def test_what_is_shipped_is_what_is_measured(architecture):
     variant = source.variant(architecture)
     shipped = anatomy.shipped(variant.library)[variant.architecture, (px, px), variant.n_classes]
     assert shipped == measuring.measure(source.outline(architecture), (px, px))
+
+
+LIBRARIES = {
+    name: place.distribution for name, (place, *_) in places().items() if place.distribution
+}
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

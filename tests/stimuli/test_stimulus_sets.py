@@ -196,21 +196,6 @@ def test_parts_that_do_not_match_are_an_error(change, said):
         StimulusSet("s", **{**parts, **change})
 
 
-@pytest.fixture
-def decoded(monkeypatch, tmp_path):
-    """The names of files as they are decoded; an empty cache folder."""
-    monkeypatch.setenv("ZOO_EVAL_CACHE", str(tmp_path / "cache"))
-    names = []
-    real = folder_module.decode
-
-    def noting(path):
-        names.append(path.name)
-        return real(path)
-
-    monkeypatch.setattr(folder_module, "decode", noting)
-    return names
-
-
 def test_images_are_decoded_when_they_are_shown(photos, decoded):
     found = read_folder("set", photos)
     assert found.shapes == tuple(image.shape for image in found.held().images)

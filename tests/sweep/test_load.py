@@ -11,7 +11,6 @@ from zoo_eval.commands.sweep import SweepOptions
 from zoo_eval.errors import BadInput
 from zoo_eval.models import open_model
 from zoo_eval.paths import SweepPath
-from zoo_eval.stimuli import folder as folder_module
 from zoo_eval.stimuli.stimulus_set import Images
 from zoo_eval.store import Store
 from zoo_eval.sweep import file as sweep_file
@@ -20,21 +19,6 @@ from zoo_eval.sweep.cards import roster
 
 FOLDER = SweepPath.of("package:foolbox/data", None).resolve()
 PHOTOS = [photo.name for photo in sorted(FOLDER.glob("imagenet_0*.jpg"))]
-
-
-@pytest.fixture
-def decoded(monkeypatch, tmp_path):
-    """The names of files as they are decoded, with nothing kept from earlier."""
-    monkeypatch.setenv("ZOO_EVAL_CACHE", str(tmp_path / "cache"))
-    names = []
-    real = folder_module.decode
-
-    def noting(path):
-        names.append(path.name)
-        return real(path)
-
-    monkeypatch.setattr(folder_module, "decode", noting)
-    return names
 
 
 @pytest.fixture

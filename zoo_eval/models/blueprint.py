@@ -2,13 +2,11 @@
 
 import fnmatch
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from torch import nn
 
@@ -18,7 +16,7 @@ from zoo_eval.errors import Refusal, nearest
 from zoo_eval.models import grading
 from zoo_eval.networks import measuring, tokens
 from zoo_eval.networks.anatomy import Anatomy, Block, Size, shipped
-from zoo_eval.paths import cache_folder
+from zoo_eval.paths import cache_folder, write_whole
 from zoo_eval.sources.registry import source_of
 from zoo_eval.sources.source import INITIAL_SEED, Source
 from zoo_eval.transforms import Transform
@@ -192,10 +190,7 @@ def anatomy_of(source: Source, architecture: str, size: Size) -> Anatomy:
     if kept.is_file():
         return Anatomy.from_json(json.loads(kept.read_text()))
     found = _measured(source, architecture, size)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    aside = kept.with_suffix(f".{uuid4().hex}")
-    aside.write_text(json.dumps(asdict(found)))
-    os.replace(aside, kept)
+    write_whole(kept, json.dumps(asdict(found)))
     return found
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from uuid import uuid4
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import digest, file_digest
 from zoo_eval.errors import BadInput, Refusal, nearest
 from zoo_eval.networks.anatomy import Anatomy, Key, shipped
-from zoo_eval.paths import cache_folder
+from zoo_eval.paths import cache_folder, write_whole
 from zoo_eval.sources.places import Place, place_of, places
 
 if TYPE_CHECKING:
@@ -159,10 +157,7 @@ def _library(place: Place) -> list[Listed]:
     if not kept.is_file():
         source = cast("Source", place.load())
         rows = [_described(source, card) for card in source.cards()]
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        aside = kept.with_suffix(f".{uuid4().hex}")
-        aside.write_text(json.dumps(rows))
-        os.replace(aside, kept)
+        write_whole(kept, json.dumps(rows))
     return [
         Listed(ModelCard(**dict(zip(CARD_FACTS, facts))), library, _key(key) if key else None)
         for facts, library, key in json.loads(kept.read_text())

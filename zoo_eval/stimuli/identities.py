@@ -1,12 +1,11 @@
 """Identities: digests of stimulus sets, kept so that no image is decoded again only to be named."""
 
 import json
-import os
+from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
 from zoo_eval.digests import digest
-from zoo_eval.paths import cache_folder
+from zoo_eval.paths import cache_folder, write_whole
 
 
 def read(stamp: str, described: str) -> str | None:
@@ -20,14 +19,8 @@ def read(stamp: str, described: str) -> str | None:
 
 def write(stamp: str, described: str, kept: str) -> None:
     """Keeps a digest; where the cache folder takes nothing, it is computed again."""
-    file = _file(stamp, described)
-    aside = file.with_suffix(f".{uuid4().hex}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(kept))
-        os.replace(aside, file)
-    except OSError:
-        aside.unlink(missing_ok=True)
+    with suppress(OSError):
+        write_whole(_file(stamp, described), json.dumps(kept))
 
 
 def _file(stamp: str, described: str) -> Path:
