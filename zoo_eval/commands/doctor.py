@@ -69,12 +69,13 @@ def _packages() -> Iterator[Check]:
     from zoo_eval.evaluations.evaluation import EVALUATIONS
     from zoo_eval.importance.maps import IMPORTANCE
     from zoo_eval.numerics.attacks.registry import ATTACKS
+    from zoo_eval.numerics.saliency.registry import METHODS
     from zoo_eval.readouts.readout import READOUTS
     from zoo_eval.recordings.recording import RECORDINGS
     from zoo_eval.sources import places
     from zoo_eval.stimuli.stimulus_set import STIMULI
 
-    registries = (EVALUATIONS, READOUTS, ATTACKS, RECORDINGS, STIMULI, IMPORTANCE)
+    registries = (EVALUATIONS, READOUTS, ATTACKS, METHODS, RECORDINGS, STIMULI, IMPORTANCE)
     faults = [fault for registry in registries for fault in registry.faults()] + places.faults()
     if not faults:
         yield Check("other packages", "ok", "everything that they offer can be had")
