@@ -137,7 +137,8 @@ def test_gram_matrices_over_the_memory_budget_are_refused_at_planning_with_the_f
 
 
 def test_more_planted_components_than_the_rank_are_refused(tiny_sweep, capsys):
-    line = bad(capsys, "plan", changed(tiny_sweep, "n_components = 4", "n_components = 40"))
+    path = changed(tiny_sweep, "n_components = 4", "n_components = 40")
+    line = bad(capsys, "sweep", path, "--runner", "local")
     assert "lower n_components" in line
 
 
@@ -218,13 +219,16 @@ def test_a_finished_sweep_starts_no_ray(finished_store, tiny_sweep, capsys, monk
     assert "0 trials run" in capsys.readouterr().out
 
 
-def test_relative_paths_without_a_submitters_folder_are_refused(tiny_sweep, tmp_path):
+def test_relative_paths_without_a_submitters_folder_are_refused(
+    tiny_sweep, finished_store, tmp_path
+):
     from zoo_eval.commands import sweep
     from zoo_eval.errors import BadInput
 
     changed(tiny_sweep, str(tmp_path / "store"), "results/x")
     with pytest.raises(BadInput, match="'results/x' is a relative path"):
         sweep.run(sweep.SweepOptions(tiny_sweep, None, runner="local"))
-    request = sweep.SweepOptions(tiny_sweep, None, store=str(tmp_path / "s"), runner="local")
-    assert sweep.run(request, lambda line: None) == 0
-    assert Store(str(tmp_path / "s")).ledger().status
+    said: list[str] = []
+    request = sweep.SweepOptions(tiny_sweep, None, store=finished_store, runner="local")
+    assert sweep.run(request, said.append) == 0
+    assert "48 done" in said[0]

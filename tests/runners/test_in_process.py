@@ -42,8 +42,7 @@ def test_a_sweep_writes_every_table_and_a_second_run_does_nothing(request_, tmp_
     assert rows(tmp_path / "store", "trials") == before
 
 
-def test_stored_perturbations_are_what_the_attack_rows_say(request_, tmp_path):
-    run(request_)
+def test_stored_perturbations_are_what_the_attack_rows_say(finished_store, tmp_path):
     found = query(
         tmp_path,
         "SELECT a.l2, a.linf, p.perturbation FROM attacks a JOIN perturbations p "
@@ -120,7 +119,7 @@ def test_failures_are_rows_with_reasons_and_the_rest_goes_on(request_, tmp_path)
     assert {row["layer"] for row in fine} == {"blocks.0"}
 
 
-def test_failed_trials_run_again_only_when_asked(request_, tmp_path):
+def test_failed_trials_run_again_only_when_asked(request_, finished_store, tmp_path):
     net = timm.initial("timm/test_efficientnet")
     state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     state["conv_stem.weight"].fill_(torch.nan)
@@ -169,7 +168,7 @@ def test_a_store_without_space_ends_the_run_and_keeps_what_was_committed(
     assert_each_trial_once(tmp_path / "store")
 
 
-def test_a_fact_that_changes_makes_a_new_row_and_nothing_else(request_, tmp_path):
+def test_a_fact_that_changes_makes_a_new_row_and_nothing_else(request_, finished_store, tmp_path):
     facts = tmp_path / "facts.csv"
     text = request_.sweep.read_text()
     request_.sweep.write_text(text.replace("[models]\n", '[models]\nfacts = ["facts.csv"]\n'))
