@@ -27,8 +27,11 @@ import torch
 from torch import Tensor, nn
 
 FLOAT16, BFLOAT16, FLOAT32, FLOAT64 = 2.0**-11, 2.0**-8, 2.0**-24, 2.0**-53
-# Of scores, and of what they are made of: promised in the documentation of the readouts.
+# Of scores: tables show four digits of them, and what ranks models must not be rounding.
 SCORE = 1e-6
+# Stated in numerics/products.py, of float32 products relative to the vectors' lengths, and of sums
+# and products with the offset.
+OF_PRODUCTS, OF_OFFSETS = 1e-6, 1e-7
 
 
 def rounded_sum(n_terms: float, unit: float) -> float:
@@ -59,6 +62,16 @@ def float64_correlation(n_terms: float, shift: float = 0.0) -> float:
 def printed(n_digits: int) -> float:
     """Half a unit of the last of so many digits after the point."""
     return 0.5 * 10.0**-n_digits * (1 + 1e-9)
+
+
+def float32_network(net: nn.Module, size: float) -> float:
+    """How far apart two float32 runs of a network may be whose outputs are so large.
+
+    Every layer's sums are rounded, as often up as down, and what was rounded before passes through
+    a layer like what it goes with; so that the terms of all layers count as those of one sum.
+    """
+    n_terms = sum(p[0].numel() + 1 for p in net.parameters() if p.ndim > 1)
+    return 2 * float32_products(n_terms, size)
 
 
 def assert_within(found, expected, bound) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from timm.data import create_transform
 from torchvision.transforms.functional import resize
 
+from tests.rounding import float32_products
 from zoo_eval.errors import Refusal
 from zoo_eval.sources import timm
 from zoo_eval.transforms import Transform
@@ -106,7 +107,8 @@ def test_normalising_is_per_channel():
     view = torch.rand(2, 3, 4, 4)
     for channel in range(3):
         expected = (view[:, channel] - PLAIN.mean[channel]) / PLAIN.std[channel]
-        torch.testing.assert_close(PLAIN.normalise(view)[:, channel], expected)
+        bound = 2 * float32_products(2, 1 / PLAIN.std[channel])
+        assert (PLAIN.normalise(view)[:, channel] - expected).abs().max() <= bound
 
 
 def test_overshoot_of_the_resize_stays_in_the_box():

@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 
 from tests.importance import shards
 from tests.importance.shards import example, heatmap, jpeg, jpeg_record, photo, raw_record, write
+from tests.rounding import float32_products, printed
 from zoo_eval.errors import BadInput
 from zoo_eval.importance import clickme
 from zoo_eval.importance.preparation import BLURRED_BEFORE, PUBLISHED, prepare
@@ -29,12 +30,16 @@ def test_jpeg_shards_give_images_labels_and_prepared_maps(release):
     assert stimuli.ids == maps.stimulus_ids
     assert stimuli.labels == (3, 999, 3, 0, 3)
     maps.check(stimuli)
-    assert (maps.human_ceiling, maps.preparation) == (pytest.approx(0.65753, abs=1e-5), PUBLISHED)
+    assert (maps.human_ceiling, maps.preparation) == (
+        pytest.approx(0.65753, rel=0, abs=printed(5)),
+        PUBLISHED,
+    )
     for image, found, seed in zip(stimuli.images, maps.maps, (0, 1, 2, 10, 11), strict=True):
         assert image.shape == (256, 256, 3)
         assert np.abs(image.astype(int) - photo(seed)).mean() < 3
         expected = prepare(heatmap(seed).astype(np.float32), PUBLISHED)
-        assert_allclose(found, expected, atol=0.03)
+        # JPEG moves a value of the map by some levels of 255, of which the blur leaves few.
+        assert_allclose(found, expected, rtol=0, atol=8 / 255)
         assert spearmanr(found.ravel(), expected.ravel()).statistic > 0.99
 
 
@@ -60,7 +65,9 @@ def test_raw_maps_that_were_blurred_before_are_not_blurred_again(tmp_path):
     with pytest.raises(BadInput, match="blurred before they were written"):
         clickme.read("test", tmp_path)
     _, maps = clickme.read("test", tmp_path, preparation=BLURRED_BEFORE)
-    assert_allclose(maps.maps[0], heatmap(0, 224) / np.ptp(heatmap(0, 224)), atol=1e-6)
+    assert_allclose(
+        maps.maps[0], heatmap(0, 224) / np.ptp(heatmap(0, 224)), rtol=0, atol=float32_products(4)
+    )
 
 
 def test_one_image_per_class_is_the_first_of_each(release):

@@ -42,7 +42,11 @@ def test_maps_of_every_kind_are_read_in_the_order_of_the_images(both):
         # Resized from 64 to 224 px: compared where the two grids have a pixel in common.
         shrunk = maps.maps[i].reshape(32, 7, 32, 7).mean(axis=(1, 3))
         expected = heatmap(i, 64).reshape(32, 2, 32, 2).mean(axis=(1, 3)) / 255
-        assert_allclose(shrunk, expected, atol=0.02)
+        # Means of 7 and of 2 px are of a line the same, and a level of 255 is half a unit off.
+        curved = max(
+            np.abs(np.diff(heatmap(i, 64).astype(float), 2, axis)).max() for axis in (0, 1)
+        )
+        assert_allclose(shrunk, expected, rtol=0, atol=(2 * curved + 0.5) / 255)
 
 
 def test_the_preparation_is_the_one_asked_for(both):

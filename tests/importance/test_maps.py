@@ -116,7 +116,8 @@ def test_a_map_follows_its_image_through_a_model_own_crop(size, canvas_px):
     assert seen.maps.shape == (1, 80, 80)
     assert np.corrcoef(seen.maps.ravel(), view.ravel())[0, 1] > 0.998
     peak = [np.unravel_index(m.argmax(), m.shape) for m in (seen.maps[0], view)]
-    assert_allclose(peak[0], peak[1], atol=1.5)
+    # Each was sampled on a grid of its own before: half a pixel of either.
+    assert_allclose(peak[0], peak[1], rtol=0, atol=1.5)
 
 
 def test_a_model_that_sees_the_whole_of_an_oblong_image_is_refused():

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from tests.planted_nets import noise
+from tests.rounding import float32_network
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal
 from zoo_eval.models.open_model import open_model
@@ -38,7 +39,7 @@ def test_cls_is_the_token_that_timm_classifies_by(vit):
         expected = timm_library.layers.global_pool_nlc(
             hidden, pool_type="token", num_prefix_tokens=net.num_prefix_tokens
         )
-    torch.testing.assert_close(found, expected)
+    assert (found - expected).abs().max() <= float32_network(net, float(hidden.abs().max()))
 
 
 @pytest.mark.parametrize("architecture", ["timm/test_vit", "timm/test_vit2"])
@@ -53,7 +54,7 @@ def test_mean_leaves_class_and_register_tokens_out(architecture):
         expected = timm_library.layers.global_pool_nlc(
             hidden, pool_type="avg", num_prefix_tokens=net.num_prefix_tokens
         )
-    torch.testing.assert_close(found, expected)
+    assert (found - expected).abs().max() <= float32_network(net, float(hidden.abs().max()))
 
 
 def test_a_name_without_tokens_means_all_of_them(vit):

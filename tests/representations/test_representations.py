@@ -16,6 +16,8 @@ from tests.planted_nets import noise, opened, pixels
 from tests.rounding import (
     BFLOAT16,
     FLOAT32,
+    OF_OFFSETS,
+    OF_PRODUCTS,
     assert_within,
     float32_outputs,
     float32_products,
@@ -34,8 +36,6 @@ from zoo_eval.representations.grams import NonFinite
 from zoo_eval.representations.representations import Representations
 
 PLENTY = 2**30
-# Errors that numerics/products.py states, of products and of what goes with the offset.
-OF_PRODUCTS, OF_OFFSETS = 1e-6, 1e-7
 
 
 def convolutions():
@@ -171,7 +171,16 @@ def test_pls_ends_at_the_rank_of_a_layer_of_many_features(n, mean, sketch):
     # With all components of what there is, PLS is least squares.
     known = LinearRegression().fit(latent[training], responses[training])
     expected = known.predict(latent[rows])
-    assert_allclose(path.predictions(0, rows, 25), expected, rtol=1e-4, atol=1e-4)
+    features = explicit_of(representations.model, stimuli, ["2"])["2"]
+    errors = float(stated_errors(features)[0].max())
+    if sketch is not None:
+        # Each code is rounded to bfloat16: as many errors as codes, of either sign.
+        errors += 6 * 2 * BFLOAT16 * float(gram.diagonal().max()) / sketch**0.5
+    # PLS follows the errors over the smallest eigenvalue, n of them added as their squares.
+    centred = features[training] - features[training].mean(0)
+    smallest = float(torch.linalg.eigvalsh(centred @ centred.T)[-rank])
+    bound = errors * n**0.5 / smallest * float(responses.abs().max())
+    assert_allclose(path.predictions(0, rows, 25), expected, rtol=0, atol=bound)
     assert int((path.scores[0].abs().sum(1) > 0).sum()) == rank
 
 

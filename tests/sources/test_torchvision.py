@@ -9,6 +9,7 @@ import torchvision as torchvision_library
 from torch.nn import functional
 from torchvision.models import get_model_weights
 
+from tests.rounding import float32_network, printed
 from zoo_eval.catalog import Edits, ModelCard
 from zoo_eval.errors import Refusal
 from zoo_eval.models.blueprint import blueprint
@@ -64,7 +65,9 @@ def test_a_served_file_gives_the_logits_of_the_library(served, local_hub):
     model = open_model(card(name), CPU)
     preset = get_model_weights("squeezenet1_1").DEFAULT.transforms()
     seen = (views(224) - torch.tensor(preset.mean)[:, None, None]) / torch.tensor(preset.std)[:, None, None]  # fmt: skip
-    torch.testing.assert_close(model.logits(views(224)), net(seen), rtol=0, atol=1e-4)
+    expected = net(seen)
+    bound = float32_network(net, float(expected.abs().max()))
+    assert (model.logits(views(224)) - expected).abs().max() <= bound
     n_asked = len(local_hub.asked)
     blueprint.cache_clear()
     open_model(card(name), CPU)
@@ -115,7 +118,10 @@ def test_auxiliary_heads_of_a_published_file_are_shed(served):
     model = open_model(card(served("googlenet", net.state_dict())), CPU)
     seen = model.transform.normalise(views(224, n=1))
     # In evaluation the library's own network runs without them, on input that it rescales itself.
-    torch.testing.assert_close(model.net(seen), net(seen), rtol=0, atol=1e-4)
+    expected = net(seen)
+    assert (model.net(seen) - expected).abs().max() <= float32_network(
+        net, float(expected.abs().max())
+    )
     assert net.aux1 is not None
     assert model.net.aux1 is None
     assert model.net.transform_input
@@ -167,7 +173,10 @@ def test_a_card_has_the_published_accuracy_and_a_family_for_every_classifier():
     by_name = {one.name: one for one in torchvision.cards()}
     assert {name.partition(".")[0] for name in by_name} == {f"torchvision/{n}" for n in NAMES}
     alexnet = by_name["torchvision/alexnet.IMAGENET1K_V1"]
-    assert (alexnet.family, alexnet.published_top1) == ("alexnet", pytest.approx(0.56522))
+    assert (alexnet.family, alexnet.published_top1) == (
+        "alexnet",
+        pytest.approx(0.56522, rel=0, abs=printed(5)),
+    )
     assert by_name["torchvision/vgg16.IMAGENET1K_V1"].family == "vgg"
     assert by_name["torchvision/squeezenet1_1.IMAGENET1K_V1"].family == "squeezenet"
     assert all(0.5 < one.published_top1 < 0.9 for one in by_name.values())

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from tests.rounding import float32_network, float32_products
 from zoo_eval.errors import Refusal
 from zoo_eval.sources import zero_shot
 from zoo_eval.sources.zero_shot import ZeroShot, embeddings
@@ -53,7 +54,8 @@ def test_an_embedding_is_the_normalised_mean_over_the_templates(few):
         texts = [template(label) for template in open_clip_library.OPENAI_IMAGENET_TEMPLATES]
         each = functional.normalize(clip.encode_text(tokenizer(texts)), dim=1)
         expected = functional.normalize(each.mean(0), dim=0)
-        torch.testing.assert_close(embedding, expected, rtol=0, atol=1e-6)
+        bound = float32_network(clip, float(expected.abs().max()))
+        assert (embedding - expected).abs().max() <= bound
 
 
 def counted(monkeypatch):
@@ -86,7 +88,7 @@ def test_untrained_embeddings_are_seeded_and_of_unit_length(cache):
     one = embeddings(tiny(0), NAME, WIDTH, None)
     torch.manual_seed(2)
     assert torch.equal(embeddings(tiny(0), NAME, WIDTH, None), one)
-    torch.testing.assert_close(one.norm(dim=1), torch.ones(1000))
+    assert (one.norm(dim=1) - 1).abs().max() <= float32_products(2 * WIDTH)
     assert not cache.exists()
 
 
@@ -123,5 +125,5 @@ def test_logits_are_scaled_cosines_plus_bias(with_tokens, bias):
     images = torch.tensor([3.0, 4.0, 0.0]).view(1, 3, 1, 1).expand(2, 3, 5, 5)
     # Cosines of (3, 4, 0) with the first two axes are 0.6 and 0.8.
     expected = torch.tensor([[1.2, 1.6]] * 2) + (0 if bias is None else bias)
-    torch.testing.assert_close(net(images), expected)
+    assert (net(images) - expected).abs().max() <= float32_products(8, float(expected.abs().max()))
     assert (net.num_classes, net.zero_shot) == (2, True)

@@ -7,6 +7,7 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 from torch import nn
 
+from tests.rounding import float32_network
 from zoo_eval import paths
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal
@@ -30,7 +31,7 @@ def test_efficientnet_lite_logits_equal_those_of_the_authors_package(size):
     with torch.no_grad():
         expected, found = theirs.eval()(normalised), ours.net(normalised)
     assert expected.std() > 0.5  # real logits, not a constant
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    assert (found - expected).abs().max() <= float32_network(theirs, float(expected.abs().max()))
 
 
 STATE = {"module.conv.weight": torch.zeros(1), "module.head.bias": torch.ones(1)}
