@@ -17,7 +17,8 @@ setup: .venv/installed
 	# uv itself comes from the lock file, by hash; it then installs the rest in seconds.
 	sed -n '/^uv==/,/^[a-z].*==/p' requirements.lock | sed '1!{/^[a-z].*==/d}' > .venv/uv.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
+	# Compiled once here: where Python may keep no bytecode, each of many processes would compile anew.
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
