@@ -163,15 +163,15 @@ def tiny_sweep(tmp_path, own_labels) -> Path:
 @pytest.fixture
 def decoded(monkeypatch, tmp_path):
     """The names of image files as they are decoded; nothing is kept from earlier."""
-    from zoo_eval.stimuli import folder
+    from zoo_eval.stimuli.folder import Files
 
     monkeypatch.setenv("ZOO_EVAL_CACHE", str(tmp_path / "cache"))
     names = []
-    real = folder.decode
+    real = Files.decode
 
-    def noting(path):
-        names.append(path.name)
-        return real(path)
+    def noting(files, number):
+        names.append(files.paths[number].name)
+        return real(files, number)
 
-    monkeypatch.setattr(folder, "decode", noting)
+    monkeypatch.setattr(Files, "decode", noting)
     return names

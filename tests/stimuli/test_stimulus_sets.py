@@ -12,7 +12,7 @@ from PIL import Image
 from zoo_eval.errors import BadInput
 from zoo_eval.stimuli import folder as folder_module
 from zoo_eval.stimuli.crops import random_crops
-from zoo_eval.stimuli.folder import decode, read_folder
+from zoo_eval.stimuli.folder import Files, read_folder
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 
@@ -125,7 +125,7 @@ def test_a_folder_without_images_is_an_error(photos):
 def test_every_kind_of_image_is_decoded_to_rgb(photos, mode):
     path = photos / ("x.tif" if mode == "CMYK" else "x.png")
     Image.new("RGB", (5, 4), (10, 20, 30)).convert(mode).save(path)
-    decoded = decode(path)
+    (decoded,) = Files((path,))
     assert (decoded.shape, decoded.dtype) == ((4, 5, 3), np.uint8)
 
 

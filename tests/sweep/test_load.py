@@ -58,7 +58,7 @@ def test_a_run_decodes_every_photo_once(tiny_sweep, decoded):
     sweep = sweep_file.read(tiny_sweep, tiny_sweep.parent)
     models = roster(sweep.models)
     inputs = load.read_inputs(sweep, models, "kept")
-    load.held(inputs, {name: one.digest for name, one in inputs.stimuli.items()})
+    load.held(inputs, load.digests(inputs))
     # Two sets share four photos; crops take theirs from memory.
     assert sorted(decoded) == sorted(
         [*inputs.stimuli["photos"].ids, *inputs.stimuli["own_labels"].ids]
@@ -86,7 +86,7 @@ def test_an_image_that_changed_since_it_was_planned_is_said(tiny_sweep, tmp_path
     tiny_sweep.write_text(text)
     sweep = sweep_file.read(tiny_sweep, tiny_sweep.parent)
     inputs = load.read_inputs(sweep, roster(sweep.models), "streamed")
-    digests = {name: one.digest for name, one in inputs.stimuli.items()}
+    digests = load.digests(inputs)
     Image.new("RGB", (40, 40)).save(photos / "1.png")
     with pytest.raises(BadInput, match="stimuli 'own' changed while the sweep was planned; run"):
         load.held(inputs, digests)
@@ -98,13 +98,13 @@ def test_a_planted_recording_is_made_once_and_kept(tiny_sweep, tmp_path, monkeyp
     planned = inputs.recording("planted")
     with pytest.raises(RuntimeError):
         _ = planned.mean
-    made = load.made(inputs, {"planted"}, models, store).recording("planted")
+    made = load.made(inputs, {"planted"}, models, store)["planted"]
     assert made.digest == planned.digest
     assert made.mean.shape == (40, 6)
     monkeypatch.setattr(open_model, "_network", lambda *_: pytest.fail("a network was opened"))
-    again = load.made(inputs, {"planted"}, models, store).recording("planted")
+    again = load.made(inputs, {"planted"}, models, store)["planted"]
     assert torch.equal(torch.from_numpy(again.mean), torch.from_numpy(made.mean))
-    assert load.made(inputs, set(), models, store).recording("planted") is planned
+    assert load.made(inputs, set(), models, store) == {}
 
 
 @pytest.mark.parametrize(

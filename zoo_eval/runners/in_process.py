@@ -1,5 +1,6 @@
 """A plain loop in this process: what a debugger likes, and the reference for the Ray runner."""
 
+from dataclasses import replace
 from itertools import zip_longest
 
 import torch
@@ -37,7 +38,10 @@ class InProcess:
             BadInput: an image changed since it was planned.
             StoreError: the store is full or cannot be written.
         """
-        inputs = load.ready(self.inputs(), plan, self.roster, self.store)
+        planned = self.inputs()
+        inputs = load.held(planned, load.digests(planned))
+        made = load.made(inputs, plan.recordings, self.roster, self.store)
+        inputs = replace(inputs, recordings={**inputs.recordings, **made})
         device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
         budget_bytes = self.sweep.run.memory_budget_bytes
         longest = sorted(plan.work, key=lambda work: -expected.seconds.get(work.name, 0.0))

@@ -210,7 +210,7 @@ class OnRay:
         """
         described = self.inputs()
         if not self._loaded:
-            self._load({name: one.digest for name, one in described.stimuli.items()})
+            self._load(load.digests(described))
         made = self._make(plan, described)
         wanted = self.sweep.run.gpus_per_model
         slots = Slots(slot_shape(wanted), shares=wanted == "auto", at_most=self.max_slots)
@@ -255,8 +255,7 @@ def _load(sweep: Sweep, roster: Roster, digests: dict[str, str]) -> tuple[Inputs
 def _make(
     inputs: Inputs, names: Sequence[str], roster: Roster, store_uri: str
 ) -> tuple[None, dict[str, Recording]]:
-    made = load.made(inputs, names, roster, Store(store_uri))
-    return None, {name: made.recordings[name] for name in names}
+    return None, load.made(inputs, names, roster, Store(store_uri))
 
 
 def _got(reference: Any) -> Any:

@@ -71,7 +71,13 @@ class Files(Images):
         return len(self.paths)
 
     def decode(self, number: int) -> Pixels:
-        return decode(self.paths[number])
+        """An image as uint8 (row, column, RGB); grey is repeated, transparency dropped.
+
+        Raises:
+            BadInput: the file is not a readable image; it is named.
+        """
+        with _opened(self.paths[number]) as image:
+            return np.asarray(image.convert("RGB"))
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:
@@ -101,16 +107,6 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise BadInput(
             f"{path}: cannot be decoded as an image ({error}); replace or remove the file"
         ) from error
-
-
-def decode(path: Path) -> Pixels:
-    """An image file as uint8 (row, column, RGB); grey is repeated, transparency dropped.
-
-    Raises:
-        BadInput: the file is not a readable image; it is named.
-    """
-    with _opened(path) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def read_folder(

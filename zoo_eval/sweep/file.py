@@ -88,9 +88,9 @@ def read(path: Path, home: Path | None) -> Sweep:
     Raises:
         BadInput: the file is absent, is not TOML, or has a wrong key or value (with its line).
     """
-    text = toml.text_of(path)
+    text, content = toml.opened(path)
     try:
-        return parsed(toml.content(path, text), home)
+        return parsed(content, home)
     except WrongSection as error:
         raise toml.explained(path, text, error) from error
 

@@ -12,14 +12,13 @@ from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import blueprint
 from zoo_eval.models.open_model import open_model
-from zoo_eval.recordings.recording import Recording
+from zoo_eval.recordings.recording import Pending, Recording
 from zoo_eval.representations.grams import NonFinite
 from zoo_eval.representations.representations import Representations
 from zoo_eval.stimuli.stimulus_set import LayerIdentity, StimulusSet
 from zoo_eval.store import Store
 from zoo_eval.sweep.cards import Roster
 from zoo_eval.sweep.file import Sweep
-from zoo_eval.sweep.plan import Plan
 
 PLANTING_BYTES = 2**31
 # What becomes of images while inputs are read. `undecoded`: none is decoded, or `NotKnown` is raised;
@@ -63,35 +62,31 @@ def held(inputs: Inputs, digests: Mapping[str, str]) -> Inputs:
     return replace(inputs, stimuli=stimuli)
 
 
-def ready(inputs: Inputs, plan: Plan, roster: Roster, store: Store) -> Inputs:
-    """Inputs that a plan was made with, now for its run: images in memory, recordings made.
-
-    Raises:
-        BadInput: an image changed since, or a planted recording cannot be made.
-    """
-    digests = {name: one.digest for name, one in inputs.stimuli.items()}
-    return made(held(inputs, digests), plan.recordings, roster, store)
+def digests(inputs: Inputs) -> dict[str, str]:
+    """The digests of the stimulus sets by name."""
+    return {name: one.digest for name, one in inputs.stimuli.items()}
 
 
-def made(inputs: Inputs, names: Collection[str], roster: Roster, store: Store) -> Inputs:
-    """The inputs, with those of the named recordings made that are only planned yet.
+def made(
+    inputs: Inputs, names: Collection[str], roster: Roster, store: Store
+) -> dict[str, Recording]:
+    """Those of the named recordings that were only planned yet, by name.
 
     One that was made before is kept in the store, under its digest.
 
     Raises:
         BadInput: the model cannot be opened, or its layer cannot give the recording.
     """
-    recordings = {
-        name: _made(recording, inputs, roster, store) if name in names else recording
+    return {
+        name: _made(recording, pending, inputs, roster, store)
         for name, recording in inputs.recordings.items()
+        if name in names and (pending := recording.pending) is not None
     }
-    return replace(inputs, recordings=recordings)
 
 
-def _made(recording: Recording, inputs: Inputs, roster: Roster, store: Store) -> Recording:
-    pending = recording.pending
-    if pending is None:
-        return recording
+def _made(
+    recording: Recording, pending: Pending, inputs: Inputs, roster: Roster, store: Store
+) -> Recording:
     kept = store.read_input(pending.digest)
     if kept is not None:
         return pending.kept(kept)

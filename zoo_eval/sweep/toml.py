@@ -24,35 +24,26 @@ def read(path: Path, kind: type[S], home: Path | None) -> S:
     Raises:
         BadInput: the file is absent, is not TOML, or has a wrong key or value (with its line).
     """
-    text = text_of(path)
+    text, content = opened(path)
     try:
-        return section.read(kind, content(path, text), home)
+        return section.read(kind, content, home)
     except WrongSection as error:
         raise explained(path, text, error) from error
 
 
-def text_of(path: Path) -> str:
-    """What a file holds.
+def opened(path: Path) -> tuple[str, dict[str, Any]]:
+    """A file's text, and the tables and keys in it.
 
     Raises:
-        BadInput: it cannot be read.
+        BadInput: it cannot be read, or is not TOML.
     """
     try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"file {path} cannot be read ({error}); correct the path") from error
-
-
-def content(path: Path, text: str) -> dict[str, Any]:
-    """The tables and keys of a text.
-
-    Raises:
-        BadInput: it is not TOML.
-    """
-    try:
-        return tomllib.loads(text)
+        text = path.read_text()
+        return text, tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{path}: not valid TOML: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"file {path} cannot be read ({error}); correct the path") from error
 
 
 def explained(path: Path, text: str, error: WrongSection) -> BadInput:
