@@ -113,20 +113,21 @@ def responses(
     return LiveRecordingSection(stimuli=stimuli, content=content)
 
 
-def only(section: RecordingSection, names: Sequence[str]) -> RecordingSection:
-    """A section with its stimuli named, where it left them to be the only ones.
+def only(given: Any, names: Sequence[str]) -> Any:
+    """What was given as a recording, its stimuli named where it left them to be the only ones.
 
     Raises:
         BadInput: there is not exactly one set.
     """
-    if section.stimuli:
-        return section
+    # A table, as in a sweep file, says its stimuli itself.
+    if getattr(given, "stimuli", None) != "":
+        return given
     if len(names) != 1:
         raise BadInput(
             f"these responses may be to any of {len(names)} stimulus sets ({', '.join(names)}); write "
             'zoo_eval.responses(..., stimuli="NAME")'
         )
-    return section.model_copy(update={"stimuli": names[0]})
+    return given.model_copy(update={"stimuli": names[0]})
 
 
 def _of_array(

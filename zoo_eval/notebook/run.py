@@ -61,10 +61,10 @@ def run(
     runner: RunnerName = "local",
     **settings: Unpack[Settings],
 ) -> Results:
-    """Runs the pending trials of a sweep, as `zoo-eval sweep` does, and returns the store's results.
+    """Runs the pending trials of a sweep, as `zoo-eval sweep` does; the store's results.
 
     A trial that fails or is refused is a warning, and a row of `results.failures()`; the others go on.
-    Running the same again does nothing twice.
+    Running the same again does nothing twice. Relative paths start from the current folder.
 
     Args:
         sweep: a sweep file, to which the rest is added; or nothing, and all is said here.
@@ -75,8 +75,7 @@ def run(
         recordings: by name: `zoo_eval.responses(...)` or what it takes, or a table.
         importance: human maps by name, a table each.
         evaluations: `zoo_eval.NeuralFit(recording="it")` and the like, or tables.
-        store: a folder or `s3://bucket/prefix`; made where it is not there. Relative paths start from
-            the current folder.
+        store: a folder or `s3://bucket/prefix`, made where it is not there.
         runner: "local", one model after another in this process, or "ray".
         settings: `seed` (0), `memory_budget` ("2GiB"), `gpus_per_model`, `retry_failed` (False),
             `max_slots` (models open at a time, on Ray), `progress` (True: a bar, or lines).
@@ -85,39 +84,36 @@ def run(
         BadInput: something given is wrong; nothing was run.
         StoreError: the store cannot be written; what was committed is kept.
     """
-    if unknown := sorted(settings.keys() - Settings.__annotations__.keys()):
-        raise BadInput(
-            f"unknown setting {unknown[0]!r}; {nearest(unknown[0], Settings.__annotations__)}"
-        )
     base = _read(sweep)
     named, own, taken = _sorted(models)
-    content = {
-        "store": base.store if base and store is None else _store(store),
-        "models": _models(base, [*named, *(one.card.name for one in taken)], own),
-        "stimuli": _joined("stimuli", base, _live(stimuli, images)),
-        "recordings": _joined("recordings", base, _live(recordings, responses)),
-        "importance": _joined("importance", base, importance or {}),
-        "evaluations": [*(base.evaluations if base else ()), *evaluations],
-        "run": _settings(base, settings),
-    }
-    content["recordings"] = {
-        name: only(one, list(content["stimuli"])) if isinstance(one, RecordingSection) else one
-        for name, one in content["recordings"].items()
-    }
-    try:
-        everything = sweep_file.parsed(content, Path.cwd())
-    except WrongSection as error:
-        raise BadInput(f"{'.'.join(map(str, error.place))}: {error.message}") from error
-    options = RunOptions(
-        None, runner, settings.get("retry_failed", False), settings.get("max_slots")
+    shown = _joined("stimuli", base, _live(stimuli, images))
+    answers = _joined("recordings", base, _live(recordings, responses))
+    everything = _parsed(
+        store=base.store if base and store is None else _store(store),
+        models=_models(base, [*named, *(one.card.name for one in taken)], own),
+        stimuli=shown,
+        recordings={name: only(one, list(shown)) for name, one in answers.items()},
+        importance=_joined("importance", base, importance or {}),
+        evaluations=[*(base.evaluations if base else ()), *evaluations],
+        run=_settings(base, settings),
     )
-    outcome = _run(everything, options, taken, shows=settings.get("progress", True))
-    if not outcome.is_complete:
-        warnings.warn(_not_done(outcome), NotDone, stacklevel=2)
+    _run(everything, _options(runner, settings), taken, settings.get("progress", True))
     return open(everything.store.uri.address)
 
 
-def _run(sweep: Sweep, options: RunOptions, taken: Sequence[Taken], *, shows: bool) -> Outcome:
+def _parsed(**content: Any) -> Sweep:
+    try:
+        return sweep_file.parsed(content, Path.cwd())
+    except WrongSection as error:
+        raise BadInput(f"{'.'.join(map(str, error.place))}: {error.message}") from error
+
+
+def _options(runner: RunnerName, settings: Mapping[str, Any]) -> RunOptions:
+    retry_failed, max_slots = settings.get("retry_failed", False), settings.get("max_slots")
+    return RunOptions(None, runner, retry_failed, max_slots)
+
+
+def _run(sweep: Sweep, options: RunOptions, taken: Sequence[Taken], shows: bool) -> None:
     """Runs a sweep whose live models are `taken`: this process has them until it ends."""
     for one in taken:
         if one.warning is not None:
@@ -126,13 +122,16 @@ def _run(sweep: Sweep, options: RunOptions, taken: Sequence[Taken], *, shows: bo
         stack.enter_context(present({one.identity.digest: one.snapshot for one in taken}))
         if options.runner == "ray":
             _refuse_unsendable(taken)
-        return run_sweep(
+        outcome = run_sweep(
             sweep,
             options,
             _say if shows else _nothing,
             live=[one.card for one in taken],
             progress=Bar.of if shows else Progress.of,
         )
+    if not outcome.is_complete:
+        # Said of the line that called `run`.
+        warnings.warn(_not_done(outcome), NotDone, stacklevel=3)
 
 
 def _refuse_unsendable(taken: Sequence[Taken]) -> None:
@@ -217,6 +216,10 @@ def _joined(table: str, base: Sweep | None, given: Mapping[str, Any]) -> dict[st
 
 
 def _settings(base: Sweep | None, settings: Mapping[str, Any]) -> Table:
+    if unknown := sorted(settings.keys() - Settings.__annotations__.keys()):
+        raise BadInput(
+            f"unknown setting {unknown[0]!r}; {nearest(unknown[0], Settings.__annotations__)}"
+        )
     given = {key: value for key, value in settings.items() if key not in OF_COMMAND}
     return {**(base.run if base else RunSection()).model_dump(), **given}
 
