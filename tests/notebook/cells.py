@@ -1,5 +1,6 @@
 """Code as a notebook runs it: executed text, whose lines stand in linecache alone."""
 
+import ast
 import linecache
 from itertools import count
 from typing import Any
@@ -44,7 +45,8 @@ def run_cell(text: str, namespace: dict[str, Any]) -> None:
     """Runs a cell in a notebook's names."""
     file = f"<cell {next(NUMBERS)}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-    exec(compile(text, file, "exec"), namespace)
+    for statement in ast.parse(text).body:
+        exec(compile(ast.Module([statement], []), file, "exec"), namespace)
 
 
 def notebook(text: str = NET) -> dict[str, Any]:

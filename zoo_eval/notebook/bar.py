@@ -35,7 +35,7 @@ class Bar(Progress):
         full = round(share * WIDTH)
         wrong = [(self.n_failed, "failed"), (self.n_refused, "refused")]
         said = [f"{n} {what}" for n, what in wrong if n]
-        said += [] if self.eta_s is None else [f"{duration(self.eta_s)} left"]
+        said += [] if self.eta_s is None or share == 1 else [f"{duration(self.eta_s)} left"]
         counted = f"{self.n_done}/{self.n_trials} trials"
         return f"|{'#' * full}{'.' * (WIDTH - full)}| {', '.join([counted, *said])}"
 

@@ -1,5 +1,7 @@
 """Own code: what no installed package owns, so that no version tells which it is; and its text."""
 
+import __future__
+
 import ast
 import dis
 import inspect
@@ -8,13 +10,19 @@ import site
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
-from functools import cache, lru_cache
+from functools import cache, lru_cache, reduce
+from operator import or_
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 # This package, wherever it stands: versions of evaluations tell what it computes.
 PACKAGE = __name__.partition(".")[0]
+
+# What `from __future__ import` changed for a code.
+FUTURES = reduce(
+    or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+)
 
 
 @cache
@@ -68,7 +76,7 @@ def text_of(function: FunctionType) -> str | None:
     if not text:
         return None
     try:
-        tree, codes = _parsed(text, code.co_filename)
+        tree, codes = _parsed(text, code.co_filename, code.co_flags & FUTURES)
     except (SyntaxError, ValueError):
         return None
     if not any(_same(other, code) for other in codes):
@@ -77,8 +85,12 @@ def text_of(function: FunctionType) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _parsed(text: str, file: str) -> tuple[ast.Module, tuple[CodeType, ...]]:
-    return ast.parse(text), tuple(_codes(compile(text, file, "exec", dont_inherit=True)))
+def _parsed(text: str, file: str, flags: int) -> tuple[ast.Module, tuple[CodeType, ...]]:
+    """A file's tree and every code in it: compiled as a whole, and (as notebooks do) by statement."""
+    tree = ast.parse(text)
+    units: list[ast.Module] = [tree, *(ast.Module([node], []) for node in tree.body)]
+    compiled = (compile(one, file, "exec", flags=flags, dont_inherit=True) for one in units)
+    return tree, tuple(code for one in compiled for code in _codes(one))
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
