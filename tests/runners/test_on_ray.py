@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.runners import doors
 from tests.runners.comparison import assert_each_trial_once, assert_same_results
 from tests.runners.planted_evaluations import DeadlyCard, Planted, work
 from zoo_eval.catalog import ModelCard
@@ -33,6 +34,10 @@ PLANTED = """
 uri = "x"
 [models]
 include = ["local/*"]
+[[models.local]]
+name = "unused"
+architecture = "timm/test_vit"
+weights = "untrained"
 [[evaluations]]
 kind = "accuracy"
 stimuli = "none"
@@ -76,6 +81,13 @@ def run_planted(
     runner = on_ray.OnRay(planted, roster(planted.models), store, max_slots=max_slots)
     runner.run(plan, Progress.of(plan, said.append), expected)
     return store, said
+
+
+def test_the_ray_of_these_tests_is_closed_to_others(cluster):
+    me = psutil.Process().pid
+    assert doors.open_to_others(me) == []
+    assert doors.open_to_strangers(me) == []
+    assert not doors.joined(cluster.get_runtime_context().gcs_address, RAY_AUTH_MODE="disabled")
 
 
 def test_results_equal_those_of_the_plain_loop(cluster, tiny_sweep, tmp_path):
