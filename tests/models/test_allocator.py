@@ -7,7 +7,7 @@ import pytest
 
 SCRIPT = """
 import resource, psutil, torch
-from zoo_eval import heap
+from zoo_eval.models import allocator
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -21,10 +21,10 @@ def used():
 process = psutil.Process()
 torch.set_num_threads(1)
 plain = used()
-heap.keep_freed()
+allocator.keep_freed()
 used()
 kept, held = used(), process.memory_info().rss
-heap.give_back()
+allocator.give_back()
 print(plain, kept, held - process.memory_info().rss)
 """
 

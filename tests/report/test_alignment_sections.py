@@ -6,13 +6,12 @@ import re
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from jobs import gallery
 from tests.planted_rows import ledger_row, result_row
 from zoo_eval.evaluations.attack_protocols import PROTOCOLS
-from zoo_eval.pictures import png
+from zoo_eval.pictures import levels, png
 from zoo_eval.queries.connection import connect
 from zoo_eval.report.examples import chosen
 from zoo_eval.report.html import page, write
@@ -55,8 +54,8 @@ def attacked(store, model, *, protocol="corrected", attack="ddn", scale=1.0, fla
     ids = [f"it's {i}" for i in range(n)]
     perturbation = np.random.default_rng(5).normal(0, 0.1, 3 * PX * PX).astype(np.float16)
     kept = {
-        "photo": lambda i: png(torch.tensor(photo(i))),
-        "human_map": lambda i: png(torch.tensor(photo(i)[0])),
+        "photo": lambda i: png(levels(photo(i).transpose(1, 2, 0))),
+        "human_map": lambda i: png(levels(photo(i)[0])),
     } if pictures else {}  # fmt: skip
     add(
         store,

@@ -19,9 +19,9 @@ def rows(uri, table: str) -> list[dict]:
     return sorted(visible, key=lambda row: [str(row[k]) for k in keys if k != "commit_id"])
 
 
-def assert_same_results(one, other) -> None:
+def assert_same_results(one, other, tables=RESULTS) -> None:
     """Equal row for row: text and counts exactly, numbers to 1e-6."""
-    for table in RESULTS:
+    for table in tables:
         left, right = rows(one, table), rows(other, table)
         assert len(left) == len(right), table
         assert left, f"{table} is empty: nothing was compared"
@@ -45,7 +45,7 @@ def assert_each_trial_once(uri) -> None:
         "SELECT trial_id FROM trials WHERE status = 'ok' GROUP BY trial_id HAVING count(*) > 1"
     )
     assert twice == []
-    for table in RESULTS:
+    for table in tables:
         n, n_distinct = (
             len(connection.rows(f"SELECT {what} FROM {table}")) for what in ("*", "DISTINCT *")
         )

@@ -75,6 +75,7 @@ class NeuralFit(EvaluationSection):
     def _every_key_is_known(cls, content: Any) -> Any:
         unknown = [key for key in content if key not in cls.known_keys()]
         if unknown:
+            _refuse_absent(content.get("readouts", ()))
             raise ValidationError.from_exception_data(
                 cls.__name__,
                 [
@@ -241,3 +242,12 @@ class NeuralFit(EvaluationSection):
         stimuli = inputs.stimulus_set(recording.stimuli)
         design = self._design(inputs, seed)
         return self._readout(readout).scorer(recording, stimuli, design, device)
+
+
+def _refuse_absent(readouts: Any) -> None:
+    """A key that nobody knows may be an option of a readout that cannot be had: that is said first."""
+    for name in readouts if isinstance(readouts, list | tuple) else ():
+        try:
+            READOUTS.get(str(name))
+        except BadInput as error:
+            raise ValueError(str(error)) from error
