@@ -1,16 +1,16 @@
 """End to end: a Ray head of our own, the main job through `ray job submit`, kill -9, resume."""
 
 import os
+import re
 import shutil
-import signal
 import threading
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from jobs import demo
+from tests.runners import doors
 from tests.runners.comparison import assert_each_trial_once, assert_same_results
 from zoo_eval.commands import sweep
 from zoo_eval.commands.sweep import SweepOptions
@@ -27,22 +27,23 @@ def project(tmp_path, tiny_sweep) -> Path:
     folder = tmp_path / "project"
     (folder / "jobs").mkdir(parents=True)
     shutil.copy(ROOT / "jobs" / "sweep_zoo.py", folder / "jobs")
-    store = sweep_file.read(tiny_sweep).store.uri
+    store = sweep_file.read(tiny_sweep, tiny_sweep.parent).store.uri.address
     (folder / "tiny.toml").write_text(tiny_sweep.read_text().replace(store, "results/tiny"))
     return folder
 
 
-def kill_the_driver_after_a_commit(store: Path, killed: list[int]) -> None:
+def kill_the_driver_after_a_commit(store: Path, killed: list[int], found: list[str]) -> None:
+    """Ends the job's driver while a model is at work, once it was looked what all listen on."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not killed:
         time.sleep(0.05)
         if not list(store.glob("trials/*.parquet")):
             continue
-        for process in psutil.process_iter(["pid", "cmdline"]):
-            command = process.info["cmdline"] or []
-            if command[:1] == ["python"] and command[-2:] == ["jobs/sweep_zoo.py", "tiny.toml"]:
-                os.kill(process.info["pid"], signal.SIGKILL)
-                killed.append(process.info["pid"])
+        for process in doors.family(os.getpid()):
+            if doors.command(process) == "python jobs/sweep_zoo.py tiny.toml":
+                found += doors.open_to_others(os.getpid())
+                process.kill()
+                killed.append(process.pid)
 
 
 @pytest.mark.ray
@@ -51,22 +52,21 @@ def test_a_job_killed_half_way_resumes_to_the_same_tables(project, tmp_path):
 
     store = project / "results" / "tiny"
     killed: list[int] = []
+    open_doors: list[str] = []
     with demo.cluster() as environment:
-        killer = threading.Thread(target=kill_the_driver_after_a_commit, args=(store, killed))
+        watched = (store, killed, open_doors)
+        killer = threading.Thread(target=kill_the_driver_after_a_commit, args=watched)
         killer.start()
         assert demo.submit("tiny.toml", environment, project) != 0
         killer.join()
         assert killed
+        assert open_doors == []
         n_before = Store(str(store)).dataset("trials").count_rows()
         assert demo.submit("tiny.toml", environment, project) == 0
         n_after = Store(str(store)).dataset("trials").count_rows()
         assert 0 < n_before < n_after
         assert demo.submit("tiny.toml", environment, project) == 0
         assert Store(str(store)).dataset("trials").count_rows() == n_after
-        token = Path(environment["RAY_AUTH_TOKEN_PATH"])
-        assert token.stat().st_mode & 0o777 == 0o600
-        assert unauthorised(environment["RAY_ADDRESS"])
-    assert not token.exists()
     assert_each_trial_once(store)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -76,6 +76,23 @@ def test_a_job_killed_half_way_resumes_to_the_same_tables(project, tmp_path):
     assert sweep.run(request, lambda line: None) == 0
     torch.set_num_threads(threads)
     assert_same_results(store, tmp_path / "whole")
+
+
+@pytest.mark.ray
+def test_the_demos_ray_is_closed_to_others():
+    with demo.cluster() as environment:
+        token = Path(environment["RAY_AUTH_TOKEN_PATH"])
+        assert token.stat().st_mode & 0o777 == 0o600
+        assert token.parent.stat().st_mode & 0o777 == 0o700
+        assert unauthorised(environment["RAY_ADDRESS"])
+        assert doors.open_to_others(os.getpid()) == []
+        assert doors.open_to_strangers(os.getpid()) == []
+        commands = [doors.command(one) for one in doors.family(os.getpid())]
+        assert not [command for command in commands if token.read_text() in command]
+        address = re.search(r"--gcs-address=(\S+)", " ".join(commands))[1]
+        assert not doors.joined(address, RAY_AUTH_MODE="disabled")
+        assert doors.joined(address, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token))
+    assert not token.exists()
 
 
 def unauthorised(address: str) -> bool:
@@ -103,7 +120,7 @@ def test_free_ports_are_different():
 
 
 def test_the_demo_sweep_is_what_the_readme_says():
-    sweep = sweep_file.read(ROOT / demo.SWEEP)
+    sweep = sweep_file.read(ROOT / demo.SWEEP, ROOT)
     local = sweep.models.local
     graded = [m for m in local if any(m.edits.model_dump().values())]
     untrained = [m for m in local if m.weights == "untrained"]

@@ -45,7 +45,7 @@ def assert_each_trial_once(uri) -> None:
         "SELECT trial_id FROM trials WHERE status = 'ok' GROUP BY trial_id HAVING count(*) > 1"
     )
     assert twice == []
-    for table in tables:
+    for table in RESULTS:
         n, n_distinct = (
             len(connection.rows(f"SELECT {what} FROM {table}")) for what in ("*", "DISTINCT *")
         )

@@ -5,8 +5,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from tests.runners import doors
 from tests.runners.comparison import assert_each_trial_once, assert_same_results
@@ -22,6 +24,7 @@ from zoo_eval.runners import on_ray, schedule
 from zoo_eval.runners.progress import Progress
 from zoo_eval.runners.schedule import NOTHING_MEASURED, Expected, Schedule
 from zoo_eval.runners.slots import SlotShape
+from zoo_eval.stimuli.folder import Files
 from zoo_eval.store import Store
 from zoo_eval.sweep import file as sweep_file
 from zoo_eval.sweep.cards import roster
@@ -41,6 +44,12 @@ weights = "untrained"
 [[evaluations]]
 kind = "accuracy"
 stimuli = "none"
+"""
+OWN_STIMULI = """
+[stimuli.own]
+kind = "folder"
+path = "images"
+label_pattern = '(\\d)'
 """
 
 
@@ -95,6 +104,45 @@ def test_results_equal_those_of_the_plain_loop(cluster, tiny_sweep, tmp_path):
         request = SweepOptions(tiny_sweep, tmp_path, store=str(tmp_path / runner), runner=runner)
         assert sweep.run(request, lambda line: None) == 0
     assert_same_results(tmp_path / "ray", tmp_path / "local")
+
+
+def test_images_are_decoded_on_the_cluster_once_and_not_here(cluster, tmp_path, monkeypatch):
+    # Images that nothing is known of yet: their digest is needed for the plan.
+    (tmp_path / "images").mkdir()
+    for label in range(3):
+        pixels = np.random.default_rng().integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{label}.png")
+    file = tmp_path / "own.toml"
+    file.write_text(PLANTED.replace('"none"', '"own"') + OWN_STIMULI)
+    load = on_ray._load
+
+    def counted(*arguments):
+        with Path(tmp_path, "loads").open("a") as loads:
+            loads.write("x")
+        return load(*arguments)
+
+    monkeypatch.setattr(on_ray, "_load", counted)
+    monkeypatch.setattr(Files, "decode", lambda *_: pytest.fail("decoded where it is only planned"))
+    request = SweepOptions(file, tmp_path, runner="ray")
+    assert sweep.run(request, lambda line: None) == 0
+    assert Path(tmp_path, "loads").read_text() == "x"
+    (row,) = connect(Store(str(tmp_path / "x"))).rows("SELECT n_images FROM accuracy")
+    assert row == {"n_images": 3}
+    # Nothing is left to do, and their digest is known: no image is needed.
+    assert sweep.run(request, lambda line: None) == 0
+    assert Path(tmp_path, "loads").read_text() == "x"
+
+
+def test_an_image_that_changes_after_the_plan_ends_the_run_in_a_line(
+    cluster, tiny_sweep, tmp_path, monkeypatch
+):
+    planned = sweep_file.read(tiny_sweep, tmp_path)
+    store = Store(str(tmp_path / "store"), create=True)
+    runner = on_ray.OnRay(planned, roster(planned.models), store)
+    runner._load({"photos": "another digest"})
+    plan = Plan(work=[work(Planted("a", "works", str(tmp_path)))])
+    with pytest.raises(BadInput, match="stimuli 'photos' changed while the sweep was planned"):
+        runner.run(plan, Progress.of(plan, lambda line: None))
 
 
 def test_slots_ask_for_the_gpus_that_the_cluster_has(cluster):
