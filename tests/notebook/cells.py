@@ -1,8 +1,11 @@
 """Code as a notebook runs it: executed text, whose lines stand in linecache alone."""
 
 import ast
+import json
 import linecache
+import sys
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -41,12 +44,17 @@ class Net(nn.Module):
 """
 
 
-def run_cell(text: str, namespace: dict[str, Any]) -> None:
-    """Runs a cell in a notebook's names."""
+def run_cell(text: str, namespace: dict[str, Any]) -> Any:
+    """Runs a cell in a notebook's names, each statement by itself; the value of its last one, if any."""
     file = f"<cell {next(NUMBERS)}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    value = None
     for statement in ast.parse(text).body:
-        exec(compile(ast.Module([statement], []), file, "exec"), namespace)
+        if isinstance(statement, ast.Expr):
+            value = eval(compile(ast.Expression(statement.value), file, "eval"), namespace)
+        else:
+            value = exec(compile(ast.Module([statement], []), file, "exec"), namespace)
+    return value
 
 
 def notebook(text: str = NET) -> dict[str, Any]:
@@ -62,3 +70,16 @@ def net(text: str = NET, **made_with: Any) -> nn.Module:
 
     torch.manual_seed(0)
     return notebook(text)["Net"](**made_with)
+
+
+def main(file: str) -> None:
+    """Runs all code cells of a notebook, and prints as JSON what each would show."""
+    cells = json.loads(Path(file).read_text())["cells"]
+    names: dict[str, Any] = {"__name__": "__main__"}
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    shown = [run_cell(text, names) for text in code]
+    print(json.dumps([None if value is None else repr(value) for value in shown]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

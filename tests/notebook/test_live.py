@@ -1,7 +1,9 @@
 """Live models: taken as they are, opened as copies; and what is refused in one line."""
 
 import pickle
+import sys
 import threading
+from types import ModuleType
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ import zoo_eval
 from tests.notebook.own_net import TRANSFORM, own_net
 from zoo_eval.errors import BadInput, Refusal
 from zoo_eval.models.open_model import open_model
-from zoo_eval.sources import live
+from zoo_eval.sources import factory, live
 from zoo_eval.sources.live import present
 
 
@@ -115,3 +117,11 @@ def test_hooks_and_what_cannot_be_copied_are_refused_with_the_name():
     with pytest.raises(BadInput, match="model 'mine' cannot be copied") as refusal:
         taken(module)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_function_of_a_notebook_cell_is_no_factory(monkeypatch):
+    cells = ModuleType("__main__")
+    cells.build = own_net
+    monkeypatch.setitem(sys.modules, "__main__", cells)
+    with pytest.raises(Refusal, match=r"notebook.*zoo_eval.model\(build\(\), transform\)"):
+        factory.skeleton("factory/__main__:build")
