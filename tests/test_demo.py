@@ -126,7 +126,7 @@ def test_the_demo_sweep_is_what_the_readme_says():
     untrained = [m for m in local if m.weights == "untrained"]
     assert len(graded) >= 8
     assert len(untrained) >= 3
-    assert sweep.store.uri == "results/demo"
+    assert sweep.store.uri.text == "results/demo"
     assert {e.kind for e in sweep.evaluations} == {
         "accuracy", "neural_fit", "features", "minimal_attack", "human_alignment",
     }  # fmt: skip
