@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from zoo_eval.runners import own_ray
@@ -25,6 +26,9 @@ os.environ.update(
 )
 os.environ.pop("RAY_ADDRESS", None)
 
+# A busy machine is no failure: no example has to be done in a given time.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 # Most arrays here are small: threads would wait for each other, and for whoever else is at work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

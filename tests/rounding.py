@@ -16,6 +16,9 @@ by its condition number (Higham, chapters 7, 10 and 20).
 *Draws* from a seed are so many standard errors from the mean, and *printed* numbers half a unit of
 their last digit from what was printed.
 
+*Numbers written by hand* with a few digits, which SQL picks, adds and divides, are compared to the
+millionth that pytest.approx takes by itself: float64 is off by 10^-15, a wrong formula by far more.
+
 *A promise* of the code, such as a score that is right to a millionth, is held to as it stands.
 """
 
@@ -32,6 +35,11 @@ SCORE = 1e-6
 # Stated in numerics/products.py, of float32 products relative to the vectors' lengths, and of sums
 # and products with the offset.
 OF_PRODUCTS, OF_OFFSETS = 1e-6, 1e-7
+# Stated in numerics/attacks/tighten.py, of a distance: a perturbation is stored as float16 and
+# lengthened up to six times, by twice as much each, the first time by the last bisection's interval.
+TIGHTENED = 2.0 ** (6 - 12) + FLOAT16
+# The same in numerics/attacks/procedures.py, of a perturbation that is stored as it is.
+STORED = 2.0**-7 + FLOAT16
 
 
 def rounded_sum(n_terms: float, unit: float) -> float:
@@ -57,6 +65,15 @@ def float64_solution(n_terms: float, condition: float, magnitude: float = 1.0) -
 def float64_correlation(n_terms: float, shift: float = 0.0) -> float:
     """The error of a float64 correlation, its means taken, of values so many spreads from zero."""
     return 4 * float64_products(n_terms + 10) * (1 + shift) ** 2
+
+
+def float32_rho(n_values: int, error: float) -> float:
+    """How far rank correlations move where float32 swaps neighbours that are that close, relatively.
+
+    Of n values that lie anywhere, n^2 `error` pairs are nearer to each other than that; each that
+    changes places moves rho by 12 / (n^3 - n). Four times as many as expected, and one more.
+    """
+    return (1 + 4 * n_values**2 * error) * 12 / (n_values**3 - n_values)
 
 
 def printed(n_digits: int) -> float:

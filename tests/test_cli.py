@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from zoo_eval import cli
-from zoo_eval.store import MARKER, Store
+from zoo_eval.store import MARKER
 
 
 def bad(capsys, *arguments: str) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.rounding import float32_products, float64_products
 from zoo_eval.commands.sweep import RunOptions, run_sweep
 from zoo_eval.paths import SweepPath
 from zoo_eval.queries.connection import connect
@@ -58,8 +59,9 @@ def test_the_split_half_ceiling_is_close_to_the_exact_one(finished):
             "SELECT estimator, median(ceiling) AS ceiling FROM ceilings GROUP BY estimator"
         )
     }
-    assert ceilings["planted_exact"] == pytest.approx(8 / 9)
-    assert ceilings["splithalf_spearman_brown"] == pytest.approx(8 / 9, abs=0.02)
+    # A target's over 168 stimuli has a standard error of 0.017, their median less.
+    assert ceilings["planted_exact"] == pytest.approx(8 / 9, rel=float64_products(8))
+    assert ceilings["splithalf_spearman_brown"] == pytest.approx(8 / 9, rel=0, abs=0.02)
 
 
 def test_accuracy_separates_trained_graded_and_untrained(finished):
@@ -89,6 +91,7 @@ def test_shipped_reference_logits_are_those_of_the_authors_code():
         images = reference_logits.pixels(input_px)
         with np.load(reference_logits.FOLDER / f"{name}.npz") as shipped:
             np.testing.assert_array_equal(shipped["pixels"], images)
-            np.testing.assert_allclose(
-                shipped["logits"], reference_logits.logits(name, images), atol=1e-4
-            )
+            found = reference_logits.logits(name, images)
+            # Layer after layer they add 17 thousand terms at most.
+            bound = 2 * float32_products(17_000, float(np.abs(found).max()))
+            np.testing.assert_allclose(shipped["logits"], found, rtol=0, atol=bound)

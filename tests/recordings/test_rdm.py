@@ -10,6 +10,7 @@ from scipy.io import savemat
 from scipy.spatial.distance import pdist, squareform
 
 from tests.recordings.sweepmates import Mates
+from tests.rounding import float64_products
 from zoo_eval.errors import BadInput
 from zoo_eval.recordings import rdm
 from zoo_eval.recordings.ceiling import CeilingChoices
@@ -226,9 +227,10 @@ def test_rdms_and_products_are_of_some_stimuli():
     found = RdmRecording("r", "shown", squared(points)[None], ("x",), "squared_euclidean")
     rows = np.array([5, 0, 2, 3])
     (rdm_there,) = found.rdms_at(rows, "correlation")
-    assert_allclose(rdm_there.dissimilarities, pdist(points[rows], "sqeuclidean"), atol=1e-12)
+    assert_allclose(rdm_there.dissimilarities, pdist(points[rows], "sqeuclidean"), rtol=0)
     centred = points[rows] - points[rows].mean(0)
-    assert_allclose(found.gram_at(rows), centred @ centred.T, atol=1e-12)
+    rounding = 4 * float64_products(4 + 3, float(squared(points).max()))
+    assert_allclose(found.gram_at(rows), centred @ centred.T, rtol=0, atol=rounding)
     found.check_points("procrustes")
 
 

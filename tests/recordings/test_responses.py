@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.spatial.distance import pdist
 
+from tests.rounding import float64_correlation
 from zoo_eval.errors import BadInput
 from zoo_eval.recordings.ceiling import CeilingChoices
 from zoo_eval.recordings.ceiling_file import FileCeilings
@@ -26,7 +27,7 @@ def recording(responses=None, targets=("t1", "t2")):
 
 
 def test_a_mean_is_over_repetitions():
-    assert_allclose(recording().mean, [[1, 2], [5, 6], [9, 10]])
+    assert_allclose(recording().mean, [[1, 2], [5, 6], [9, 10]], rtol=0)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -67,8 +68,12 @@ def test_rdms_and_products_are_those_of_the_mean_responses_at_some_stimuli():
     found, rows = recording(responses, tuple("abcd")), np.array([0, 2, 5, 3])
     mean = responses.mean(1)[rows]
     (rdm,) = found.rdms_at(rows, "correlation")
-    assert_allclose(rdm.dissimilarities, pdist(mean, "correlation"), atol=1e-12)
-    assert_allclose(found.gram_at(rows), mean @ mean.T, atol=1e-12)
+    centred = mean - mean.mean(1, keepdims=True)
+    rounding = float64_correlation(4) * ((mean**2).sum(1) / (centred**2).sum(1)).max()
+    assert_allclose(rdm.dissimilarities, pdist(mean, "correlation"), rtol=0, atol=rounding)
+    assert_allclose(
+        found.gram_at(rows), mean @ mean.T, rtol=0, atol=rounding * (mean**2).sum(1).max()
+    )
 
 
 @pytest.mark.parametrize(

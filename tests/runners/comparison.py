@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tests.rounding import SCORE
 from zoo_eval.queries.connection import connect
 from zoo_eval.store import Store
 from zoo_eval.tables import TABLES
@@ -20,7 +21,7 @@ def rows(uri, table: str) -> list[dict]:
 
 
 def assert_same_results(one, other, tables=RESULTS) -> None:
-    """Equal row for row: text and counts exactly, numbers to 1e-6."""
+    """Equal row for row: text and counts exactly, numbers to what scores are right to."""
     for table in tables:
         left, right = rows(one, table), rows(other, table)
         assert len(left) == len(right), table
@@ -33,7 +34,7 @@ def assert_same_results(one, other, tables=RESULTS) -> None:
 
 def assert_same_value(a, b, where: str) -> None:
     if isinstance(a, float) or (isinstance(a, list) and a and isinstance(a[0], float)):
-        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6, equal_nan=True, err_msg=where)
+        np.testing.assert_allclose(a, b, rtol=SCORE, atol=SCORE, equal_nan=True, err_msg=where)
     else:
         assert a == b, where
 

@@ -6,6 +6,7 @@ from foolbox.attacks import L2DeepFoolAttack, LinfDeepFoolAttack
 
 from benchmarks.rivals import adv_lib_attacks
 from tests.numerics.attacks.planted import network
+from tests.rounding import TIGHTENED
 from zoo_eval.errors import BadInput
 from zoo_eval.numerics.attacks import foolbox_adapter
 from zoo_eval.numerics.attacks.apgd_bisect import APGDBisect, checkpoints
@@ -64,7 +65,7 @@ def test_ddn_reaches_what_adv_libs_does_at_its_favourite_logit_scale(planted):
         return logits(batch) * 10 / clean
 
     theirs = of_adv_lib("ddn", (scaled, images, labels), steps=100, levels=None)
-    assert own("ddn", planted) == pytest.approx(theirs, rel=0.01)
+    assert own("ddn", planted) == pytest.approx(theirs, rel=TIGHTENED)
     assert own("ddn", planted) < 0.9 * of_adv_lib("ddn", planted, steps=100, levels=None)
 
 
@@ -90,7 +91,7 @@ def test_deepfool_reaches_what_foolboxes_does(planted, norm, rival):
         for image, label in zip(images.split(1), labels.split(1), strict=True)
     ]
     theirs = mean_distance(logits, images, torch.cat(candidates), labels, norm)
-    assert own("deepfool", planted, norm) == pytest.approx(theirs, rel=0.02)
+    assert own("deepfool", planted, norm) == pytest.approx(theirs, rel=TIGHTENED)
 
 
 @pytest.mark.parametrize(("norm", "order"), [("l2", 2), ("linf", float("inf"))])
@@ -190,7 +191,7 @@ def test_decisions_do_not_depend_on_the_logit_scale_and_neither_does_the_attack(
         minimal = attacked(build(name, {}, norm), logits, images, labels)
         assert minimal.found.all()
         found.append(length(minimal.perturbation.double(), norm))
-    torch.testing.assert_close(*found, rtol=0.02, atol=1e-6)
+    torch.testing.assert_close(*found, rtol=2 * TIGHTENED, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.numerics.attacks.planted import network
+from tests.rounding import FLOAT32
 from zoo_eval.numerics.attacks.bisect import Brackets, smallest_radius
 from zoo_eval.numerics.attacks.logits import Batch, Counted, beaten
 from zoo_eval.numerics.attacks.norms import length
@@ -125,5 +126,10 @@ def test_leaving_the_batch_saves_passes_and_changes_no_distance(norm):
         assert beaten(logits, found, labels).all()
         distances.append(length(found - images, norm))
         gradients.append(int(counted.n_backwards.sum()))
-    torch.testing.assert_close(*distances, rtol=1e-4, atol=1e-6)
+    apart = (distances[0] / distances[1] - 1).abs()
+    attack = PGDBisect()
+    # A step next to the boundary may fall on either side of it, seldom; then the search ends
+    # elsewhere within its tolerance. Else every step rounds each value and its direction.
+    assert (apart <= attack.tolerance).all()
+    assert (apart <= attack.rounds * attack.steps * 4 * FLOAT32).sum() >= len(images) - 1
     assert gradients[1] >= 1.5 * gradients[0]

@@ -5,6 +5,7 @@ import pytest
 import torch
 from foolbox.attacks.base import FixedEpsilonAttack, MinimizationAttack
 
+from tests.rounding import FLOAT32, TIGHTENED
 from zoo_eval.numerics.attacks.conformance import attacked
 from zoo_eval.numerics.attacks.norms import length
 from zoo_eval.numerics.attacks.problems import classifier, interior
@@ -25,7 +26,7 @@ def test_a_fixed_budget_attack_finds_the_smallest_radius(name, norm, options):
     minimal = attacked(build(f"foolbox:{name}", options, norm), model, images, labels)
     assert minimal.found.all()
     found = length(minimal.perturbation.double(), norm)
-    torch.testing.assert_close(found, model.minimum(images, labels, norm), rtol=0.01, atol=1e-6)
+    torch.testing.assert_close(found, model.minimum(images, labels, norm), rtol=TIGHTENED, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,8 @@ def test_an_attack_that_searches_itself_gives_what_foolbox_gives(name, norm, opt
     )
     assert success.any()
     ours = build(f"foolbox:{name}", options, norm).perturb(model, images, labels)
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    # Each of 20 steps rounds each value and its direction.
+    assert (ours - theirs).abs().max() <= 20 * 4 * FLOAT32
 
 
 def test_an_image_that_is_wrong_already_is_left_alone():

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.optimize import linprog, minimize
 
+from tests.rounding import float64_solution
 from zoo_eval.numerics.attacks.problems import (
     Ellipsoid,
     Linear,
@@ -13,6 +14,11 @@ from zoo_eval.numerics.attacks.problems import (
     interior,
     to_half_space,
 )
+
+# Optimisers miss a constraint by up to so much, which moves a distance of 0.1 by a hundred times that
+# where the constraint's gradient is 0.1: in the ellipsoids, whose curvature is 0.5.
+MISSED = 1e-7
+OPTIMISED = 100 * MISSED / 0.1
 
 
 def generator(seed):
@@ -36,7 +42,7 @@ def shortest(x, value, *, n_starts=12, seed=0):
             constraints={"type": "ineq", "fun": lambda y: -value(y)},
             options={"ftol": 1e-14, "maxiter": 500},
         )
-        if value(found.x) < 1e-7:
+        if value(found.x) < MISSED:
             best = min(best, found.fun**0.5)
     return best
 
@@ -51,7 +57,11 @@ def test_without_a_box_a_linear_minimum_is_the_margin_over_the_normal():
     own = torch.nn.functional.one_hot(labels, 5).bool()
     for norm, order in (("l2", 2), ("linf", 1)):
         expected = (margin / normals.norm(order, dim=2)).masked_fill(own, torch.inf).amin(1)
-        torch.testing.assert_close(model.minimum(images, labels, norm), expected)
+        # A margin may be a thousandth of the logits that it is a difference of.
+        rounding = float64_solution(192, condition=1000)
+        torch.testing.assert_close(
+            model.minimum(images, labels, norm), expected, rtol=rounding, atol=0
+        )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -65,7 +75,7 @@ def test_the_way_to_a_half_space_in_the_box_is_the_optimisers(seed):
         norm: float(to_half_space(x[None], normal[None], offset, norm)) for norm in ("l2", "linf")
     }
     w, start = normal.numpy(), x.numpy()
-    assert found["l2"] == pytest.approx(shortest(start, lambda y: y @ w + offset), rel=1e-5)
+    assert found["l2"] == pytest.approx(shortest(start, lambda y: y @ w + offset), rel=OPTIMISED)
     # minimise e subject to w.y + offset <= 0 and |y - x| <= e
     eye, ones = np.eye(12), np.ones((12, 1))
     program = linprog(
@@ -74,7 +84,7 @@ def test_the_way_to_a_half_space_in_the_box_is_the_optimisers(seed):
         b_ub=np.r_[-offset, start, -start],
         bounds=[(0, 1)] * 12 + [(0, None)],
     )
-    assert found["linf"] == pytest.approx(program.fun, rel=1e-7)
+    assert found["linf"] == pytest.approx(program.fun, rel=OPTIMISED)
 
 
 def test_a_half_space_outside_the_box_is_infinitely_far_and_one_around_the_image_is_not_far():
@@ -96,7 +106,7 @@ def test_the_minimum_of_a_sum_of_relus_is_the_optimisers(seed):
         lambda y: 1.0 - np.maximum(w @ y + b, 0).sum(),
         n_starts=40,
     )
-    assert float(model.minimum(images, "l2")) == pytest.approx(found, rel=1e-4)
+    assert float(model.minimum(images, "l2")) == pytest.approx(found, rel=OPTIMISED)
 
 
 @pytest.mark.parametrize("radius", [0.3, 0.6])
@@ -112,7 +122,7 @@ def test_the_minimum_of_an_ellipsoid_is_the_optimisers(radius):
             image.flatten().double().numpy(),
             lambda y, sign=sign: sign * (radius**2 - ((y - 0.5) ** 2) @ q),
         )
-        assert float(minimum) == pytest.approx(found, rel=1e-4)
+        assert float(minimum) == pytest.approx(found, rel=OPTIMISED)
 
 
 def test_from_outside_an_ellipsoid_the_box_stays_in_the_way():
@@ -130,7 +140,7 @@ def test_from_outside_an_ellipsoid_the_box_stays_in_the_way():
     x = images.flatten(1)
     assert (((x == 0) & (centre < 0)) | ((x == 1) & (centre > 1))).any()
     for image, nearest, radius in zip(x.double().numpy(), l2, linf, strict=True):
-        assert nearest == pytest.approx(shortest(image, outside), rel=1e-4)
+        assert nearest == pytest.approx(shortest(image, outside), rel=OPTIMISED)
         for share, crosses in ((1.001, True), (0.999, False)):
             step = share * radius
             bounds = list(zip((image - step).clip(0, 1), (image + step).clip(0, 1), strict=True))

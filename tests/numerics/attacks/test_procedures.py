@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.numerics.attacks.planted import PlantedAttack
+from tests.rounding import STORED, float32_products
 from zoo_eval.numerics.attacks.norms import length
 from zoo_eval.numerics.attacks.problems import classifier, interior
 from zoo_eval.numerics.attacks.procedures import AsReleased, Corrected, Units, as_it_is
@@ -56,7 +57,7 @@ def test_an_attack_in_other_units_reports_those_and_stores_pixels():
     assert searched.minimal.found.all()
     stored = searched.minimal.perturbation.double()
     by_channel = stored.flatten(2).norm(dim=2) / STD
-    torch.testing.assert_close(searched.distance, by_channel.norm(dim=1), rtol=3e-3, atol=0)
+    torch.testing.assert_close(searched.distance, by_channel.norm(dim=1), rtol=STORED, atol=0)
     assert (searched.distance > length(stored, "l2") * 1.5).all()
     assert (model(inside + stored.float()).argmax(1) != own).all()
 
@@ -64,7 +65,8 @@ def test_an_attack_in_other_units_reports_those_and_stores_pixels():
 def test_units_go_there_and_back():
     images = interior(2)
     units = Units(STD, MEAN)
-    torch.testing.assert_close(units.to_pixels(units.of_pixels(images)), images)
+    there_and_back = units.to_pixels(units.of_pixels(images))
+    assert (there_and_back - images).abs().max() <= float32_products(4, 2)
 
 
 def test_what_is_stored_as_it_is_stays_within_a_share_of_it_and_succeeds():

@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tests.rounding import TIGHTENED
 from zoo_eval.numerics.attacks.conformance import ROUNDING
 from zoo_eval.numerics.attacks.problems import Linear, classifier, interior
 from zoo_eval.numerics.attacks.tighten import BISECTIONS, storable, tighten
@@ -154,4 +155,4 @@ def test_in_linf_the_largest_values_are_cut_and_the_others_kept():
     assert minimal.found.all()
     found = minimal.perturbation.double().abs().flatten(1).amax(1)
     # The last bisection's interval, of the longest candidate.
-    torch.testing.assert_close(found, minimum, rtol=3e-3, atol=0.25 * 2.0**-BISECTIONS)
+    torch.testing.assert_close(found, minimum, rtol=TIGHTENED, atol=0.25 * 2.0**-BISECTIONS)
