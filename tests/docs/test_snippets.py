@@ -73,6 +73,13 @@ def test_a_page_has_no_code_outside_of_fences(page):
     assert not [b for a, b in pairwise(lines) if not a.strip() and b.startswith("    ")]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_link_to_a_file_leads_there(page):
+    links = re.findall(r"\]\(([^)#]+)", "\n".join(outside_of_blocks(page.read_text())))
+    inside = [link for link in links if "://" not in link]
+    assert [link for link in inside if not (page.parent / link).exists()] == []
+
+
 def test_a_fence_is_found_wherever_it_stands():
     text = "a\n```sh\nls\n```\n- b\n\n  ~~~ python\n  if x:\n      y\n  ~~~\n```toml\n"
     with pytest.raises(ValueError, match="line 11"):
