@@ -136,10 +136,10 @@ def test_gram_matrices_over_the_memory_budget_are_refused_at_planning_with_the_f
     assert "15 pending on 2 models, 33 refused" in said
 
 
-def test_more_planted_components_than_the_rank_are_refused(tiny_sweep, capsys):
+def test_more_planted_components_than_stimuli_allow_are_refused_at_planning(tiny_sweep, capsys):
     path = changed(tiny_sweep, "n_components = 4", "n_components = 40")
-    line = bad(capsys, "sweep", path, "--runner", "local")
-    assert "lower n_components" in line
+    line = bad(capsys, "plan", path)
+    assert "40 components asked for, but 40 stimuli have 39 at most; lower n_components" in line
 
 
 def test_a_store_of_a_newer_schema_is_refused(finished_store, tiny_sweep, capsys):

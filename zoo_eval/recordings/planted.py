@@ -114,6 +114,11 @@ class PlantedSection(RecordingSection):
 
     def read(self, name: str, known: Sweepmates) -> PlantedRecording:
         shown = known.stimuli(self.stimuli)
+        if self.n_components >= len(shown):
+            raise BadInput(
+                f"recording {name!r}: {self.n_components} components asked for, but {len(shown)} "
+                f"stimuli have {len(shown) - 1} at most; lower n_components"
+            )
         try:
             planted_in = known.layer(self.model, self.layer)
         except Refusal as error:
