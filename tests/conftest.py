@@ -12,13 +12,13 @@ import pytest
 from zoo_eval.runners import own_ray
 
 # Short, because socket paths below it must stay under 107 bytes.
-os.environ.setdefault("RAY_TMPDIR", tempfile.mkdtemp(prefix="zoot", dir="/tmp"))
-PRIVATE = own_ray.private_folder()
-atexit.register(shutil.rmtree, PRIVATE, ignore_errors=True)
+TEMPORARY = Path(tempfile.mkdtemp(prefix="zoot", dir="/tmp"))
+atexit.register(shutil.rmtree, TEMPORARY, ignore_errors=True)
+os.environ["RAY_TMPDIR"] = str(TEMPORARY)
 # Stated before anything imports Ray: its defaults differ between its commands. However a test starts
 # a Ray, it is reached from this machine alone, and with a token.
 os.environ.update(
-    own_ray.settings(PRIVATE),
+    own_ray.settings(TEMPORARY),
     RAY_USAGE_STATS_ENABLED="0",
     RAY_DEDUP_LOGS="0",
     RAY_ENABLE_UV_RUN_RUNTIME_ENV="0",
