@@ -32,7 +32,11 @@ MODELS = trial_table(
     "model card and weights",
     Column("weights_digest", TEXT, "digest of the weights as evaluated (file, mapping, edits)"),
     Column("revision", TEXT, "the hub's revision of the weights; null elsewhere", nullable=True),
-    Column("source", TEXT, "of the card: timm, open_clip, torchvision, hf-hub, factory, local, live, live_untold"),
+    Column(
+        "source",
+        TEXT,
+        "of the card: timm, open_clip, torchvision, hf-hub, factory, local, live, live_untold",
+    ),
     Column("architecture", TEXT, "the network's definition, e.g. timm/resnet50"),
     Column("family", TEXT, "the architecture's family, e.g. resnet"),
     Column("pretraining", TEXT, "training data or recipe; null when unknown", nullable=True),
