@@ -1,5 +1,7 @@
 """Runs the tests whose numbers depend on a processor's kernels under each setting: `make kernels`.
 
+    python -m tests.kernels [--quick] [SETTING ...]
+
 PyTorch, oneDNN, MKL and OpenBLAS choose their code by what the processor can do, which their
 environment variables lower: a processor stands in for the older ones. Prints a line as soon as a
 setting is done, and ends with exit code 1 where a test failed.
@@ -20,7 +22,8 @@ NUMBERS = ("numerics", "representations", "readouts", "evaluations", "models", "
            "importance", "test_fidelity.py", "test_transforms.py")  # fmt: skip
 # They measure memory, of which kernels change nothing.
 NOT_NUMBERS = ("readouts/test_readout.py", "models/test_allocator.py")
-# What `make test` runs by itself is not run again: no variable is "as it is".
+# In a minute or two: mathematics without attacks, and the setting farthest from any processor's own.
+QUICK = ("numerics", "representations"), ("numerics/attacks",), ("the oldest of all",)
 SETTINGS = {
     "PyTorch without vectors": {"ATEN_CPU_CAPABILITY": "default"},
     "PyTorch with AVX2": {"ATEN_CPU_CAPABILITY": "avx2"},
@@ -49,14 +52,19 @@ class Counts(NamedTuple):
     failed: tuple[str, ...]
 
 
-def main(chosen: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Runs some settings, or all that this processor has, and prints the table; the exit code."""
-    print(LINE.format("setting", "passed", "failed", "skipped", "seconds", "variables"))
+    quick = "--quick" in arguments
+    folders, ignored, settings = QUICK if quick else (NUMBERS, NOT_NUMBERS, tuple(SETTINGS))
+    chosen = [name for name in arguments if name != "--quick"] or settings
+    print(LINE.format("setting", "passed", "failed", "skipped", "seconds", "variables"), flush=True)
     everything_passed = True
-    for name, variables in SETTINGS.items():
-        if (chosen and name not in chosen) or not _has(variables):
+    for name in chosen:
+        variables = SETTINGS[name]
+        if not _has(variables):
+            print(LINE.format(name, *"----", "this processor has no such instructions"))
             continue
-        found = run(variables)
+        found = run(variables, folders, ignored)
         everything_passed &= bool(found.passed) and not found.failed
         said = " ".join(f"{key}={value}" for key, value in variables.items())
         numbers = found.passed, len(found.failed), found.skipped, round(found.seconds)
@@ -64,14 +72,14 @@ def main(chosen: list[str]) -> int:
     return 0 if everything_passed else 1
 
 
-def run(variables: dict[str, str]) -> Counts:
-    """One run of the tests in a process of its own, with these environment variables."""
+def run(variables: dict[str, str], folders: tuple[str, ...], ignored: tuple[str, ...]) -> Counts:
+    """One run of some tests in a process of its own, with these environment variables."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
-        ignored = [f"--ignore=tests/{name}" for name in NOT_NUMBERS]
         subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-m", "not ray and not browser and not gpu",
-             f"--junitxml={report}", *ignored, *(f"tests/{name}" for name in NUMBERS)],
+             f"--junitxml={report}", *(f"--ignore=tests/{name}" for name in ignored),
+             *(f"tests/{name}" for name in folders)],
             cwd=ROOT, env=os.environ | variables, stdout=subprocess.DEVNULL, check=False,
         )  # fmt: skip
         return counts(report)
