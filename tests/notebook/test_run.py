@@ -317,7 +317,17 @@ def test_a_model_that_a_file_cannot_name_is_refused_where_it_is_named(tmp_path, 
     assert "give it from Python" in reasons.pop()
 
 
+@pytest.fixture
+def ray_ends():
+    """A run's Ray lives as long as its process: here only as long as the test."""
+    import ray
+
+    yield
+    ray.shutdown()
+
+
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_ends")
 def test_ray_gives_the_rows_of_this_process(live, tmp_path, pixels, measured):
     on_ray = run_live(tmp_path / "store", pixels, measured, runner="ray", max_slots=1)
     for table in ("models", "accuracy", "layers", "neural_scores", "ceilings"):
