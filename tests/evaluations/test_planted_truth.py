@@ -12,8 +12,8 @@ from zoo_eval.store import Store
 from zoo_eval.sweep import file as sweep_file
 
 ROOT = Path(__file__).parent.parent.parent
-MODELS = ("lite0", "lite1", "lite0_96px", "lite0_wrong_padding", "untrained_resnet18")
-N_CROPS = 168
+MODELS = ("lite0", "lite1", "lite0_96px", "lite0_wrong_padding", "untrained_convnext_atto")
+N_CROPS = 120
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_no_model_but_the_planted_one_and_its_graded_versions_is_best(finished):
             f"SELECT model FROM neural_leaderboard WHERE readout = '{readout}' ORDER BY place"
         )
         assert rows[0]["model"] == "local/lite0"
-        assert rows[-1]["model"] == "local/untrained_resnet18"
+        assert rows[-1]["model"] == "local/untrained_convnext_atto"
 
 
 def test_the_split_half_ceiling_is_close_to_the_exact_one(finished):
@@ -59,7 +59,7 @@ def test_the_split_half_ceiling_is_close_to_the_exact_one(finished):
             "SELECT estimator, median(ceiling) AS ceiling FROM ceilings GROUP BY estimator"
         )
     }
-    # A target's over 168 stimuli has a standard error of 0.017, their median less.
+    # A target's over 120 stimuli has a standard error of 0.02, their median less.
     assert ceilings["planted_exact"] == pytest.approx(8 / 9, rel=float64_products(8))
     assert ceilings["splithalf_spearman_brown"] == pytest.approx(8 / 9, rel=0, abs=0.02)
 
@@ -69,7 +69,7 @@ def test_accuracy_separates_trained_graded_and_untrained(finished):
     assert top1["local/lite0"] >= 0.85
     assert top1["local/lite1"] >= 0.85
     assert top1["local/lite0_96px"] < top1["local/lite0"]
-    assert top1["local/untrained_resnet18"] <= 0.05
+    assert top1["local/untrained_convnext_atto"] <= 0.05
 
 
 def test_the_wrong_padding_is_flagged_and_left_out(finished):
