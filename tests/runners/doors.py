@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ CALLS = (
     "ReporterService/GetTraceback",
     "RayletDriver/ClusterInfo",
 )
+# Refused calls that show that the right questions were asked, and how long services may take.
+ENOUGH, PATIENCE_S = 4, 60
 JOIN = """
 import os, sys, ray
 ray.init(address=sys.argv[1], log_to_driver=False)
@@ -72,7 +75,20 @@ def _is_loopback(ip: str) -> bool:
 
 
 def open_to_strangers(pid: int) -> list[str]:
-    """What does more than refuse, for a caller without the token; metrics alone are for all."""
+    """What does more than refuse, for a caller without the token; metrics alone are for all.
+
+    Services come up one after another: they are asked again until enough of them are there.
+    """
+    for _ in range(PATIENCE_S):
+        found, n_refusals = _asked_by_a_stranger(pid)
+        if found or n_refusals > ENOUGH:
+            return found
+        time.sleep(1)
+    raise AssertionError("hardly anything refused: the right questions were not asked")
+
+
+def _asked_by_a_stranger(pid: int) -> tuple[list[str], int]:
+    """What did not refuse, and how many calls were refused."""
     found, n_refusals = [], 0
     for process, _, port in listening(pid):
         if process.status() == psutil.STATUS_STOPPED:
@@ -84,10 +100,9 @@ def open_to_strangers(pid: int) -> list[str]:
         found += [
             f"{process.name()} at {port}: {call}: {answer}"
             for call, answer in answers.items()
-            if answer not in ("UNAUTHENTICATED", "UNIMPLEMENTED", "401", "metrics")
+            if answer not in ("UNAUTHENTICATED", "UNIMPLEMENTED", "401", "metrics", "gone")
         ]
-    assert n_refusals > 4, "hardly anything refused: the right questions were not asked"
-    return found
+    return found, n_refusals
 
 
 def _called(port: int, call: str) -> str:
@@ -109,6 +124,12 @@ def _got(address: str) -> str:
             text = page.read()
     except urllib.error.HTTPError as error:
         return str(error.code)
+    except ConnectionRefusedError:
+        return "gone"
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, ConnectionRefusedError):
+            return "gone"
+        raise
     # A metrics server says the same whatever it is asked.
     return "metrics" if text.startswith(b"# HELP") else "200"
 
