@@ -24,7 +24,7 @@ REDUCED = Reduction(1000, N_IMAGES, "digest")
 MEASURED = {
     "pls nested 100": (Pls(), "nested", 100, None),
     # Fewer components take as much memory, and a third of the time.
-    "pls nested 800": (Pls(components=8), "nested", 800, None),
+    "pls nested 800": (Pls(components=3), "nested", 800, None),
     "pls brainscore 100": (Pls(), "brainscore", 100, None),
     "pls brainscore 100, reduced": (Pls(), "brainscore", 100, REDUCED),
     "ridge nested 100": (Ridge(), "nested", 100, None),
