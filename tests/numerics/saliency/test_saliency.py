@@ -105,7 +105,7 @@ def test_on_a_network_integrated_gradients_are_a_sum_written_out(net):
     found, coarser = (
         IntegratedGradients(steps).attribute(net, pixels, LABELS, SEEDS) for steps in (30, 15)
     )
-    # Half as many steps are four times as far from the integral.
+    # Half as many points are farther from the integral.
     far = float((found - coarser).abs().max())
     size = float(found.abs().max())
     rounding = float32_network(net, size) + float32_products(n, size)
@@ -123,7 +123,7 @@ def test_integrated_gradients_are_complete(net, baseline):
     change = net(pixels) - net(torch.full_like(pixels, baseline))
     expected = change.gather(1, LABELS[:, None])[:, 0]
     assert expected.abs().min() > 1e-3
-    # Half as many steps are four times as far from the integral.
+    # Half as many points are farther from the integral.
     far = float((found - coarser).sum((1, 2, 3)).abs().max())
     rounding = float32_network(net, net(pixels).abs().max()) + float32_products(
         90, found.abs().sum((1, 2, 3)).max()
