@@ -1,0 +1,114 @@
+"""Tables of layers and of their comparisons with recordings."""
+
+import pyarrow as pa
+
+from zoo_eval.tables.table import (
+    COMMIT,
+    COUNT,
+    NAMES,
+    REAL,
+    REALS,
+    TEXT,
+    TRIAL,
+    Column,
+    Table,
+    trial_table,
+)
+
+LAYERS = trial_table(
+    "layers",
+    "model x stimulus set x layer",
+    Column("layer", TEXT, "module name in the network"),
+    Column("layer_index", COUNT, "position of its last module among the network's modules, from 0"),
+    Column("depth", REAL, "layer_index / number of modules: 1 for the logits"),
+    Column("shape", pa.list_(pa.int64()), "of one image's activation"),
+    Column("n_features", COUNT, "product of the shape"),
+    Column("effective_dim", REAL, "(sum l)^2 / sum l^2 over the centred Gram spectrum"),
+    Column("sketch", COUNT, "dimensions it is estimated from, a bit low; null: exact", "", True),
+)
+
+FEATURES = trial_table(
+    "features",
+    "model x layer x stimulus, on request",
+    Column("layer", TEXT, "module name in the network"),
+    Column("stimulus_id", TEXT, "the stimulus"),
+    Column("vector", REALS, "the layer's activation, flattened in C order"),
+)
+
+NEURAL_SCORES = trial_table(
+    "neural_scores",
+    "model x recording x layer x readout x fold",
+    Column("recording", TEXT, "the recording's name"),
+    Column("layer", TEXT, "module name in the network"),
+    Column("readout", TEXT, "pls, ridge, rsa, cka, procrustes, ..."),
+    Column("mode", TEXT, "fit or similarity; null in old stores (see neural_modes)", "", True),
+    Column("protocol", TEXT, "how folds and choices were made"),
+    Column(
+        "statistic",
+        TEXT,
+        "pearson_r, spearman_rho, kendall_tau_a, cosine, cka, debiased_cka or shape_similarity",
+    ),
+    Column("fold", COUNT, "from 0; null for a similarity over all stimuli", nullable=True),
+    Column(
+        "score",
+        REAL,
+        "of a fit: median over targets on the untouched fold; of a similarity: its value; null if "
+        "undefined",
+        nullable=True,
+    ),
+    Column("score_low", REAL, "of a fit: 95 % bootstrap over targets; else null", nullable=True),
+    Column("score_high", REAL, "of a fit: 95 % bootstrap over targets; else null", nullable=True),
+    Column(
+        "stimuli_low",
+        REAL,
+        "95 % bootstrap over stimuli; null for a similarity's folds, kendall_tau_a of more than 512 "
+        "stimuli, shape_similarity of more than 256 dimensions",
+        nullable=True,
+    ),
+    Column("stimuli_high", REAL, "the upper end of the same interval", nullable=True),
+    Column("r", REALS, "one value per target or subject; NaN where undefined", nullable=True),
+    Column("selection_score", REAL, "the same in the training folds: may choose a layer", "", True),
+    Column(
+        "choices",
+        REALS,
+        "per target, chosen inside the training folds: components, or penalty / mean eigenvalue",
+        nullable=True,
+    ),
+    Column("target_ids", NAMES, "targets or subjects, in the order of r", nullable=True),
+    Column("n_constant_targets", COUNT, "targets left out of the median"),
+    Column("undefined", NAMES, 'why no number, per target or subject; "" where one', "", True),
+    Column("sketch", COUNT, "dimensions that features were sketched to; null: exact", "", True),
+)
+
+CEILINGS = Table(
+    "ceilings",
+    "recording x estimator x target",
+    (
+        TRIAL,
+        Column("model", TEXT, "always null: a ceiling belongs to a recording", nullable=True),
+        Column("recording", TEXT, "the recording's name"),
+        Column("recording_digest", TEXT, "digest of its responses"),
+        Column(
+            "estimator",
+            TEXT,
+            "splithalf_spearman_brown, leave_one_out, ncsnr, max_pairwise_target, from_file, "
+            "planted_exact, nili_lower or nili_upper",
+        ),
+        Column("statistic", TEXT, "the statistic that it bounds"),
+        Column("scale", TEXT, "reliability: r / sqrt(c); correlation: r / c; variance: r^2 / c"),
+        Column("target", TEXT, "the target's id; `all` for a ceiling of the whole recording"),
+        Column("ceiling", REAL, "null where it is undefined", nullable=True),
+        COMMIT,
+    ),
+)
+
+SPATIAL_SCORES = trial_table(
+    "spatial_scores",
+    "model x recording x layer x held-out image",
+    Column("recording", TEXT, "the recording's name"),
+    Column("layer", TEXT, "module name in the network"),
+    Column("stimulus_id", TEXT, "the held-out image"),
+    Column("r", REALS, "one value per channel"),
+    Column("map_spearman_full", REAL, "predicted and neural map at full grid", nullable=True),
+    Column("map_spearman_quarter", REAL, "the same after down-sampling by 4", nullable=True),
+)
