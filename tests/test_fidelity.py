@@ -1,4 +1,4 @@
-"""Pixels in [0, 1] through an open model give the logits of the source's own transform and network."""
+"""Photos and pixels through an open model give the logits of the source's own transform and network."""
 
 from copy import deepcopy
 
@@ -8,15 +8,18 @@ import timm as timm_library
 import torch
 import torchvision
 from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
 from timm.data import create_transform, resolve_data_config
 from torch import nn
 from torchvision.transforms import CenterCrop, InterpolationMode, Normalize, Resize
 
+from tests.photos import saved
 from tests.planted_nets import noise
 from tests.rounding import float32_network, float32_products
 from zoo_eval.catalog import ModelCard
 from zoo_eval.models.open_model import OpenModel, open_model
 from zoo_eval.representations.representations import Representations
+from zoo_eval.stimuli.folder import Files
 
 CPU = torch.device("cpu")
 TIMM = ("test_efficientnet.r160_in1k", "test_vit.r160_in1k", "test_vit3.r160_in1k",
@@ -34,9 +37,11 @@ def waves(*size, n=3):
     return 0.5 + 0.3 * torch.sin(row + phases) * torch.cos(1.3 * column - 2 * phases)
 
 
-def on_tensors(steps):
+def on_tensors(own):
     """The steps of a source's transform that are left when an image is a tensor already."""
-    left = [step for step in steps if isinstance(step, Resize | CenterCrop | Normalize)]
+    if not hasattr(own, "transforms"):
+        return own
+    left = [step for step in own.transforms if isinstance(step, Resize | CenterCrop | Normalize)]
     assert len(left) == 3
     assert left[0].antialias
     return torchvision.transforms.Compose(left)
@@ -46,7 +51,7 @@ def own_timm(name, head):
     net = timm_library.create_model(name)
     net.load_state_dict(head.state_dict())
     config = resolve_data_config({}, model=net)
-    return net.eval(), on_tensors(create_transform(**config, is_training=False).transforms)
+    return net.eval(), create_transform(**config, is_training=False)
 
 
 def own_torchvision(name, head):
@@ -64,7 +69,7 @@ def own_open_clip(name, head):
         seen = clip.encode_image(images, normalize=True)
         return clip.logit_scale.exp() * seen @ head.embeddings.T
 
-    return logits, on_tensors(preprocess.transforms)
+    return logits, preprocess
 
 
 OWN = {"timm": own_timm, "torchvision": own_torchvision, "open_clip": own_open_clip}
@@ -118,10 +123,32 @@ def spread(logits):
     return (logits - logits.mean(0)).abs().max()
 
 
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Real photos from every kind of file."""
+    return saved(tmp_path_factory.mktemp("photos"))
+
+
+@torch.no_grad()
+def test_logits_of_photos_are_those_of_the_sources_own_pipeline(model, own, photos):
+    net, transform = own
+    images = []
+    for path in photos:
+        with Image.open(path) as image:
+            images.append(transform(image.convert("RGB")))
+    expected = net(torch.stack(images))
+    scale = float(expected.abs().max())
+    decoded = list(Files(tuple(photos)))
+    assert (model.predict(decoded) - expected).abs().max() <= 1e-5 * scale
+    # What is rounded to 8 bits elsewhere, or not at all, is seen here.
+    floats = [torch.from_numpy(one).permute(2, 0, 1)[None] / 255 for one in decoded]
+    assert (torch.cat([model(one) for one in floats]) - expected).abs().max() > 1e-4 * scale
+
+
 @pytest.mark.parametrize("size", [(300, 410), (277, 201)])
 @torch.no_grad()
-def test_logits_are_those_of_the_sources_own_transform_and_network(model, own, size):
-    net, transform = own
+def test_logits_of_tensors_are_those_of_the_sources_own_steps_and_network(model, own, size):
+    net, transform = own[0], on_tensors(own[1])
     pixels = waves(*size)
     expected = net(torch.stack([transform(image) for image in pixels]))
     scale = spread(expected)

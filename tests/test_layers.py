@@ -19,7 +19,7 @@ FLOORS = [
     ["networks"],
     ["stimuli"],
     ["transforms"],
-    ["recordings", "importance", "catalog"],
+    ["recordings", "importance", "catalog", "pipelines"],
     ["inputs", "weights"],
     ["sources"],
     ["models"],

@@ -1,4 +1,4 @@
-"""The differentiable transform equals timm's evaluation transform, up to its rounding to 8 bits."""
+"""The transform gives its library's own pixels, bit for bit; the differentiable one up to their rounding."""
 
 from dataclasses import replace
 
@@ -6,14 +6,25 @@ import numpy as np
 import pytest
 import timm as timm_library
 import torch
+import torchvision
+from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
-from timm.data import create_transform
+from timm.data import create_transform, resolve_data_config
+from timm.data.transforms import ResizeKeepRatio
+from timm.models import PretrainedCfg
+from torchvision import transforms
+from torchvision.transforms import v2
 from torchvision.transforms.functional import resize
 
+from tests.photos import saved
 from tests.rounding import float32_products
+from zoo_eval import pipelines
 from zoo_eval.errors import Refusal
-from zoo_eval.sources import timm
-from zoo_eval.transforms import Transform
+from zoo_eval.sources import open_clip, timm
+from zoo_eval.sources import torchvision as torchvision_source
+from zoo_eval.sources.open_clip import Recipe
+from zoo_eval.stimuli.folder import Files
+from zoo_eval.transforms import INTERPOLATIONS, WITH_GRADIENT, Transform
 
 PLAIN = Transform(64, 72, "bicubic", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CPU = torch.device("cpu")
@@ -26,31 +37,156 @@ def smooth_image(height, width):
     return np.uint8(np.round(127.5 + 120 * np.stack(waves, 2)))
 
 
-SIZES = [(300, 400), (400, 300), (256, 256), (100, 130), (611, 611), (97, 1000)]
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Real photos from every kind of file: name, as Pillow opens it, as a stimulus set decodes it."""
+    paths = saved(tmp_path_factory.mktemp("photos"))
+    decoded = Files(tuple(paths))
+    return [(path.name, opened(path), decoded[number]) for number, path in enumerate(paths)]
 
 
-@pytest.mark.parametrize(("height", "width"), SIZES)
+def opened(path):
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def check_bits(transform, own, photos):
+    """The view and its normalisation are those of a library's own pipeline, bit for bit."""
+    found = transform.normalise(transform.view_images([decoded for *_, decoded in photos], CPU))
+    for (name, image, _), one in zip(photos, found, strict=True):
+        expected = own(image)
+        assert torch.equal(one, expected), (name, float((one - expected).abs().max()))
+
+
+TIMM = {"input_size": (3, 64, 64), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+@pytest.mark.parametrize("crop_mode", ["center", "squash", "border"])
+@pytest.mark.parametrize("crop_pct", [0.875, 0.95, 1.0])
+def test_pixels_are_timms_own_bit_for_bit(photos, interpolation, crop_mode, crop_pct):
+    said = {"interpolation": interpolation, "crop_mode": crop_mode, "crop_pct": crop_pct}
+    config = PretrainedCfg(**TIMM, **said)
+    own = create_transform(**TIMM, **said, is_training=False)
+    check_bits(timm.view("timm/planted", config, None), own, photos)
+    assert pipelines.read(own) == timm.view("timm/planted", config, None)
+
+
 @pytest.mark.parametrize(
     "name",
-    ["tf_efficientnet_lite0.in1k", "resnet50.a1_in1k", "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
-     "convnext_base.fb_in22k_ft_in1k_384", "test_efficientnet.r160_in1k",
+    ["tf_efficientnet_lite0.in1k", "convnext_base.fb_in22k_ft_in1k_384",
      "deepseek_vit_412m.deepseek_v4_1_flash", "vit_base_patch16_sapiens2.fb"],
 )  # fmt: skip
-def test_it_equals_timms_own(name, height, width):
+def test_pixels_are_those_of_timms_own_configuration(photos, name):
     config = timm_library.get_pretrained_cfg(name)
-    transform = timm.transform(f"timm/{name}", None)
-    own = create_transform(
-        config.input_size, is_training=False, interpolation=config.interpolation,
-        mean=config.mean, std=config.std, crop_pct=config.crop_pct, crop_mode=config.crop_mode,
-    )  # fmt: skip
-    image = smooth_image(height, width)
-    expected = own(Image.fromarray(image))[None]
-    found = transform.normalise(transform.view_images([image], CPU))
-    assert found.shape == expected.shape
-    # Pillow rounds to 1/255 after each of its two passes: half a level, times at most 1.25 (the
-    # bicubic weights' absolute sum) by the second pass, and another half.
-    level = torch.tensor(transform.std)[:, None, None] * 255
-    assert ((found - expected) * level).abs().max() <= 1.125
+    own = create_transform(**resolve_data_config(pretrained_cfg=config.to_dict()))
+    check_bits(timm.transform(f"timm/{name}", None), own, photos[:3])
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "random"])
+@pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
+@pytest.mark.parametrize("size", [64, (64, 48)])
+def test_pixels_are_open_clips_own_bit_for_bit(photos, interpolation, resize_mode, size):
+    said = {"interpolation": interpolation, "resize_mode": resize_mode, "fill_color": 90}
+    recipe = Recipe("planted", {"vision_cfg": {"image_size": size}}, said)
+    if resize_mode != "squash" and size != 64:
+        with pytest.raises(Refusal, match="takes 64 x 48 px with resize mode"):
+            open_clip.view("open_clip/planted", recipe, None)
+        return
+    own = image_transform_v2(PreprocessCfg(size=size, **said), is_train=False)
+    transform = open_clip.view("open_clip/planted", recipe, None)
+    check_bits(transform, own, photos)
+    assert pipelines.read(own) == transform
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "vit_b_16", "efficientnet_b1", "swin_v2_t"])
+def test_pixels_are_torchvisions_own_bit_for_bit(photos, name):
+    for weights in torchvision.models.get_model_weights(name):
+        transform = torchvision_source.transform(f"torchvision/{name}.{weights.name}", None)
+        check_bits(transform, weights.transforms(), photos)
+        assert pipelines.read(weights.transforms()) == transform
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_what_resizes_tensors_is_taken_as_it_is_written(photos, interpolation):
+    how = v2.InterpolationMode(interpolation)
+    tail = [
+        v2.Resize(72, interpolation=how),
+        v2.CenterCrop(64),
+        v2.Normalize([0.5] * 3, [0.25] * 3),
+    ]
+    tensors = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), *tail])
+    transform = pipelines.read(tensors)
+    decoded = [one for *_, one in photos]
+    found = transform.normalise(transform.view_images(decoded, CPU))
+    # Not bit for bit: PyTorch's kernels differ with the order of channels in memory. A pass sums
+    # as many terms as a resize covers pixels of the largest photo, twice; weights sum to 1.5 at most.
+    bound = float32_products(2 * 4 * 4000 // 72, 1.5**2) / 0.25
+    for (_, image, _), one in zip(photos, found, strict=True):
+        assert (one - tensors(image)).abs().max() <= bound
+    rounded = replace(transform, resized="uint8")
+    assert (rounded.normalise(rounded.view_images(decoded, CPU)) - found).abs().max() > bound
+    images = pipelines.read(v2.Compose([*tail[:2], v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]))  # fmt: skip
+    assert (transform.resized, images.resized) == ("float32", "uint8")
+    assert (images.mean, images.std) == ((0.0,) * 3, (1.0,) * 3)
+
+
+class OwnStep:
+    """A step of somebody's own."""
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([v2.Resize(72), v2.CenterCrop(64)], "ends without a float tensor"),
+        ([v2.Resize(72), OwnStep()], "step OwnStep is own code"),
+        ([v2.Resize(72), v2.ToImage(), v2.ToDtype(torch.float32)], "does not make"),
+        ([v2.ToDtype(torch.float32, scale=True)], "step ToDtype does not make"),
+        ([v2.ToImage(), v2.Resize(72)], "resize of a uint8 tensor"),
+        ([v2.CenterCrop(64), v2.Resize(64)], "after a crop"),
+        ([v2.Resize(72), v2.RandomHorizontalFlip()], "step RandomHorizontalFlip has no counterpart"),
+        ([v2.Resize(72), v2.Normalize([0.5] * 3, [0.5] * 3)], "before a conversion"),
+        ([v2.Resize(72), transforms.ToTensor()], "has no crop"),
+        ([v2.CenterCrop(64), transforms.ToTensor()], "has no resize"),
+        ([v2.Resize(48), v2.CenterCrop(64), transforms.ToTensor()], "larger than"),
+        ([v2.Resize(72), v2.CenterCrop((64, 48)), transforms.ToTensor()], "no square"),
+        ([v2.Resize((72, 64)), v2.CenterCrop(64), transforms.ToTensor()], "no square"),
+        ([v2.Resize(72, max_size=90), v2.CenterCrop(64)], "max_size"),
+        ([ResizeKeepRatio(64, longest=1), v2.CenterCrop(64), transforms.ToTensor()], "go together"),
+    ],
+)  # fmt: skip
+def test_a_pipeline_that_no_transform_stands_for_says_which_step(steps, said):
+    with pytest.raises(pipelines.NotReadable, match=said):
+        pipelines.read(transforms.Compose(steps))
+
+
+@pytest.mark.parametrize("interpolation", WITH_GRADIENT)
+@pytest.mark.parametrize("fill", [None, (0.4, 0.2, 0.0)])
+def test_the_differentiable_view_is_the_same_but_for_rounding_to_levels(
+    photos, interpolation, fill
+):
+    transform = replace(PLAIN, interpolation=interpolation, fill=fill, resize_px=64 if fill else 72)
+    for *_, decoded in photos:
+        # No resize leaves [0, 1] from here: Pillow clips after each pass, the tensor only at the end.
+        image = np.uint8(64 + decoded / 2)
+        pixels = torch.tensor(image).permute(2, 0, 1)[None] / 255
+        difference = (transform.view(pixels) - transform.view_images([image], CPU)).abs().max()
+        # Pillow rounds to a level after each of its two passes: half a level, times at most 1.5
+        # (the weights' absolute sum of a bicubic of a = -0.5, at any scale), and another half.
+        assert 255 * difference <= 0.5 * 1.5 + 0.5 + 1e-3
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "box", "hamming", "lanczos"])
+def test_an_interpolation_without_a_gradient_is_refused_where_one_is_needed(interpolation):
+    transform = replace(PLAIN, interpolation=interpolation)
+    with pytest.raises(Refusal, match=r"no gradient through it; set canvas = \"own\""):
+        transform.view(torch.rand(1, 3, 90, 90))
+    with pytest.raises(ValueError, match="a tensor is resized by one of bilinear"):
+        replace(transform, resized="float32")
+    with pytest.raises(
+        ValueError, match="unknown interpolation 'sinc'; choose one of nearest, box"
+    ):
+        replace(PLAIN, interpolation="sinc")
 
 
 def test_input_that_is_no_square_is_squashed_to_unless_another_size_is_wanted():
@@ -146,6 +282,6 @@ def test_the_gradient_is_that_of_a_finite_difference():
 
 def test_its_key_says_everything_that_changes_the_view():
     changes = {"input_px": 63, "resize_px": 73, "interpolation": "bilinear", "squash": True,
-               "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}  # fmt: skip
+               "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "resized": "float32"}  # fmt: skip
     keys = [str(replace(PLAIN, **{name: value}).key) for name, value in changes.items()]
     assert len({str(PLAIN.key), *keys}) == len(changes) + 1

@@ -1,15 +1,23 @@
-"""Transform: a model's own resize, crop and normalisation, differentiable, from [0, 1] pixels."""
+"""Transform: a model's own resize, crop and normalisation, bit for bit, and a differentiable one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from zoo_eval.errors import Refusal
 from zoo_eval.networks.anatomy import Size
 from zoo_eval.stimuli.stimulus_set import Pixels
+
+Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+# Those that PyTorch has for tensors, antialiased as Pillow's are.
+WITH_GRADIENT: tuple[Interpolation, ...] = ("bilinear", "bicubic")
 
 
 @dataclass(frozen=True)
@@ -20,18 +28,30 @@ class Transform:
     colour the longer side does, and a border of that colour is added before the crop. With
     `input_width_px` the input is no square: it has `input_px` rows and this many columns, to
     which the image is squashed.
+
+    `resized` says what is resized: the 8 bits of a decoded image, by Pillow, as the libraries' own
+    evaluation transforms do; or `float32`, a tensor, as a pipeline does that makes a tensor first.
+
+    Raises:
+        ValueError: an unknown interpolation, or an input that is not square and not squashed to.
     """
 
     input_px: int
     resize_px: int
-    interpolation: str
+    interpolation: Interpolation
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     squash: bool = False
     fill: tuple[float, float, float] | None = None
     input_width_px: int | None = None
+    resized: Literal["uint8", "float32"] = "uint8"
 
     def __post_init__(self) -> None:
+        if self.interpolation not in INTERPOLATIONS:
+            known = ", ".join(INTERPOLATIONS)
+            raise ValueError(f"unknown interpolation {self.interpolation!r}; choose one of {known}")
+        if self.resized == "float32" and self.interpolation not in WITH_GRADIENT:
+            raise ValueError(f"a tensor is resized by one of {', '.join(WITH_GRADIENT)}")
         if self.input_width_px is not None and not (
             self.squash and self.resize_px == self.input_px
         ):
@@ -57,24 +77,86 @@ class Transform:
             squash=False,
             fill=None,
             input_width_px=None,
+            resized="uint8",
         )
 
+    def check_gradient(self) -> None:
+        """Refuses an interpolation through which no gradient can be taken.
+
+        Raises:
+            Refusal: PyTorch has none of that name for tensors.
+        """
+        if self.interpolation not in WITH_GRADIENT:
+            raise Refusal(
+                f"PyTorch resizes no tensor by {self.interpolation!r}, so there is no gradient through "
+                f'it; set canvas = "own", or choose one of {", ".join(WITH_GRADIENT)}'
+            )
+
+    def view_images(self, images: Sequence[Pixels], device: torch.device) -> Tensor:
+        """Decoded images of any size -> what the model sees of them, before normalisation.
+
+        The source's own evaluation transform, bit for bit from the decoded image on (to float32
+        rounding where tensors are resized).
+
+        Args:
+            images: each uint8 (row, column, RGB).
+            device: of what is returned.
+
+        Returns:
+            float32 (image, RGB, row, column) in [0, 1] at `size`; `float32` with `bicubic` may
+            overshoot, as it does where it comes from.
+        """
+        if self.resized == "float32":
+            return torch.cat([self._cut(self._float(one.to(device))) for one in map(_unit, images)])
+        view = torch.from_numpy(np.stack([self.levels(one) for one in images])).to(device)
+        # By a tensor: a GPU would multiply by the rounded inverse of a number.
+        return view.permute(0, 3, 1, 2).contiguous().float() / view.new_tensor(255.0).float()
+
+    def levels(self, image: Pixels) -> Pixels:
+        """What the model sees of a decoded image, in its 8 bits: uint8 (row, column, RGB)."""
+        height, width = self._resized(*image.shape[:2])
+        if (height, width) != image.shape[:2]:
+            resample = Image.Resampling[self.interpolation.upper()]
+            image = np.asarray(Image.fromarray(image).resize((width, height), resample))
+        if self.fill is not None:
+            above, left = self._margin(height, width)
+            placed = np.empty((height + above, width + left, 3), np.uint8)
+            placed[:] = [round(255 * value) for value in self.fill]
+            placed[above // 2 :, left // 2 :][:height, :width] = image
+            image = placed
+        rows, columns = self._window(*image.shape[:2])
+        return image[rows, columns]
+
     def view(self, pixels: Tensor) -> Tensor:
-        """What the model sees: pixels (image, RGB, row, column) in [0, 1] -> the same at `size`."""
+        """The same of pixels (image, RGB, row, column) in [0, 1], with a gradient.
+
+        A tensor is not rounded to 8 bits between and after the two passes of a resize, so that
+        values differ from `view_images` by about a level (1 / 255) where anything is resized.
+
+        Raises:
+            Refusal: see `check_gradient`.
+        """
+        resized = self._float(pixels)
+        return self._cut(resized if resized is pixels else resized.clamp(0, 1))
+
+    def _float(self, pixels: Tensor) -> Tensor:
         size = self._resized(*pixels.shape[-2:])
-        if size != tuple(pixels.shape[-2:]):
-            pixels = functional.interpolate(
-                pixels, size=size, mode=self.interpolation, antialias=True, align_corners=False
-            ).clamp(0, 1)
+        if size == tuple(pixels.shape[-2:]):
+            return pixels
+        self.check_gradient()
+        return functional.interpolate(
+            pixels, size=size, mode=self.interpolation, antialias=True, align_corners=False
+        )
+
+    def _cut(self, pixels: Tensor) -> Tensor:
         if self.fill is not None:
             pixels = self._bordered(pixels, self.fill)
-        (height, width), (rows, columns) = pixels.shape[-2:], self.size
-        top, left = round((height - rows) / 2), round((width - columns) / 2)
-        return pixels[..., top : top + rows, left : left + columns]
+        rows, columns = self._window(*pixels.shape[-2:])
+        return pixels[..., rows, columns]
 
     def _bordered(self, pixels: Tensor, fill: tuple[float, float, float]) -> Tensor:
         height, width = pixels.shape[-2:]
-        above, left = max(0, self.input_px - height), max(0, self.input_px - width)
+        above, left = self._margin(height, width)
         border = pixels.new_tensor(fill)[:, None, None].expand(
             *pixels.shape[:-2], height + above, width + left
         )
@@ -82,28 +164,34 @@ class Transform:
         placed[..., above // 2 : above // 2 + height, left // 2 : left // 2 + width] = pixels
         return placed
 
+    def _margin(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns that a border adds, above and below, left and right together."""
+        return max(0, self.input_px - height), max(0, self.input_px - width)
+
+    def _window(self, height: int, width: int) -> tuple[slice, slice]:
+        """Which rows and columns the centre crop keeps."""
+        rows, columns = self.size
+        top, left = round((height - rows) / 2), round((width - columns) / 2)
+        return slice(top, top + rows), slice(left, left + columns)
+
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         if self.input_width_px is not None:
             return self.size
         if self.squash:
             return self.resize_px, self.resize_px
         if self.fill is not None:
-            ratio = max(height, width) / self.resize_px
+            ratio = max(height / self.resize_px, width / self.resize_px)
             return round(height / ratio), round(width / ratio)
         shorter = min(height, width)
         # Whole numbers only: in floating point 480 / 611 * 611 falls short of 480.
         return self.resize_px * height // shorter, self.resize_px * width // shorter
 
-    def view_images(self, images: Sequence[Pixels], device: torch.device) -> Tensor:
-        """Decoded images of any size -> (image, RGB, row, column) float32 in [0, 1] at `size`."""
-        return torch.cat(
-            [
-                self.view(torch.tensor(i, device=device).permute(2, 0, 1)[None].float() / 255)
-                for i in images
-            ]
-        )
-
     def normalise(self, view: Tensor) -> Tensor:
         mean = view.new_tensor(self.mean)[:, None, None]
         std = view.new_tensor(self.std)[:, None, None]
         return (view - mean) / std
+
+
+def _unit(image: Pixels) -> Tensor:
+    """A decoded image as float32 (1, RGB, row, column) in [0, 1]."""
+    return torch.tensor(image).permute(2, 0, 1)[None].contiguous().float() / 255

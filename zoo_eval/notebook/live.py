@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from zoo_eval import pipelines
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import BadInput, one_line
 from zoo_eval.notebook import identity as identities
@@ -87,7 +88,7 @@ class Taken:
         )
 
 
-def model(net: nn.Module, transform: Transform | None = None, name: str | None = None) -> LiveModel:
+def model(net: nn.Module, transform: Transform | Any = None, name: str | None = None) -> LiveModel:
     """An own network, to be given to `zoo_eval.run(models=[...])` as `local/NAME`.
 
     It is taken when a run begins, as it is then: in evaluation mode, without gradients, a copy. Its
@@ -98,7 +99,9 @@ def model(net: nn.Module, transform: Transform | None = None, name: str | None =
     Args:
         net: a `torch.nn.Module` from normalised pixels float32 (image, RGB, row, column) to logits
             (image, class).
-        transform: a `zoo_eval.Transform`: resize, crop and normalisation, from pixels in [0, 1].
+        transform: a `zoo_eval.Transform`: resize, crop and normalisation; or the same as written for
+            torchvision, timm or open_clip (`weights.transforms()`, a `Compose`), of which every bit
+            is kept.
         name: by which tables call it, after `local/`; the name of its class where left out.
 
     Raises:
@@ -107,8 +110,19 @@ def model(net: nn.Module, transform: Transform | None = None, name: str | None =
     if not isinstance(net, nn.Module):
         raise BadInput(_no_module(net))
     called = type(net).__name__ if name is None else name
+    if transform is None:
+        raise BadInput(
+            f"model {called!r} has no transform, so nobody knows what its input is; "
+            f"write zoo_eval.model(net, zoo_eval.{EXAMPLE})"
+        )
     if not isinstance(transform, Transform):
-        raise BadInput(_no_transform(called, transform))
+        try:
+            transform = pipelines.read(transform)
+        except pipelines.NotReadable as error:
+            raise BadInput(
+                f"model {called!r}: its {type(transform).__name__} is no Transform ({error}); "
+                f"write zoo_eval.model(net, zoo_eval.{EXAMPLE})"
+            ) from error
     if not re.fullmatch(r"[^\s*?\[\]/]+", called):
         raise BadInput(
             f"model name {called!r}: spaces, slashes, * ? [ ] have a meaning; leave them out"
@@ -124,41 +138,3 @@ def _no_module(thing: Any) -> str:
             f'zoo_eval.model({name}(), transform, name="{name}")'
         )
     return f"expected a torch.nn.Module, got a {type(thing).__name__}; give the network itself"
-
-
-def _no_transform(name: str, given: Any) -> str:
-    """One line that shows how to write a transform, with the numbers of a given one where it has them."""
-    if given is None:
-        what = f"model {name!r} has no transform, so nobody knows what its input is"
-    else:
-        what = f"model {name!r}: a {type(given).__name__} is no Transform, and rounds as PIL does"
-    return f"{what}; write zoo_eval.model(net, zoo_eval.{_suggestion(given)})"
-
-
-def _suggestion(given: Any) -> str:
-    """A Transform of the same sizes and colours as a torchvision preset, or as its steps."""
-    steps = [given, *getattr(given, "transforms", ())]
-
-    def said(*names: str) -> Any:
-        found = (getattr(step, name, None) for name in names for step in steps)
-        return next((value for value in found if value is not None), None)
-
-    resize, crop = said("resize_size"), said("crop_size")
-    for step in steps:
-        kind = type(step).__name__
-        resize = step.size if kind == "Resize" else resize
-        crop = step.size if kind == "CenterCrop" else crop
-    numbers = [_side(crop or resize), _side(resize or crop), said("mean"), said("std")]
-    if any(number is None for number in numbers):
-        return EXAMPLE
-    input_px, resize_px, mean, std = numbers
-    how = getattr(said("interpolation"), "value", "bilinear")
-    return (
-        f'Transform(input_px={input_px}, resize_px={resize_px}, interpolation="{how}", '
-        f"mean={tuple(mean)}, std={tuple(std)})"
-    )
-
-
-def _side(size: Any) -> int | None:
-    sides = {size} if isinstance(size, int) else set(size or ())
-    return sides.pop() if len(sides) == 1 else None

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from zoo_eval import pipelines
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import bytes_digest, canonical_json, file_digest
 from zoo_eval.errors import Refusal, one_line
@@ -60,12 +61,21 @@ def _built(architecture: str) -> tuple[nn.Module, Transform | None]:
                 f"{architecture} raised {one_line(error)}; correct the function"
             ) from error
     net, transform = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
-    if not isinstance(net, nn.Module) or not isinstance(transform, Transform | None):
-        raise Refusal(
-            f"{architecture} returned a {type(made).__name__}; expected a torch.nn.Module, or that "
-            "and a zoo_eval.transforms.Transform"
-        )
+    if not isinstance(net, nn.Module):
+        raise Refusal(_unexpected(architecture, made))
+    if not isinstance(transform, Transform | None):
+        try:
+            transform = pipelines.read(transform)
+        except pipelines.NotReadable as error:
+            raise Refusal(f"{_unexpected(architecture, made)} ({error})") from error
     return net.eval(), transform
+
+
+def _unexpected(architecture: str, made: Any) -> str:
+    return (
+        f"{architecture} returned a {type(made).__name__}; expected a torch.nn.Module, or that and a "
+        "zoo_eval.transforms.Transform"
+    )
 
 
 @cache

@@ -1,7 +1,7 @@
 """The open_clip source: image towers with a zero-shot 1000-way head from the text tower."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -186,7 +186,7 @@ def transform(architecture: str, input_px: int | None) -> Transform:
     """Open_clip's evaluation preprocessing for the tag (without one, its default).
 
     Raises:
-        Refusal: another input size is wanted, or the image is padded to a square.
+        Refusal: another input size is wanted, or a crop that is no square.
     """
     return view(architecture, _recipe(architecture), input_px)
 
@@ -195,26 +195,35 @@ def view(architecture: str, recipe: Recipe, input_px: int | None) -> Transform:
     """The evaluation transform that open_clip makes of a configuration.
 
     Raises:
-        Refusal: another input size is wanted, or the image is padded to a square.
+        Refusal: another input size is wanted, or a crop that is no square.
     """
     size = recipe.config["vision_cfg"].get("image_size", DEFAULT_PX)
-    height, own_px = size if isinstance(size, tuple | list) else (size, size)
+    own_px, width = size if isinstance(size, tuple | list) else (size, size)
     how = merge_preprocess_dict(PreprocessCfg(size=own_px), recipe.facts)
-    if height != own_px or how["resize_mode"] == "longest":
+    mode = how["resize_mode"]
+    if width != own_px and mode != "squash":
         raise Refusal(
-            f"{architecture} takes {height} x {own_px} px with resize mode {how['resize_mode']!r}; "
-            "only square input, cropped or squashed, is supported"
+            f"{architecture} takes {own_px} x {width} px with resize mode {mode!r}; images can only "
+            "be squashed to what is no square"
         )
     if input_px not in (None, own_px):
         raise Refusal(f"{architecture} takes {own_px} px input only; remove `input_px`")
     return Transform(
         input_px=own_px,
         resize_px=own_px,
-        interpolation=how["interpolation"],
-        mean=tuple(how["mean"]),
-        std=tuple(how["std"]),
-        squash=how["resize_mode"] == "squash",
+        # open_clip takes "random" for bicubic where it evaluates.
+        interpolation="bilinear" if how["interpolation"] == "bilinear" else "bicubic",
+        mean=_three(how["mean"]),
+        std=_three(how["std"]),
+        squash=mode == "squash",
+        fill=_three(how["fill_color"] / 255) if mode == "longest" else None,
+        input_width_px=width if width != own_px else None,
     )
+
+
+def _three(values: float | Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = (values,) * 3 if isinstance(values, int | float) else values
+    return red, green, blue
 
 
 def _hub_file(architecture: str) -> hub.HubFile:

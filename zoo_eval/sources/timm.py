@@ -12,7 +12,7 @@ from torch import nn
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import Refusal, nearest, one_line
 from zoo_eval.sources.source import INITIAL_SEED, Variant
-from zoo_eval.transforms import Transform
+from zoo_eval.transforms import INTERPOLATIONS, Transform
 from zoo_eval.weights import checkpoints, hub
 
 PREFIX = "timm/"
@@ -124,11 +124,16 @@ def view(architecture: str, config: PretrainedCfg, input_px: int | None) -> Tran
         )
     if input_px not in (None, own_px) and config.fixed_input_size:
         raise Refusal(f"{architecture} takes {own_px} px input only; remove `input_px`")
+    if config.interpolation not in INTERPOLATIONS:
+        raise Refusal(
+            f"{architecture} asks for interpolation {config.interpolation!r}, which is none of "
+            f"{', '.join(INTERPOLATIONS)}; give it as an own model with `transform`"
+        )
     side = input_px or own_px
     return Transform(
         input_px=side,
         resize_px=math.floor(side / config.crop_pct),
-        interpolation="bilinear" if config.interpolation == "bilinear" else "bicubic",
+        interpolation=config.interpolation,
         mean=_three(config.mean),
         std=_three(config.std),
         squash=squashed,

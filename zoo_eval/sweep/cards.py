@@ -14,7 +14,7 @@ from zoo_eval.section import Section
 from zoo_eval.sources import registry
 from zoo_eval.sweep import facts, toml
 from zoo_eval.sweep.facts import Sheet
-from zoo_eval.transforms import Transform
+from zoo_eval.transforms import Interpolation, Transform
 
 LOCAL = "local/"
 FACTORY = "factory/"
@@ -31,20 +31,41 @@ class EditsSection(Section):
 
 
 class TransformSection(Section):
-    """An own model's preprocessing: resize, centre crop, then (x - mean) / std."""
+    """An own model's preprocessing: resize, centre crop, then (x - mean) / std.
+
+    `interpolation` is the architecture's own where it is left out, and bilinear (torchvision's
+    default) for a factory.
+    """
 
     input_px: Annotated[int, Field(ge=1)]
     resize_px: Annotated[int, Field(ge=1)]
     mean: Three
     std: Three
-    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+    interpolation: Interpolation | None = None
     squash: bool = False
+    resized: Literal["uint8", "float32"] = "uint8"
 
     @model_validator(mode="after")
     def _crop_fits(self) -> "TransformSection":
         if self.resize_px < self.input_px:
             raise ValueError("resize_px is smaller than input_px: there is nothing to crop")
+        # What a Transform refuses, it refuses here, with the line of the file.
+        self.of(None)
         return self
+
+    def of(self, architecture: str | None) -> Transform:
+        """The transform of an own model of this architecture (None: of own code).
+
+        Raises:
+            Refusal: the interpolation is left out, and the architecture is unknown.
+        """
+        given = self.model_dump()
+        if given["interpolation"] is None:
+            given["interpolation"] = "bilinear"
+            if architecture is not None:
+                own = registry.source_of(architecture).transform(architecture, None)
+                given["interpolation"] = own.interpolation
+        return Transform(**given)
 
 
 class ModelSection(Section):
@@ -96,10 +117,13 @@ class LocalModelSection(ModelSection):
     def card(self) -> ModelCard:
         architecture = self.architecture or FACTORY + str(self.factory)
         files, unavailable = self._files()
+        family, transform = "", None
         try:
             family = registry.source_of(architecture).family(architecture)
+            if self.transform is not None:
+                transform = self.transform.of(self.architecture)
         except Refusal as error:
-            family, unavailable = "", str(error)
+            unavailable = str(error)
         return ModelCard(
             name=LOCAL + self.name,
             source="local",
@@ -108,7 +132,7 @@ class LocalModelSection(ModelSection):
             checkpoint=files.get("checkpoint"),
             url=self.url,
             sha256=self.sha256,
-            transform=Transform(**self.transform.model_dump()) if self.transform else None,
+            transform=transform,
             keys=tuple(self.keys.items()) if isinstance(self.keys, dict) else self.keys,
             edits=Edits(**self.edits.model_dump()),
             reference_logits=files.get("reference_logits"),
