@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import StratifiedShuffleSplit
 
 Rows = npt.NDArray[np.int64]
 
@@ -63,6 +62,9 @@ def stratified_shuffles(
     Raises:
         ValueError: a stratum of one row, or fewer rows on a side than strata (scikit-learn's words).
     """
+    # Only here: scikit-learn takes two seconds to import, in every process that evaluates.
+    from sklearn.model_selection import StratifiedShuffleSplit
+
     splitter = StratifiedShuffleSplit(
         n_splits, train_size=train_share, test_size=None, random_state=seed
     )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from captum import attr
 from torch import Tensor
 
 from zoo_eval.numerics.saliency.method import Logits, as_float32, checked
@@ -40,6 +39,9 @@ class IntegratedGradients:
     def attribute(
         self, logits: Logits, images: Tensor, labels: Tensor, seeds: Sequence[int]
     ) -> Tensor:
+        # Only here, as in method.py.
+        from captum import attr
+
         # One step of every image at a time: no larger batch than that of the images.
         found = attr.IntegratedGradients(checked(logits, labels)).attribute(
             images.detach().clone(),

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
-from captum import attr
 from torch import Tensor
 
 Logits = Callable[[Tensor], Tensor]
@@ -59,6 +58,9 @@ class MethodClass(Protocol):
 
 def gradient(logits: Logits, images: Tensor, labels: Tensor) -> Tensor:
     """The gradient of each label's logit, float32 (image, channel, row, column)."""
+    # Only here: captum takes most of a second to import, in every process that knows its methods.
+    from captum import attr
+
     pixels = images.detach().clone().requires_grad_()
     return as_float32(attr.Saliency(logits).attribute(pixels, target=labels, abs=False))
 
