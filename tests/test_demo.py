@@ -12,8 +12,6 @@ import pytest
 from jobs import demo
 from tests.runners import doors
 from tests.runners.comparison import assert_each_trial_once, assert_same_results
-from zoo_eval.commands import sweep
-from zoo_eval.commands.sweep import SweepOptions
 from zoo_eval.errors import BadInput
 from zoo_eval.store import Store
 from zoo_eval.sweep import file as sweep_file
@@ -46,53 +44,49 @@ def kill_the_driver_after_a_commit(store: Path, killed: list[int], found: list[s
                 killed.append(process.pid)
 
 
-@pytest.mark.ray
-def test_a_job_killed_half_way_resumes_to_the_same_tables(project, tmp_path):
-    import torch
+@pytest.fixture(scope="module")
+def cluster():
+    """The demo's Ray, for the tests of this file; its token is gone when it ends."""
+    with demo.cluster() as environment:
+        yield environment
+    assert not Path(environment["RAY_AUTH_TOKEN_PATH"]).exists()
 
+
+@pytest.mark.ray
+def test_the_demos_ray_is_closed_to_others(cluster):
+    token = Path(cluster["RAY_AUTH_TOKEN_PATH"])
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert token.parent.stat().st_mode & 0o777 == 0o700
+    assert unauthorised(cluster["RAY_ADDRESS"])
+    assert doors.open_to_others(os.getpid()) == []
+    assert doors.open_to_strangers(os.getpid()) == []
+    commands = [doors.command(one) for one in doors.family(os.getpid())]
+    assert not [command for command in commands if token.read_text() in command]
+    address = re.search(r"--gcs-address=(\S+)", " ".join(commands))[1]
+    assert not doors.joined(address, RAY_AUTH_MODE="disabled")
+    assert doors.joined(address, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token))
+
+
+@pytest.mark.ray
+def test_a_job_killed_half_way_resumes_to_the_same_tables(cluster, project, finished_store):
     store = project / "results" / "tiny"
     killed: list[int] = []
     open_doors: list[str] = []
-    with demo.cluster() as environment:
-        watched = (store, killed, open_doors)
-        killer = threading.Thread(target=kill_the_driver_after_a_commit, args=watched)
-        killer.start()
-        assert demo.submit("tiny.toml", environment, project) != 0
-        killer.join()
-        assert killed
-        assert open_doors == []
-        n_before = Store(str(store)).dataset("trials").count_rows()
-        assert demo.submit("tiny.toml", environment, project) == 0
-        n_after = Store(str(store)).dataset("trials").count_rows()
-        assert 0 < n_before < n_after
-        assert demo.submit("tiny.toml", environment, project) == 0
-        assert Store(str(store)).dataset("trials").count_rows() == n_after
+    watched = (store, killed, open_doors)
+    killer = threading.Thread(target=kill_the_driver_after_a_commit, args=watched)
+    killer.start()
+    assert demo.submit("tiny.toml", cluster, project) != 0
+    killer.join()
+    assert killed
+    assert open_doors == []
+    n_before = Store(str(store)).dataset("trials").count_rows()
+    assert demo.submit("tiny.toml", cluster, project) == 0
+    n_after = Store(str(store)).dataset("trials").count_rows()
+    assert 0 < n_before < n_after
+    assert demo.submit("tiny.toml", cluster, project) == 0
+    assert Store(str(store)).dataset("trials").count_rows() == n_after
     assert_each_trial_once(store)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    request = SweepOptions(
-        project / "tiny.toml", tmp_path, store=str(tmp_path / "whole"), runner="local"
-    )
-    assert sweep.run(request, lambda line: None) == 0
-    torch.set_num_threads(threads)
-    assert_same_results(store, tmp_path / "whole")
-
-
-@pytest.mark.ray
-def test_the_demos_ray_is_closed_to_others():
-    with demo.cluster() as environment:
-        token = Path(environment["RAY_AUTH_TOKEN_PATH"])
-        assert token.stat().st_mode & 0o777 == 0o600
-        assert token.parent.stat().st_mode & 0o777 == 0o700
-        assert unauthorised(environment["RAY_ADDRESS"])
-        assert doors.open_to_others(os.getpid()) == []
-        assert doors.open_to_strangers(os.getpid()) == []
-        commands = [doors.command(one) for one in doors.family(os.getpid())]
-        assert not [command for command in commands if token.read_text() in command]
-        address = re.search(r"--gcs-address=(\S+)", " ".join(commands))[1]
-        assert not doors.joined(address, RAY_AUTH_MODE="disabled")
-        assert doors.joined(address, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token))
-    assert not token.exists()
+    assert_same_results(store, finished_store)
 
 
 def unauthorised(address: str) -> bool:

@@ -99,11 +99,10 @@ def test_the_ray_of_these_tests_is_closed_to_others(cluster):
     assert not doors.joined(cluster.get_runtime_context().gcs_address, RAY_AUTH_MODE="disabled")
 
 
-def test_results_equal_those_of_the_plain_loop(cluster, tiny_sweep, tmp_path):
-    for runner in ("ray", "local"):
-        request = SweepOptions(tiny_sweep, tmp_path, store=str(tmp_path / runner), runner=runner)
-        assert sweep.run(request, lambda line: None) == 0
-    assert_same_results(tmp_path / "ray", tmp_path / "local")
+def test_results_equal_those_of_the_plain_loop(cluster, tiny_sweep, tmp_path, finished_store):
+    request = SweepOptions(tiny_sweep, tmp_path, store=str(tmp_path / "ray"), runner="ray")
+    assert sweep.run(request, lambda line: None) == 0
+    assert_same_results(tmp_path / "ray", finished_store)
 
 
 def test_images_are_decoded_on_the_cluster_once_and_not_here(cluster, tmp_path, monkeypatch):
@@ -218,9 +217,7 @@ def test_a_model_that_kills_its_process_while_opened_fails_as_a_whole(
     assert sum("trying again" in line for line in said) == 1
 
 
-def test_kill_9_of_an_actor_changes_no_result(cluster, tiny_sweep, tmp_path):
-    undisturbed = SweepOptions(tiny_sweep, tmp_path, store=str(tmp_path / "whole"), runner="local")
-    assert sweep.run(undisturbed, lambda line: None) == 0
+def test_kill_9_of_an_actor_changes_no_result(cluster, tiny_sweep, tmp_path, finished_store):
     over = threading.Event()
     killer = ThreadPoolExecutor(1).submit(kill_a_busy_slot, over)
     disturbed = SweepOptions(tiny_sweep, tmp_path, store=str(tmp_path / "killed"), runner="ray")
@@ -230,7 +227,7 @@ def test_kill_9_of_an_actor_changes_no_result(cluster, tiny_sweep, tmp_path):
         over.set()
     assert killer.result(timeout=30)
     assert_each_trial_once(tmp_path / "killed")
-    assert_same_results(tmp_path / "killed", tmp_path / "whole")
+    assert_same_results(tmp_path / "killed", finished_store)
 
 
 def kill_a_busy_slot(over: threading.Event) -> bool:
