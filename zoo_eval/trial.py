@@ -7,6 +7,7 @@ from typing import Any
 
 from zoo_eval.digests import canonical_json, digest, seed_from
 
+# Of trials for which no network is run; of others, their candidate says it.
 NUMERICS: Mapping[str, Any] = {"dtype": "float32", "tf32": False, "amp": False}
 
 
@@ -36,6 +37,7 @@ class Trial:
     importance: str | None = None
     importance_digest: str | None = None
     seed: int = 0
+    numerics: Mapping[str, Any] = field(default_factory=lambda: NUMERICS)
 
     @cached_property
     def id(self) -> str:
@@ -46,7 +48,7 @@ class Trial:
         if self.importance_digest is None:
             # Trials without maps keep the ids that they had before there were any.
             named.pop("importance_digest")
-        return digest({**named, "numerics": dict(NUMERICS)})
+        return digest(named)
 
     @property
     def random_seed(self) -> int:
@@ -73,6 +75,6 @@ class Trial:
             "importance_digest": self.importance_digest,
             "weights_digest": self.weights_digest,
             "transform": None if self.transform is None else canonical_json(dict(self.transform)),
-            "numerics": canonical_json(dict(NUMERICS)),
+            "numerics": canonical_json(dict(self.numerics)),
             "seed": self.seed,
         }

@@ -11,6 +11,8 @@ import torch
 from tests.runners.planted_evaluations import Planted, work
 from zoo_eval.evaluations.evaluation import Result
 from zoo_eval.inputs import Inputs
+from zoo_eval.numerics import precision
+from zoo_eval.numerics.precision import FLOAT32
 from zoo_eval.queries.connection import connect
 from zoo_eval.runners.execution import Finished, record_refusals, run_work
 from zoo_eval.store import Store
@@ -114,3 +116,18 @@ def test_refusals_are_one_file_and_one_look_at_the_ledger_and_are_written_once(s
         key=lambda row: row["model"],
     )
     assert len(list(Path(store.root, "trials").iterdir())) == 2
+
+
+def test_what_was_not_run_by_the_numerics_of_its_key_is_refused(store):
+    def results(trial):
+        torch.set_float32_matmul_precision("high")
+        return [Result(trial, {"accuracy": [ROW]})]
+
+    with precision.using(FLOAT32):
+        assert executed(store, results).n_refused == 1
+        # What a run sets, it leaves as it was.
+        assert precision.found(FLOAT32) == FLOAT32.key
+    (trial,) = connect(store).rows("SELECT status, error_message FROM trials")
+    assert trial["status"] == "refused"
+    assert "numerics 'float32', but torch.backends.cuda.matmul is tf32" in trial["error_message"]
+    assert connect(store).rows("SELECT * FROM accuracy") == []

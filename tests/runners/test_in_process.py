@@ -205,3 +205,30 @@ def test_a_published_accuracy_from_a_file_is_what_the_gate_compares_with(request
     # Compared with its own labels, untrained weights fail.
     assert row["gate"] == "fail"
     assert "against the published 0.900" in row["gate_reason"]
+
+
+BF16 = """
+[run]
+numerics = "bf16"
+"""
+
+
+def test_numerics_are_part_of_what_a_trial_is_and_are_not_mixed(request_, finished_store, tmp_path):
+    file = request_.sweep
+    text = file.read_text()
+    file.write_text(BF16 + text[: text.index('[[evaluations]]\nkind = "neural_fit"')])
+    code, said = run(request_)
+    assert code == 0, said
+    found = query(
+        tmp_path,
+        "SELECT json_extract_string(numerics, 'amp') AS amp, count(*) AS n FROM trials "
+        "WHERE evaluation = 'accuracy' GROUP BY amp ORDER BY amp",
+    )
+    assert found == [{"amp": "bfloat16", "n": 2}, {"amp": "false", "n": 2}]
+    # The newest counts, as with weights.
+    current = query(
+        tmp_path,
+        "SELECT DISTINCT json_extract_string(numerics, 'amp') AS amp FROM current_trials "
+        "WHERE model IS NOT NULL",
+    )
+    assert current == [{"amp": "bfloat16"}]

@@ -132,6 +132,18 @@ def test_images_are_decoded_on_the_cluster_once_and_not_here(cluster, tmp_path, 
     assert Path(tmp_path, "loads").read_text() == "x"
 
 
+def test_numerics_are_those_of_the_sweep_on_ray_too(cluster, tiny_sweep, tmp_path):
+    text = tiny_sweep.read_text()
+    text = '[run]\nnumerics = "bf16"\n' + text[: text.index('[[evaluations]]\nkind = "neural_fit"')]
+    tiny_sweep.write_text(text)
+    for runner in ("ray", "local"):
+        request = SweepOptions(tiny_sweep, tmp_path, store=str(tmp_path / runner), runner=runner)
+        assert sweep.run(request, lambda line: None) == 0
+    assert_same_results(tmp_path / "ray", tmp_path / "local", tables=("models", "accuracy"))
+    said = connect(Store(str(tmp_path / "ray"))).rows("SELECT DISTINCT numerics FROM trials")
+    assert said == [{"numerics": '{"amp":"bfloat16","dtype":"float32","tf32":false}'}]
+
+
 def test_an_image_that_changes_after_the_plan_ends_the_run_in_a_line(
     cluster, tiny_sweep, tmp_path, monkeypatch
 ):

@@ -12,6 +12,7 @@ from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import Blueprint
 from zoo_eval.models.open_model import OpenModel, first_batch
 from zoo_eval.networks.anatomy import N_IMAGENET
+from zoo_eval.numerics.precision import FLOAT32, Numerics
 from zoo_eval.registry import Registry
 from zoo_eval.representations.footprint import GramRequest, n_features
 from zoo_eval.representations.representations import Representations
@@ -25,10 +26,14 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class Candidate:
-    """Whom trials are about: a card with its blueprint, or (with neither) the inputs alone."""
+    """Whom trials are about: a card with its blueprint, or (with neither) the inputs alone.
+
+    `numerics` are those that the network is run by.
+    """
 
     card: ModelCard | None = None
     blueprint: Blueprint | None = None
+    numerics: Numerics = FLOAT32
 
     def known(self) -> tuple[ModelCard, Blueprint]:
         if self.card is None or self.blueprint is None:
@@ -44,6 +49,7 @@ class Candidate:
             "weights_digest": blueprint.weights_digest,
             "architecture": card.architecture,
             "transform": blueprint.transform.key,
+            "numerics": self.numerics.key,
         }
 
 

@@ -8,8 +8,11 @@ from torch import Tensor, nn
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import seed_from
+from zoo_eval.errors import Refusal
 from zoo_eval.models import allocator, grading
 from zoo_eval.models.blueprint import Blueprint, blueprint, own_checkpoint
+from zoo_eval.numerics import precision
+from zoo_eval.numerics.precision import DEVICES, FLOAT32, Numerics
 from zoo_eval.sources.registry import source_of
 from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
 from zoo_eval.weights import checkpoints, key_mappings
@@ -18,6 +21,7 @@ LARGEST_ON_GPU = 128
 # Larger batches are no faster there.
 LARGEST_ON_CPU = 32
 CPU_ROOM_BYTES = 2**33
+REDUCED = (torch.bfloat16, torch.float16)
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -57,12 +61,18 @@ class OpenModel:
     """
 
     def __init__(
-        self, card: ModelCard, plan: Blueprint, net: nn.Module, device: torch.device
+        self,
+        card: ModelCard,
+        plan: Blueprint,
+        net: nn.Module,
+        device: torch.device,
+        numerics: Numerics = FLOAT32,
     ) -> None:
         self.card = card
         self.blueprint = plan
         self.transform = plan.transform
         self.device = device
+        self.numerics = numerics
         self.net = net.eval().requires_grad_(False).to(device)
         self.batch_size = first_batch(plan.anatomy.activation_bytes, device)
         self.n_passes = 0
@@ -75,7 +85,10 @@ class OpenModel:
     def logits(self, view: Tensor) -> Tensor:
         """Logits (image, class) of what the model sees: pixels already at its input size."""
         self.n_passes += len(view)
-        logits: Tensor = self.net(self.transform.normalise(view))
+        with self.numerics.cast(self.device):
+            logits: Tensor = self.net(self.transform.normalise(view))
+        if logits.dtype in REDUCED:
+            logits = logits.float()
         if logits.requires_grad:
             logits.register_hook(self._count_backward)  # type: ignore[no-untyped-call]  # torch
         return logits
@@ -124,13 +137,24 @@ class OpenModel:
                 yield result
 
 
-def open_model(card: ModelCard, device: torch.device) -> OpenModel:
-    """The card's model, loaded. On a CPU, the process keeps freed memory from then on (see `allocator`).
+def open_model(card: ModelCard, device: torch.device, numerics: Numerics = FLOAT32) -> OpenModel:
+    """The card's model, loaded; networks of this process run by these numerics from then on.
+
+    On a CPU, the process keeps freed memory from then on (see `allocator`).
 
     Raises:
-        Refusal: its weights are absent, damaged or do not fit.
+        Refusal: its weights are absent, damaged or do not fit; a device that is neither `cpu` nor
+            `cuda`.
     """
+    if device.type not in DEVICES:
+        raise Refusal(
+            f"device {device.type!r} has numerics of its own, and no float64, which fits need; use "
+            f"one of {', '.join(DEVICES)}"
+        )
     if device.type == "cpu":
         allocator.keep_freed()
     plan = blueprint(card)
-    return OpenModel(card, plan, _network(card, plan.weights_digest), device)
+    net = _network(card, plan.weights_digest)
+    # After the network: code that builds one may set them for itself.
+    precision.use(numerics)
+    return OpenModel(card, plan, net, device, numerics)

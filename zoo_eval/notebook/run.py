@@ -35,6 +35,7 @@ class Settings(TypedDict, total=False):
     """How it is run: what [run] of a sweep file holds, and options of the command."""
 
     seed: int
+    numerics: str
     memory_budget: str
     gpus_per_model: float | str
     retry_failed: bool
@@ -77,7 +78,7 @@ def run(
         evaluations: `zoo_eval.NeuralFit(recording="it")` and the like, or tables.
         store: a folder or `s3://bucket/prefix`, made where it is not there.
         runner: "local", one model after another in this process, or "ray".
-        settings: `seed` (0), `memory_budget` ("2GiB"), `gpus_per_model`, `retry_failed` (False),
+        settings: `seed` (0), `numerics` ("float32", "tf32", "bf16"), `memory_budget` ("2GiB"), `gpus_per_model`, `retry_failed` (False),
             `max_slots` (models open at a time, on Ray), `progress` (True: a bar, or lines).
 
     Raises:

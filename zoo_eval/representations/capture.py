@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from zoo_eval.errors import Refusal
 from zoo_eval.models.blueprint import LOGITS
-from zoo_eval.models.open_model import OpenModel
+from zoo_eval.models.open_model import REDUCED, OpenModel
 from zoo_eval.networks import tokens
 from zoo_eval.networks.activations import one_per_image
+from zoo_eval.numerics import precision
+from zoo_eval.numerics.precision import FLOAT32
 from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
 
 T = TypeVar("T")
@@ -39,7 +41,14 @@ class Capture:
             Refusal: a layer is not one tensor per image.
         """
         hooked = [name for name in layers if name != LOGITS]
-        with _hooks(self.model.net, hooked, len(images), receive):
+
+        def exactly(layer: str, activation: Tensor) -> None:
+            # Whatever the network runs by, what becomes of its activations is exact.
+            with precision.exact(self.model.device):
+                receive(layer, activation.float() if activation.dtype in REDUCED else activation)
+
+        handed = receive if self.model.numerics == FLOAT32 else exactly
+        with _hooks(self.model.net, hooked, len(images), handed):
             logits = self.model.logits(self.model.view(images))
         if LOGITS in layers:
             receive(LOGITS, logits)

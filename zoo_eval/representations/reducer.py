@@ -7,6 +7,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
+from zoo_eval.numerics import precision
 from zoo_eval.numerics.products import FEW
 from zoo_eval.numerics.sketch import count_sketch
 from zoo_eval.representations.accumulation import Accumulation, Coder, HeldFeatures, Products
@@ -42,7 +43,8 @@ class GramReducer:
             self._multiply(totals)
         else:
             for layer, codes in self._coded(totals, self.plan.request.sketch).items():
-                totals[layer].multiply(codes, self.plan.n_held, self._device)
+                with precision.exact(self._device):
+                    totals[layer].multiply(codes, self.plan.n_held, self._device)
         return {layer: self._kept(total, layer, shapes[layer]) for layer, total in totals.items()}
 
     @property
@@ -72,8 +74,9 @@ class GramReducer:
                 for row, found in self._products(start, held):
                     for layer, products in found.items():
                         totals[layer].add(row, start, products)
-                for layer, one in held.items():
-                    totals[layer].add_held(start, one)
+                with precision.exact(self._device):
+                    for layer, one in held.items():
+                        totals[layer].add_held(start, one)
 
     def _products(
         self, start: int, held: Mapping[str, HeldFeatures]

@@ -11,11 +11,13 @@ from typing import Any
 import torch
 
 from zoo_eval.catalog import ModelCard
+from zoo_eval.digests import canonical_json
 from zoo_eval.errors import Refusal, StoreError, one_line
 from zoo_eval.evaluations.evaluation import Result, Workbench
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import fetch
 from zoo_eval.models.open_model import OpenModel, open_model
+from zoo_eval.numerics import precision
 from zoo_eval.representations.representations import Representations
 from zoo_eval.runners import provenance
 from zoo_eval.store import Store
@@ -72,13 +74,20 @@ def run_work(
     Raises:
         StoreError: the store is full or cannot be written.
     """
+    with precision.using(work.candidate.numerics):
+        yield from _run(work, inputs, store, device=device, budget_bytes=budget_bytes)
+
+
+def _run(
+    work: ModelWork, inputs: Inputs, store: Store, *, device: torch.device, budget_bytes: int
+) -> Iterator[Report]:
     bench = Workbench(inputs, work.candidate)
     opening: Exception | None = None
     if work.candidate.card is not None:
         yield Started(None)
         # Whatever a model raises while it is opened is its own failure, recorded with its trials.
         try:
-            bench.model = open_model(work.candidate.card, device)
+            bench.model = open_model(work.candidate.card, device, work.candidate.numerics)
             if bench.model.blueprint != work.candidate.blueprint:
                 raise Refusal("its weights changed since they were planned; run the sweep again")
             bench.representations = Representations(bench.model, budget_bytes)
@@ -96,10 +105,18 @@ def _run_group(
     passes_before = bench.model.n_passes if bench.model else 0
     if bench.model and bench.model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(bench.model.device)
+    # Another model's code, run since, may have changed them.
+    precision.use(bench.candidate.numerics)
     results = _results(group, bench, opening)
+    measured: dict[str, Any] = {"started_at": started_at}
+    try:
+        measured["numerics"] = canonical_json(precision.found(bench.candidate.numerics))
+    except precision.OtherNumerics as other:
+        # None of it is what its identity says.
+        results = [Result(trial, error=Refusal(str(other))) for trial in group.trials]
     seconds = time.perf_counter() - clock
     n_passes = bench.model.n_passes - passes_before if bench.model else 0
-    measured = {"started_at": started_at, **_measured(bench.model, seconds, n_passes, len(results))}
+    measured |= _measured(bench.model, seconds, n_passes, len(results))
     results = _committed(group, results, measured, store)
     errors = [result.error for result in results if result.error is not None]
     n_refused = sum(isinstance(error, Refusal) for error in errors)

@@ -10,6 +10,7 @@ from zoo_eval import section
 from zoo_eval.errors import BadInput
 from zoo_eval.evaluations.evaluation import EVALUATIONS, EvaluationSection
 from zoo_eval.importance.maps import IMPORTANCE, ImportanceSection
+from zoo_eval.numerics.precision import NUMERICS, Numerics, NumericsName
 from zoo_eval.paths import SweepPath
 from zoo_eval.recordings.recording import RECORDINGS, RecordingSection
 from zoo_eval.registry import Registry
@@ -27,11 +28,22 @@ class StoreSection(Section):
 
 
 class RunSection(Section):
-    """How it is run; nothing here changes a number, except the seed."""
+    """How it is run; nothing here changes a number, except the seed and the numerics.
+
+    `numerics` are those of networks: `float32`, every product of float32 factors as they are;
+    `tf32`, which lets a GPU round the factors to TensorFloat-32; `bf16`, which casts them to bfloat16.
+    Fits and similarities are float64 whatever it says.
+    """
 
     memory_budget: str = "2GiB"
     gpus_per_model: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
     seed: int = 0
+    numerics: NumericsName = "float32"
+
+    @property
+    def numerically(self) -> Numerics:
+        """How networks are run."""
+        return NUMERICS[self.numerics]
 
     @property
     def memory_budget_bytes(self) -> int:

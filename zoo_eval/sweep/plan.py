@@ -149,7 +149,7 @@ class _Planner:
                 known = digests.get(card.name)
                 if isinstance(known, Refusal):
                     raise known
-                candidate = Candidate(card, blueprint(card, known))
+                candidate = Candidate(card, blueprint(card, known), self.sweep.run.numerically)
             except Refusal as error:
                 for evaluation in of_models:
                     self._refuse(card, evaluation, error)
