@@ -45,11 +45,6 @@ from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
 PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
 CPU = torch.device("cpu")
 TOLERANCE = 1e-4
-# Pillow rounds to whole levels after each of its two passes: half a level times at most 1.25 (the
-# bicubic weights' absolute sum) by the second pass, and another half.
-ROUNDING_LEVELS = 1.125
-# It also cuts overshoot at black and white after each pass, which shows at some sharp edges.
-CUT_SHARE = 1e-3
 PHOTO_SIZES = ((640, 480), (560, 560), (500, 700))
 BUDGET_BYTES = 2**30
 NOISE = 0.1
@@ -68,7 +63,7 @@ Written by `python -m benchmarks.zoo` with {libraries}.
 
 The smallest member of every family is opened untrained, as a sweep opens it, and compared with its
 source's own network and preprocessing. It passes if each block is captured, the logits equal the
-source's within 1e-4, resized photos are within the source's rounding to whole levels, a gradient
+source's within 1e-4, resized photos are the source's bit for bit, a gradient
 reaches the pixels, and the logits depend neither on the other images of the batch nor on the call.
 Differences are relative to how much the logits vary between images. A timm family is the module
 that defines the architecture; open_clip's image towers from timm are grouped by it. Zeros and other
@@ -95,7 +90,7 @@ class Row:
     """What came of one family; `reason` is empty where everything holds.
 
     `difference` and `resized` are of logits, relative to their scale: on images already at the
-    network's size, and on larger photos, which the source resizes in whole levels.
+    network's size, and on larger photos, which are resized.
     """
 
     family: str
@@ -253,8 +248,8 @@ def _compared(family: str, architecture: str, larger: Sequence[Pixels]) -> Row:
         "no blocks": not blocks,
         "a block is not captured": not _captured(model, images, blocks),
         "logits do not depend on the image": spread < MIN_SPREAD * float(expected.abs().max()),
-        "logits differ from the source's": not difference <= TOLERANCE,
-        "resized pixels differ from the source's": _share_beyond_rounding(model, own, larger) > CUT_SHARE,
+        "logits differ from the source's": not max(difference, resized) <= TOLERANCE,
+        "resized pixels differ from the source's": not _same_pixels(model, own, larger),
         "no gradient reaches the pixels": not _has_gradient(model, images),
         "logits depend on the batch": not _batch_difference(model, images, found) <= TOLERANCE * spread,
         "a second call differs": not torch.equal(model.predict(images), found),
@@ -269,12 +264,10 @@ def _own_logits(own: Own, images: Sequence[Pixels]) -> Tensor:
     return own.logits(torch.stack([own.preprocess(Image.fromarray(image)) for image in images]))
 
 
-def _share_beyond_rounding(model: OpenModel, own: Own, images: Sequence[Pixels]) -> float:
-    """The share of pixel values that differ by more than Pillow's rounding."""
+def _same_pixels(model: OpenModel, own: Own, images: Sequence[Pixels]) -> bool:
+    """Whether the source's own preprocessing gives the same, bit for bit."""
     expected = torch.stack([own.preprocess(Image.fromarray(image)) for image in images])
-    found = model.transform.normalise(model.view(images))
-    level = torch.tensor(model.transform.std)[:, None, None] * 255
-    return float((((found - expected) * level).abs() > ROUNDING_LEVELS).float().mean())
+    return torch.equal(model.transform.normalise(model.view(images)), expected)
 
 
 def _captured(model: OpenModel, images: Sequence[Pixels], blocks: Sequence[str]) -> bool:

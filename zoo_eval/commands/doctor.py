@@ -163,6 +163,9 @@ def _gpus() -> Check:
         return Check("GPUs", "warn", f"cannot be asked ({error})", fix)
     if names:
         return Check("GPUs", "ok", ", ".join(names))
+    if torch.backends.mps.is_available():
+        said = "mps is not used, which has other numerics and no float64: models run on the CPU"
+        return Check("GPUs", "ok", said)
     return Check("GPUs", "ok", "none: models run on the CPU")
 
 
