@@ -12,7 +12,7 @@ from scipy.stats import rankdata, spearmanr
 
 from benchmarks.measurement import quick, report, seconds
 from zoo_eval.importance.preparation import PUBLISHED, prepare_all
-from zoo_eval.numerics.alignment import abs_mean, align, paired, ranked
+from zoo_eval.numerics.alignment import abs_of_mean, align, paired, ranked
 
 SIDE_PX = 224
 N_MAPS = 100
@@ -34,7 +34,7 @@ def main() -> None:
     maps = human_like(N_MAPS, rng)
     # As perturbations are: larger where people look, and stored as float16, with many ties.
     deltas = rng.standard_normal((N_MAPS, 3, SIDE_PX, SIDE_PX)) * 1e-3 * (0.2 + maps[:, None])
-    attributions = abs_mean(torch.from_numpy(deltas.astype(np.float16)))
+    attributions = abs_of_mean(torch.from_numpy(deltas.astype(np.float16)))
     human, theirs = torch.from_numpy(maps), attributions.numpy()
     flat_maps, flat = maps.reshape(N_MAPS, -1), theirs.reshape(N_MAPS, -1)
     known = ranked(human)

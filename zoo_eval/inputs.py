@@ -7,15 +7,20 @@ from zoo_eval.errors import BadInput, nearest
 from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.recordings.recording import Recording
 from zoo_eval.stimuli.stimulus_set import StimulusSet
+from zoo_eval.transforms import Transform
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What evaluations are applied to."""
+    """What evaluations are applied to.
+
+    `compared` are the transforms of the sweep's models, where an evaluation hangs on all of them.
+    """
 
     stimuli: Mapping[str, StimulusSet] = field(default_factory=dict)
     recordings: Mapping[str, Recording] = field(default_factory=dict)
     importance: Mapping[str, ImportanceMaps] = field(default_factory=dict)
+    compared: tuple[Transform, ...] = ()
 
     def stimulus_set(self, name: str) -> StimulusSet:
         """The stimulus set of that name.

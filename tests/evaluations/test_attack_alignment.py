@@ -107,14 +107,14 @@ def test_rows_equal_scipy_on_the_stored_perturbations(net, shown, maps):
 def test_maps_that_are_the_perturbation_agree_fully(net, shown, maps):
     perturbations = stored(tables(net, shown, maps))
     raw = [
-        REDUCTIONS["abs_mean"](perturbations[i][None])[0].float().numpy()
+        REDUCTIONS["abs_of_mean"](perturbations[i][None])[0].float().numpy()
         if i in perturbations
         else np.eye(PX, dtype=np.float32)
         for i in shown.ids
     ]
     found = tables(net, shown, maps_of(shown, raw))["alignment"]
     mine = {row["stimulus_id"]: row.get("spearman") for row in found
-            if row["channel_reduction"] == "abs_mean"}  # fmt: skip
+            if row["channel_reduction"] == "abs_of_mean"}  # fmt: skip
     assert mine.pop(shown.ids[-1]) is None
     assert list(mine.values()) == [pytest.approx(1, rel=0, abs=float32_rho(PX * PX, FLOAT32))] * (
         N - 1
@@ -161,9 +161,9 @@ def test_without_maps_there_are_no_alignment_rows_and_the_photo_is_kept(net, sho
 @pytest.mark.parametrize(
     ("protocol", "reductions"),
     [
-        ("linsley2023_paper", {"abs_mean", "abs_max", "l2"}),
-        ("linsley2023_release", {"abs_mean", "abs_max", "l2"}),
-        ("feng2025_release", {"abs_mean", "abs_max", "l2", "abs_of_max"}),
+        ("linsley2023_paper", {"abs_of_mean", "abs_max", "l2"}),
+        ("linsley2023_release", {"abs_of_mean", "abs_max", "l2"}),
+        ("feng2025_release", {"abs_of_mean", "abs_max", "l2", "abs_of_max"}),
     ],
 )
 def test_published_protocols_are_aligned_by_their_own_reduction_too(net, protocol, reductions):
@@ -175,7 +175,7 @@ def test_published_protocols_are_aligned_by_their_own_reduction_too(net, protoco
     found = tables(net, shown, maps, protocol=protocol)
     assert {row["channel_reduction"] for row in found["alignment"]} == reductions
     published = {r["channel_reduction"] for r in found["alignment"] if r["published_reduction"]}
-    assert published == {"abs_of_max" if protocol == "feng2025_release" else "abs_mean"}
+    assert published == {"abs_of_max" if protocol == "feng2025_release" else "abs_of_mean"}
     perturbations = stored(found)
     assert perturbations
     for row in found["alignment"]:

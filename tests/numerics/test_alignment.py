@@ -174,7 +174,7 @@ PIXELS = torch.tensor([[3.0, -1.0], [-4.0, -2.0], [0.0, -3.0]])[None, :, None]
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("abs_mean", [1 / 3, 2.0]),
+        ("abs_of_mean", [1 / 3, 2.0]),
         ("abs_max", [4.0, 3.0]),
         ("l2", [5.0, 14**0.5]),
         ("abs_of_max", [3.0, 1.0]),

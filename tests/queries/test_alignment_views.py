@@ -22,7 +22,7 @@ def rows(store, sql):
     return connect(store).rows(sql)
 
 
-def align(store, values, *, method="ddn", reduction="abs_mean", model="a", null=0.1, ceiling=0.5,
+def align(store, values, *, method="ddn", reduction="abs_of_mean", model="a", null=0.1, ceiling=0.5,
           published=None, evaluation="minimal_attack", **facts):  # fmt: skip
     """One row per value; None where undefined."""
     made = [
@@ -70,7 +70,9 @@ def test_without_a_ceiling_only_the_ceiled_alignment_is_missing(store):
 
 
 def test_other_maps_methods_and_reductions_are_never_mixed(store):
-    both = [{"method": "ddn", "channel_reduction": r, "spearman": 0.1} for r in ("abs_mean", "l2")]
+    both = [
+        {"method": "ddn", "channel_reduction": r, "spearman": 0.1} for r in ("abs_of_mean", "l2")
+    ]
     add(store, "minimal_attack", "alignment", both, **HUMAN)
     align(store, [0.3], importance_digest="other")
     align(store, [0.4], parameters={**PARAMETERS, "canvas": 224})
@@ -79,7 +81,7 @@ def test_other_maps_methods_and_reductions_are_never_mixed(store):
 
 
 def test_rows_say_which_reduction_was_published_for_their_method(store):
-    for reduction in ("abs_mean", "abs_max", "l2"):
+    for reduction in ("abs_of_mean", "abs_max", "l2"):
         align(store, [0.1, None], method="own", reduction=reduction, published=reduction == "l2",
               seed=len(reduction))  # fmt: skip
     marked = rows(store, "SELECT channel_reduction FROM alignments WHERE published_reduction")
@@ -92,12 +94,12 @@ def test_the_published_reduction_of_older_rows_is_that_of_their_protocol(store):
         ("input_gradient", "human_alignment", "standard"),
         ("fmn", "minimal_attack", "feng2025_release"),
     ):
-        for reduction in ("abs_mean", "abs_max", "l2", "abs_of_max"):
+        for reduction in ("abs_of_mean", "abs_max", "l2", "abs_of_max"):
             align(store, [0.1], method=method, reduction=reduction, evaluation=evaluation,
                   protocol=protocol, seed=len(reduction))  # fmt: skip
     marked = rows(store, "SELECT method, channel_reduction FROM alignments WHERE published_reduction ORDER BY method")  # fmt: skip
     assert [(r["method"], r["channel_reduction"]) for r in marked] == [
-        ("ddn", "abs_mean"), ("fmn", "abs_of_max"), ("input_gradient", "abs_max"),
+        ("ddn", "abs_of_mean"), ("fmn", "abs_of_max"), ("input_gradient", "abs_max"),
     ]  # fmt: skip
 
 
@@ -151,7 +153,7 @@ def test_protocols_stand_side_by_side(store):
     assert released["times_corrected"] == pytest.approx(2 / 0.2)
     assert released["bound_hit_share"] == pytest.approx(1 / 3)
     assert (released["alignment"], released["n_aligned"]) == (pytest.approx(0.3), 2)
-    assert released["channel_reduction"] == "abs_mean"
+    assert released["channel_reduction"] == "abs_of_mean"
     assert dict(released["flags"]) == {"constant_radius": pytest.approx(1 / 3)}
     # A decision that the corrected protocol was not run for is compared with nothing.
     assert by_attack["foolbox_fmn_release"]["times_corrected"] is None
@@ -181,7 +183,7 @@ def test_a_protocol_is_set_against_corrected_attacks_for_its_own_decision_and_ca
         "elsewhere": ("animate", "224", None),
     }
     (single,) = [row for row in found if row["protocol"] == "defect_anything"]
-    assert (single["alignment"], single["channel_reduction"]) == (pytest.approx(0.3), "abs_mean")
+    assert (single["alignment"], single["channel_reduction"]) == (pytest.approx(0.3), "abs_of_mean")
 
 
 def test_the_leaderboard_leaves_released_protocols_and_other_norms_out(store):

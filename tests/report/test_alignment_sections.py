@@ -74,7 +74,7 @@ def attacked(store, model, *, protocol="corrected", attack="ddn", scale=1.0, fla
         alignment=[
             {"stimulus_id": i, "method": attack, "channel_reduction": reduction,
              "importance": "clickme", "spearman": ALIGNED.get(model, 0.0), "null_spearman": 0.05}
-            for i in ids for reduction in ("abs_mean", "l2")
+            for i in ids for reduction in ("abs_of_mean", "l2")
         ],
     )  # fmt: skip
 
@@ -95,7 +95,7 @@ def test_alignment_has_a_panel_a_column_and_a_trend(store):
     zoo(store)
     connection = connect(store)
     html = page(connection, "x")
-    assert "clickme, photos, ddn, abs_mean" in html
+    assert "clickme, photos, ddn, abs_of_mean" in html
     assert "clickme, photos, ddn, l2" not in html
     assert "with other images&#x27; maps 0.050, 3 images" in html.replace("&#39;", "&#x27;")
     (spearman,) = [
@@ -104,7 +104,7 @@ def test_alignment_has_a_panel_a_column_and_a_trend(store):
     ]  # fmt: skip
     # Top-1 falls from a to c; alignment is 0.1, 0.3, 0.2.
     assert spearman["estimate"] == pytest.approx(-0.5)
-    assert spearman["subject"] == "clickme, photos, ddn, abs_mean"
+    assert spearman["subject"] == "clickme, photos, ddn, abs_of_mean"
     assert "not human data" not in html
 
 

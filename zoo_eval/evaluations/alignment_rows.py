@@ -2,22 +2,25 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import BeforeValidator
 from torch import Tensor
 
 from zoo_eval.evaluations.attack_run import AttackOutcome
+from zoo_eval.evaluations.regions import Place
 from zoo_eval.importance.maps import ImportanceMaps
-from zoo_eval.numerics.alignment import REDUCTIONS, Ranks, align, ranked
+from zoo_eval.numerics.alignment import REDUCTIONS, Ranks, align, ranked, renamed
 from zoo_eval.stimuli.stimulus_set import StimulusSet
-from zoo_eval.transforms import Transform
 
-Canvas = Literal["own"] | int
-Reduction = Literal["abs_mean", "abs_max", "l2"]
+# `abs_mean`, as it was called, invites to read mean of absolute values.
+Reduction = Annotated[
+    Literal["abs_of_mean", "abs_max", "l2"], BeforeValidator(lambda name: renamed(name))
+]
 Row = dict[str, Any]
 # What is written for every attribution; `abs_of_max` is only there to reproduce a release.
-STANDARD: tuple[Reduction, ...] = ("abs_mean", "abs_max", "l2")
+STANDARD: tuple[Reduction, ...] = ("abs_of_mean", "abs_max", "l2")
 # Attributions are reduced and ranked this many at a time, which bounds the working memory.
 AT_A_TIME = 16
 # Null distributions are summarised by these quantiles.
@@ -37,30 +40,27 @@ class ChannelReductions:
     published: str
 
 
-def seen_by(transform: Transform, canvas: Canvas) -> Transform:
-    """What brings an image to the pixels that are attributed: the model's own view, or a canvas."""
-    return transform if canvas == "own" else transform.at(canvas)
-
-
 @dataclass(frozen=True, eq=False)
 class SeenMaps:
-    """Human maps as a model sees them, ranked once for as many comparisons as there are."""
+    """Human maps as a model sees them, ranked once for as many comparisons as there are.
+
+    Only pixels that count at their `place` are compared, in maps and attributions alike.
+    """
 
     maps: ImportanceMaps
     ranks: Ranks
+    place: Place
 
     @classmethod
-    def through(
-        cls, maps: ImportanceMaps, transform: Transform, stimuli: StimulusSet
-    ) -> "SeenMaps":
+    def at(cls, place: Place, maps: ImportanceMaps, stimuli: StimulusSet) -> "SeenMaps":
         """The maps through the resize and crop that the attributed pixels went through.
 
         Raises:
             BadInput: the maps belong to other stimuli.
             Refusal: they do not cover what the model sees.
         """
-        seen = maps.seen_through(transform, stimuli)
-        return cls(seen, ranked(torch.from_numpy(seen.maps)))
+        shown = maps.seen_through(place.transform, stimuli)
+        return cls(shown, ranked(place.counting(torch.from_numpy(shown.maps))), place)
 
     def map(self, number: int) -> Tensor:
         """The map (row, column) of a stimulus, in [0, 1]."""
@@ -87,7 +87,8 @@ class SeenMaps:
                     yield {**row, **_published(reduction, reductions)}
 
     def _compared(self, attributions: Tensor, own: Sequence[int], reduction: str) -> Iterator[Row]:
-        found = align(REDUCTIONS[reduction](attributions), self.ranks, own, keep_null=True)
+        reduced = self.place.counting(REDUCTIONS[reduction](attributions))
+        found = align(reduced, self.ranks, own, keep_null=True)
         assert found.null is not None
         low, high = (found.null.nanquantile(q, dim=1).tolist() for q in (LOW, HIGH))
         n_null = found.null.isfinite().sum(1).tolist()
@@ -130,6 +131,8 @@ class SeenMaps:
             "stimulus_id": self.maps.stimulus_ids[number],
             "channel_reduction": reduction,
             "importance": self.maps.name,
+            "region": self.place.name,
+            "unseen_share": self.place.unseen_share,
             "human_ceiling": self.maps.human_ceiling,
             **values,
         }

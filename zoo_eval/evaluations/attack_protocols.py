@@ -107,7 +107,7 @@ def _single(
         attack_name=name,
         attack=attack,
         decision="argmax",
-        channel_reduction="abs_mean",
+        channel_reduction="abs_of_mean",
         left_out="no success within the attack's reach: left out",
         rescaling=rescaling,
         defects=(defect,),
@@ -119,14 +119,14 @@ PROTOCOLS: Mapping[str, AttackProtocol] = {
         attack_name="l2_pgd_sphere",
         attack=SpherePGD(),
         decision="argmax",
-        channel_reduction="abs_mean",
+        channel_reduction="abs_of_mean",
         left_out="fails at radius 10: the published means leave it out",
     ),
     "linsley2023_release": AttackProtocol(
         attack_name="l2_pgd_release",
         attack=SpherePGD(drifting=True, constant_radius=True),
         decision="argmax",
-        channel_reduction="abs_mean",
+        channel_reduction="abs_of_mean",
         left_out=(
             "fails at radius 10, or at radius 1 where the released bisection stays: left out there"
         ),

@@ -137,6 +137,11 @@ class EvaluationSection(KindSection):
     tables: ClassVar[tuple[Table, ...]] = ()
     views: ClassVar[tuple[View, ...]] = ()
 
+    @property
+    def compares_views(self) -> bool:
+        """Whether its trials of a model hang on what all models of the sweep see."""
+        return False
+
     def companions(self, inputs: Inputs) -> Iterable[Evaluation]:
         return ()
 

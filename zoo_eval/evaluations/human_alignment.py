@@ -10,13 +10,12 @@ from torch import Tensor
 
 from zoo_eval.digests import seed_from
 from zoo_eval.errors import BadInput, Refusal
+from zoo_eval.evaluations import regions
 from zoo_eval.evaluations.alignment_rows import (
     STANDARD,
-    Canvas,
     ChannelReductions,
     Reduction,
     SeenMaps,
-    seen_by,
 )
 from zoo_eval.evaluations.evaluation import (
     Candidate,
@@ -25,11 +24,14 @@ from zoo_eval.evaluations.evaluation import (
     Workbench,
     imagenet_labelled,
 )
+from zoo_eval.evaluations.regions import Canvas, Place, RegionName, seen_by
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.open_model import OpenModel
+from zoo_eval.numerics.alignment import former, renamed
 from zoo_eval.numerics.saliency.method import Logits, Method, NotAttributable
 from zoo_eval.numerics.saliency.registry import METHODS
 from zoo_eval.stimuli.stimulus_set import StimulusSet
+from zoo_eval.transforms import Transform
 from zoo_eval.trial import Trial
 
 
@@ -71,6 +73,10 @@ class HumanAlignment(EvaluationSection):
     `input_gradient` with `abs_max` is the metric of Fel et al. 2022. `canvas` is "own" (what the
     model sees: its own resize and crop come first, for the maps too) or the side in pixels of a
     common square canvas, with the model's resize inside the gradient. `options` are by method.
+
+    Of a canvas, `region` says which pixels count, in attributions, maps and null: those that reach
+    the model ("seen"), those that reach every model of the sweep ("common"), or all of them
+    ("defect_unseen_frame"), the zeros around the model's crop too.
     """
 
     kind: Literal["human_alignment"] = "human_alignment"
@@ -79,6 +85,7 @@ class HumanAlignment(EvaluationSection):
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("input_gradient",)
     channel_reductions: Annotated[tuple[Reduction, ...], Field(min_length=1)] = STANDARD
     canvas: Literal["own"] | Annotated[int, Field(ge=32)] = "own"
+    region: RegionName = "seen"
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     version: ClassVar[int] = 1
@@ -97,6 +104,18 @@ class HumanAlignment(EvaluationSection):
                 raise ValueError(f"options of {name}: {error}") from error
         return self
 
+    @model_validator(mode="after")
+    def _region_is_of_a_canvas(self) -> "HumanAlignment":
+        regions.check(self.region, self.canvas)
+        return self
+
+    @property
+    def compares_views(self) -> bool:
+        return self.region == "common"
+
+    def _place(self, own: Transform, inputs: Inputs) -> Place:
+        return Place.of(own, self.canvas, self.region, inputs.compared)
+
     def _method(self, name: str) -> Method:
         return METHODS.get(name)(**self.options.get(name, {}))
 
@@ -104,7 +123,8 @@ class HumanAlignment(EvaluationSection):
         stimuli = imagenet_labelled(candidate, inputs, self.stimuli)
         maps = inputs.maps(self.importance, stimuli)
         _, blueprint = candidate.known()
-        maps.check_view(seen_by(blueprint.transform, self.canvas), stimuli)
+        place = self._place(blueprint.transform, inputs)
+        maps.check_view(place.transform, stimuli)
         return [
             Trial(
                 self.kind,
@@ -113,8 +133,9 @@ class HumanAlignment(EvaluationSection):
                 parameters={
                     "method": name,
                     "options": dict(vars(self._method(name))),
-                    "channel_reductions": list(self.channel_reductions),
+                    "channel_reductions": [former(one) for one in self.channel_reductions],
                     "canvas": self.canvas,
+                    **place.parameters,
                     "importance": maps.key,
                 },
                 stimuli=stimuli.name,
@@ -135,12 +156,12 @@ class HumanAlignment(EvaluationSection):
         model, _ = bench.opened()
         stimuli, labels = bench.inputs.labelled(self.stimuli)
         maps = bench.inputs.maps(self.importance, stimuli)
-        seen = SeenMaps.through(maps, seen_by(model.transform, self.canvas), stimuli)
+        seen = SeenMaps.at(self._place(model.transform, bench.inputs), maps, stimuli)
         for trial in trials:
             name = trial.parameters["method"]
             work = Attribution(model, self._method(name), stimuli, labels, self.canvas, trial.id)
             reductions = ChannelReductions(
-                self.channel_reductions, METHODS.get(name).published_reduction
+                self.channel_reductions, renamed(METHODS.get(name).published_reduction)
             )
             rows = [
                 {"method": name, **row}

@@ -9,11 +9,11 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from zoo_eval.errors import BadInput, nearest
+from zoo_eval.evaluations import regions
 from zoo_eval.evaluations.alignment_rows import (
     STANDARD,
     ChannelReductions,
     SeenMaps,
-    seen_by,
 )
 from zoo_eval.evaluations.attack_protocols import PROTOCOLS, AttackProtocol
 from zoo_eval.evaluations.attack_run import (
@@ -30,6 +30,7 @@ from zoo_eval.evaluations.evaluation import (
     Workbench,
     imagenet_labelled,
 )
+from zoo_eval.evaluations.regions import Place, RegionName
 from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.open_model import OpenModel
@@ -42,6 +43,7 @@ from zoo_eval.numerics.attacks.norms import Norm
 from zoo_eval.numerics.attacks.procedures import Corrected
 from zoo_eval.pictures import levels, png
 from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
+from zoo_eval.transforms import Transform
 from zoo_eval.trial import Trial
 
 # Whatever the sweep file chooses, stored and measured as it should be.
@@ -49,7 +51,7 @@ CORRECTED = "corrected"
 # What a published protocol decides itself.
 DECIDED = frozenset({"attacks", "norm", "decision", "top_k", "target", "canvas", "options"})
 # The channel reduction of Linsley et al. 2023, for what no published protocol decides.
-PUBLISHED_REDUCTION = "abs_mean"
+PUBLISHED_REDUCTION = "abs_of_mean"
 # In Foolbox 3.3.4; by name they are for `attacks check` and for the protocol that they were used in.
 BROKEN = frozenset({f"{PREFIX}L2FMNAttack"})
 
@@ -67,7 +69,8 @@ class MinimalAttack(EvaluationSection):
     `distance` is then what that code reports, while its lengths and its success are those of the
     stored perturbation in pixels, and an image that the code leaves out is a row with its status.
 
-    With `importance`, human maps of these stimuli, rows of `alignment` are written with the attack.
+    With `importance`, human maps of these stimuli, rows of `alignment` are written with the attack,
+    over the pixels of a canvas that `region` names, as in `human_alignment`.
     """
 
     kind: Literal["minimal_attack"] = "minimal_attack"
@@ -82,10 +85,22 @@ class MinimalAttack(EvaluationSection):
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     save_perturbations: bool = False
     importance: str | None = None
+    region: RegionName = "seen"
 
     version: ClassVar[int] = 4
     needs_model: ClassVar[bool] = True
     shares_work: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _region_is_of_a_canvas(self) -> "MinimalAttack":
+        regions.check(self.region, self.canvas)
+        if self.region != "seen" and self.importance is None:
+            raise ValueError("`region` is of alignment, which needs `importance`; give both")
+        return self
+
+    @property
+    def compares_views(self) -> bool:
+        return self.region == "common"
 
     @model_validator(mode="after")
     def _known(self) -> "MinimalAttack":
@@ -127,6 +142,13 @@ class MinimalAttack(EvaluationSection):
     def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
         stimuli = imagenet_labelled(candidate, inputs, self.stimuli)
         looked_at = self._looked_at(candidate, inputs, stimuli)
+        _, blueprint = candidate.known()
+        if self.canvas != "own":
+            blueprint.transform.check_gradient()
+        about_maps: dict[str, Any] = {}
+        if looked_at is not None:
+            place = self._place(blueprint.transform, inputs)
+            about_maps = {"importance": looked_at.key, **place.parameters}
         return [
             Trial(
                 self.kind,
@@ -139,7 +161,7 @@ class MinimalAttack(EvaluationSection):
                     "decision": self._decided,
                     "options": options,
                     "save_perturbations": self.save_perturbations,
-                    **({} if looked_at is None else {"importance": looked_at.key}),
+                    **about_maps,
                 },
                 stimuli=stimuli.name,
                 stimuli_digest=stimuli.digest,
@@ -159,8 +181,11 @@ class MinimalAttack(EvaluationSection):
             return None
         _, blueprint = candidate.known()
         maps = inputs.maps(self.importance, stimuli)
-        maps.check_view(seen_by(blueprint.transform, self.canvas), stimuli)
+        maps.check_view(self._place(blueprint.transform, inputs).transform, stimuli)
         return maps
+
+    def _place(self, own: Transform, inputs: Inputs) -> Place:
+        return Place.of(own, self.canvas, self.region, inputs.compared)
 
     @property
     def published(self) -> AttackProtocol | None:
@@ -218,8 +243,9 @@ class MinimalAttack(EvaluationSection):
         stimuli, labels = bench.inputs.labelled(self.stimuli)
         shown = self._stimuli(model, stimuli.images, labels)
         maps = self._looked_at(bench.candidate, bench.inputs, stimuli)
-        view = seen_by(model.transform, self.canvas)
-        seen = None if maps is None else SeenMaps.through(maps, view, stimuli)
+        seen = None
+        if maps is not None:
+            seen = SeenMaps.at(self._place(model.transform, bench.inputs), maps, stimuli)
         for trial in trials:
             torch.manual_seed(trial.random_seed)
             attacked: list[AttackOutcome] = []

@@ -109,6 +109,18 @@ def _captured(architecture: str, size: Size) -> Mapping[str, tuple[int, ...]]:
     return measuring.captured(source_of(architecture).outline(architecture), size)
 
 
+def transform_of(card: ModelCard) -> Transform:
+    """The card's own transform, or its source's.
+
+    Raises:
+        Refusal: it cannot be used, or its source has none of that input size.
+    """
+    if card.unavailable:
+        raise Refusal(card.unavailable)
+    source = source_of(card.architecture)
+    return card.transform or source.transform(card.architecture, card.edits.input_px)
+
+
 @cache
 def blueprint(card: ModelCard, known_digest: str | None = None) -> Blueprint:
     """Facts of a card without its weights in memory.
@@ -120,14 +132,13 @@ def blueprint(card: ModelCard, known_digest: str | None = None) -> Blueprint:
     """
     if card.unavailable:
         raise Refusal(card.unavailable)
-    source = source_of(card.architecture)
     grading.check(card.edits)
-    transform = card.transform or source.transform(card.architecture, card.edits.input_px)
+    transform = transform_of(card)
     return Blueprint(
         architecture=card.architecture,
         weights_digest=known_digest or weights_digest(card),
         transform=transform,
-        anatomy=anatomy_of(source, card.architecture, transform.size),
+        anatomy=anatomy_of(source_of(card.architecture), card.architecture, transform.size),
     )
 
 

@@ -20,7 +20,7 @@ class DifferentSize(ValueError):
     """Attributions and maps are of different sizes."""
 
 
-def abs_mean(attribution: Tensor) -> Tensor:
+def abs_of_mean(attribution: Tensor) -> Tensor:
     """|mean over channels|: channels of opposite sign cancel (perturbations, Linsley et al. 2023)."""
     return attribution.double().mean(1).abs()
 
@@ -46,8 +46,22 @@ def l2(attribution: Tensor) -> Tensor:
 
 # Each takes (image, channel, row, column) to float64 (image, row, column).
 REDUCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
-    {"abs_mean": abs_mean, "abs_max": abs_max, "l2": l2, "abs_of_max": abs_of_max}
+    {"abs_of_mean": abs_of_mean, "abs_max": abs_max, "l2": l2, "abs_of_max": abs_of_max}
 )
+
+
+# Names that sweep files, methods of other packages and trials' identities know them by as well.
+FORMER_NAMES: Mapping[str, str] = MappingProxyType({"abs_mean": "abs_of_mean"})
+
+
+def renamed(reduction: str) -> str:
+    """The present name of a channel reduction."""
+    return FORMER_NAMES.get(reduction, reduction)
+
+
+def former(reduction: str) -> str:
+    """The first name of a channel reduction, by which a trial's identity knows it."""
+    return next((old for old, new in FORMER_NAMES.items() if new == reduction), reduction)
 
 
 @dataclass(frozen=True, eq=False)

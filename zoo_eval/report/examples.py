@@ -28,7 +28,7 @@ FROM perturbations AS p
 JOIN attacks AS a USING (trial_id, stimulus_id)
 JOIN current_trials AS t USING (trial_id)
 LEFT JOIN alignment AS l ON l.trial_id = p.trial_id AND l.stimulus_id = p.stimulus_id
-    AND l.channel_reduction = 'abs_mean'
+    AND l.channel_reduction IN ('abs_of_mean', 'abs_mean')
 WHERE p.photo IS NOT NULL
 ORDER BY p.model, p.trial_id, p.stimulus_id
 """

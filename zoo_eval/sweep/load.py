@@ -1,6 +1,7 @@
 """Loading: the stimulus sets, recordings and human maps that a sweep names, each read once."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -10,7 +11,7 @@ from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import BadInput, Refusal, nearest
 from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.inputs import Inputs
-from zoo_eval.models.blueprint import blueprint
+from zoo_eval.models.blueprint import blueprint, transform_of
 from zoo_eval.models.open_model import open_model
 from zoo_eval.recordings.recording import Pending, Recording
 from zoo_eval.representations.grams import NonFinite
@@ -19,6 +20,7 @@ from zoo_eval.stimuli.stimulus_set import LayerIdentity, StimulusSet
 from zoo_eval.store import Store
 from zoo_eval.sweep.cards import Roster
 from zoo_eval.sweep.file import Sweep
+from zoo_eval.transforms import Transform
 
 PLANTING_BYTES = 2**31
 # What becomes of images while inputs are read. `undecoded`: none is decoded, or `NotKnown` is raised;
@@ -123,7 +125,9 @@ class _Reader:
         recordings = {
             name: section.read(name, self) for name, section in self.sweep.recordings.items()
         }
-        return Inputs(stimuli, recordings, importance)
+        hangs_on_all = any(one.compares_views for one in self.sweep.evaluations)
+        compared = tuple(_transforms(self.roster.cards)) if hangs_on_all else ()
+        return Inputs(stimuli, recordings, importance, compared)
 
     def stimuli(self, name: str) -> StimulusSet:
         if name not in self.sweep.stimuli:
@@ -171,6 +175,16 @@ class _Reader:
         if name not in self.maps:
             self.maps[name] = self.sweep.importance[name].read(name, self)
         return self.maps[name]
+
+
+def _transforms(cards: Iterable[ModelCard]) -> Iterator[Transform]:
+    """Those of the models that can be used, each once."""
+    found: dict[Transform, None] = {}
+    for card in cards:
+        # Why one cannot be used is said when its trials are planned.
+        with suppress(Refusal):
+            found[transform_of(card)] = None
+    yield from found
 
 
 def _card(model: str, roster: Roster) -> ModelCard:

@@ -60,7 +60,9 @@ ALIGNMENT = trial_table(
     Column("stimulus_id", TEXT, "the stimulus"),
     Column("method", TEXT, "attack or gradient name"),
     Column(
-        "channel_reduction", TEXT, "abs_mean, abs_max, l2, or abs_of_max to reproduce a release"
+        "channel_reduction",
+        TEXT,
+        "abs_of_mean (abs_mean in older rows), abs_max, l2, or abs_of_max to reproduce a release",
     ),
     Column(
         "published_reduction",
@@ -69,6 +71,19 @@ ALIGNMENT = trial_table(
         nullable=True,
     ),
     Column("importance", TEXT, "the human maps' name", nullable=True),
+    Column(
+        "region",
+        TEXT,
+        "pixels that count: seen, common, or defect_unseen_frame; null in older rows",
+        nullable=True,
+    ),
+    Column(
+        "unseen_share",
+        REAL,
+        "of the canvas that does not reach the model; null in older rows",
+        "share",
+        True,
+    ),
     Column("spearman", REAL, "with the human map; null where undefined", nullable=True),
     Column("reason", TEXT, "why spearman is undefined; null where it is not", nullable=True),
     Column("null_spearman", REAL, "mean over the other images' maps", nullable=True),

@@ -2,7 +2,16 @@
 -- Means over the images whose Spearman correlation is defined. The null is the same attribution with
 -- other images' human maps: what looking at the centre is worth. published_reduction marks the channel
 -- reduction that was published for the method. Rows say so themselves; those of older stores, which do
--- not, are of the methods that there were then.
+-- not, are of the methods that there were then. region says which pixels of a canvas were compared;
+-- unseen_share of it does not reach the model.
+WITH named AS (
+    -- As it was called before.
+    SELECT * REPLACE (
+        CASE channel_reduction WHEN 'abs_mean' THEN 'abs_of_mean' ELSE channel_reduction END
+            AS channel_reduction
+    )
+    FROM alignment
+)
 SELECT
     a.model, t.weights_digest, a.method, a.channel_reduction,
     any_value(t.importance) AS importance, t.importance_digest,
@@ -12,10 +21,12 @@ SELECT
         any_value(a.published_reduction),
         a.channel_reduction = CASE
             WHEN t.protocol = 'feng2025_release' THEN 'abs_of_max'
-            WHEN t.evaluation = 'minimal_attack' THEN 'abs_mean'
+            WHEN t.evaluation = 'minimal_attack' THEN 'abs_of_mean'
             ELSE 'abs_max'
         END
     ) AS published_reduction,
+    any_value(a.region) AS region,
+    any_value(a.unseen_share) AS unseen_share,
     avg(a.spearman) AS alignment,
     stddev_samp(a.spearman) / sqrt(count(a.spearman)) AS standard_error,
     avg(a.null_spearman) FILTER (a.spearman IS NOT NULL) AS null_alignment,
@@ -27,7 +38,7 @@ SELECT
     count(*) - count(a.spearman) AS n_undefined,
     coalesce(json_extract(t.parameters, '$.importance.planted')::BOOLEAN, FALSE) AS planted,
     max(t.started_at) AS started_at
-FROM alignment AS a JOIN current_trials AS t USING (trial_id)
+FROM named AS a JOIN current_trials AS t USING (trial_id)
 GROUP BY
     a.model, t.weights_digest, a.method, a.channel_reduction, t.importance_digest, t.stimuli_digest,
     t.evaluation, t.protocol, t.parameters, t.seed

@@ -36,10 +36,11 @@ measured AS (
     FROM alignments AS l
     JOIN compared AS c USING (model, weights_digest, stimuli_digest, protocol, parameters, seed)
     WHERE l.method = c.attack AND l.published_reduction AND l.alignment IS NOT NULL
+        AND l.region IS DISTINCT FROM 'defect_unseen_frame'
     UNION ALL BY NAME
     SELECT *, parameters AS setting FROM alignments
     WHERE evaluation = 'human_alignment' AND method = 'input_gradient' AND published_reduction
-        AND alignment IS NOT NULL
+        AND alignment IS NOT NULL AND region IS DISTINCT FROM 'defect_unseen_frame'
 ),
 source AS (
     SELECT evaluation, stimuli_digest, importance_digest, setting, seed FROM measured
