@@ -91,13 +91,14 @@ CEILINGS = Table(
         Column(
             "estimator",
             TEXT,
-            "splithalf_spearman_brown, leave_one_out, ncsnr, max_pairwise_target, from_file, "
-            "planted_exact, nili_lower or nili_upper",
+            "splithalf_spearman_brown, internal_consistency (Brain-Score's), leave_one_out, ncsnr, "
+            "max_pairwise_target, from_file, planted_exact, nili_lower or nili_upper",
         ),
         Column("statistic", TEXT, "the statistic that it bounds"),
         Column("scale", TEXT, "reliability: r / sqrt(c); correlation: r / c; variance: r^2 / c"),
         Column("target", TEXT, "the target's id; `all` for a ceiling of the whole recording"),
         Column("ceiling", REAL, "null where it is undefined", nullable=True),
+        Column("undefined", TEXT, "why there is no ceiling; null where there is one", "", True),
         COMMIT,
     ),
 )
