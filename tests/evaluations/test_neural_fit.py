@@ -257,6 +257,20 @@ def test_intervals_over_targets_and_stimuli_hold_the_score(net, recording):
         assert row["undefined"] is None
 
 
+def test_of_too_few_targets_or_groups_of_stimuli_there_is_no_interval(net, recording):
+    few = ResponseRecording("few", SHOWN.name, recording.responses[..., :4], tuple("abcd"))
+    for row in rows(net, few, fit(few, readouts=["ridge"])):
+        assert row["score"] is not None
+        assert (row["score_low"], row["score_high"]) == (None, None)
+        assert row["stimuli_low"] < row["stimuli_high"]
+    # 30 photos: ten folds have three each, and all of them together are enough.
+    for row in rows(net, recording, fit(recording, readouts=["ridge"], n_folds=10)):
+        assert row["score_low"] < row["score_high"]
+        assert (row["stimuli_low"], row["stimuli_high"]) == (None, None)
+    whole = rows(net, recording, fit(recording, readouts=["rsa"], n_folds=10))[0]
+    assert whole["stimuli_low"] < whole["stimuli_high"]
+
+
 RESAMPLED = [
     {"readouts": ["rsa"], "comparison": "pearson"},
     {"readouts": ["rsa"], "comparison": "cosine"},
