@@ -42,10 +42,12 @@ def accuracy(store, model="a", top1=0.5, n_images=10, **facts):
     add(store, "accuracy", "accuracy", [{"top1": top1, "n_images": n_images}], model=model, **facts)
 
 
-def neural(store, layer, folds, *, model="a", readout="pls", mode="fit", **facts):
+def neural(
+    store, layer, folds, *, model="a", readout="pls", mode="fit", statistic="pearson_r", **facts
+):
     """Scores and selection scores, fold by fold."""
     rows = [
-        {"fold": fold, "score": score, "selection_score": selection, "statistic": "pearson_r",
+        {"fold": fold, "score": score, "selection_score": selection, "statistic": statistic,
          "mode": mode}
         for fold, (score, selection) in enumerate(folds)
     ]  # fmt: skip
