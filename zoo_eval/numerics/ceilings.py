@@ -150,8 +150,9 @@ def explainable_variance(ncsnr: Array, *, n_averaged: int) -> Array:
 def max_pairwise_target(maps: Array) -> Array:
     """The highest correlation between any two targets, per map.
 
-    Optimistic and unusual: the estimator of Linsley et al. 2023 for spatial recordings, who
-    average it over images. It says how alike the two most alike channels are.
+    Unusual: the estimator of Linsley et al. 2023 for spatial recordings, who average it over images.
+    It says how alike the two most alike channels are, and grows with their number: by design it is
+    no estimate of what a perfect model reaches, and may lie on either side of it.
 
     Args:
         maps: (map, sample, target): for one image the responses to its positions. A recording
