@@ -131,14 +131,14 @@ def _estimates(responses: Array) -> dict[str, Array]:
 
 def _subjects(noise: float, n_subjects: int) -> list[str]:
     """Nili's bounds of simulated subjects, around what the RDM that they share reaches."""
-    found = []
+    found: list[list[float]] = []
     for seed in range(N_GROUPS):
         generator = torch.Generator().manual_seed(seed)
         shared, *own = torch.randn(
             (1 + n_subjects, N_PAIRS), generator=generator, dtype=torch.float64
         )
         rdms = [Rdm(shared + noise * one) for one in own]
-        reached = np.mean([compare(Rdm(shared), one, "spearman") for one in rdms])
+        reached = sum(compare(Rdm(shared), one, "spearman") for one in rdms) / n_subjects
         found.append([nili_lower(rdms, "spearman"), reached, nili_upper(rdms, "spearman")])
     return [f"{noise:g}", str(n_subjects), *(f"{value:.3f}" for value in np.mean(found, axis=0))]
 
