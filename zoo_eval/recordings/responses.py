@@ -203,8 +203,8 @@ class ResponseRecording(OfTargets):
         if varies.any() and not varies.all():
             repetition = int(varies.argmin())
             raise BadInput(
-                f"recording {self.name!r}: in repetition number {repetition} every target answers all "
-                "stimuli alike, while other repetitions vary: its mean and ceilings would be wrong; "
+                f"recording {self.name!r}: in repetition number {repetition} (from 0) every target answers "
+                "all stimuli alike, while other repetitions vary: its mean and ceilings would be wrong; "
                 "leave that repetition out, or fill in what was measured"
             )
 
