@@ -46,6 +46,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.neural_fit --quick
 	$(BIN)/python -m benchmarks.attacks --quick
 	$(BIN)/python -m benchmarks.rsa --quick
+	$(BIN)/python -m benchmarks.ceilings --quick
 	$(BIN)/python -m benchmarks.capture --quick
 	$(BIN)/python -m benchmarks.alignment --quick
 	$(BIN)/python -m benchmarks.runner --quick

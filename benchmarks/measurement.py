@@ -37,8 +37,13 @@ def report(
     header: Sequence[str], rows: Sequence[Sequence[object]], result: Mapping[str, Any]
 ) -> None:
     """Prints a table, then the result as one JSON object on the last line."""
+    show(header, rows)
+    print(json.dumps(result))
+
+
+def show(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Prints a table."""
     cells = [[str(value) for value in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     for row in cells:
         print("  ".join(value.ljust(width) for value, width in zip(row, widths)).rstrip())
-    print(json.dumps(result))

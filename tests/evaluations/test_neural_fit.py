@@ -257,6 +257,20 @@ def test_intervals_over_targets_and_stimuli_hold_the_score(net, recording):
         assert row["undefined"] is None
 
 
+def test_of_too_few_targets_or_groups_of_stimuli_there_is_no_interval(net, recording):
+    few = ResponseRecording("few", SHOWN.name, recording.responses[..., :4], tuple("abcd"))
+    for row in rows(net, few, fit(few, readouts=["ridge"])):
+        assert row["score"] is not None
+        assert (row["score_low"], row["score_high"]) == (None, None)
+        assert row["stimuli_low"] < row["stimuli_high"]
+    # 30 photos: ten folds have three each, and all of them together are enough.
+    for row in rows(net, recording, fit(recording, readouts=["ridge"], n_folds=10)):
+        assert row["score_low"] < row["score_high"]
+        assert (row["stimuli_low"], row["stimuli_high"]) == (None, None)
+    whole = rows(net, recording, fit(recording, readouts=["rsa"], n_folds=10))[0]
+    assert whole["stimuli_low"] < whole["stimuli_high"]
+
+
 RESAMPLED = [
     {"readouts": ["rsa"], "comparison": "pearson"},
     {"readouts": ["rsa"], "comparison": "cosine"},
@@ -466,6 +480,7 @@ def test_every_ceiling_says_its_scale_and_whom_it_is_of(recording, subjects):
     found = {row["estimator"]: row for row in ceiling_rows(published)}
     assert {name: row["scale"] for name, row in found.items()} == {
         "splithalf_spearman_brown": "reliability",
+        "internal_consistency": "reliability",
         "leave_one_out": "correlation",
         "ncsnr": "variance",
         "max_pairwise_target": "correlation",
@@ -477,3 +492,21 @@ def test_every_ceiling_says_its_scale_and_whom_it_is_of(recording, subjects):
     assert {row["statistic"] for row in of_subjects} == {"pearson_r"}
     lower, upper = (row["ceiling"] for row in of_subjects)
     assert 0 < lower < upper <= 1
+
+
+def test_a_ceiling_without_a_number_says_why(recording, subjects):
+    assert {row["undefined"] for row in ceiling_rows(recording)} == {None}
+    responses = recording.responses.copy()
+    responses[:, 1:, 0] = 0.1
+    dead = recording.target_ids[0]
+    found = ceiling_rows(replace(recording, responses=responses, digest=""))
+    assert {row["undefined"] for row in found if row["target"] != dead} == {None}
+    missing = {row["estimator"]: row["undefined"] for row in found if row["ceiling"] is None}
+    n_constant = ", ".join(str(i) for i in range(1, responses.shape[1]))
+    assert missing["splithalf_spearman_brown"] == f"constant responses in repetition {n_constant}"
+    rdms = subjects.rdms.copy()
+    rdms[1] = 1 - np.eye(len(rdms[1]))
+    for row in ceiling_rows(replace(subjects, rdms=rdms)):
+        assert (row["ceiling"], row["undefined"]) == (
+            None, f"constant dissimilarities of {subjects.subject_ids[1]}",
+        )  # fmt: skip

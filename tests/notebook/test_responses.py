@@ -132,3 +132,11 @@ def test_the_only_stimuli_need_no_name():
         only(section, ["a", "b"])
     named = zoo_eval.responses(VALUES, stimuli="b")
     assert only(named, ["a", "b"]).stimuli == "b"
+
+
+@pytest.mark.parametrize("shape", [np.asarray, long], ids=["array", "long table"])
+def test_two_repetitions_of_which_one_is_constant_are_refused(shape):
+    values = VALUES.copy()
+    values[:, 1] = 0
+    with pytest.raises(BadInput, match=r"^recording 'it': in repetition number 1 .* leave that"):
+        recorded(shape(values))

@@ -7,13 +7,14 @@ from scipy import stats
 from scipy.spatial.distance import pdist, squareform
 
 from tests.rounding import float64_correlation
+from zoo_eval.numerics import intervals
 from zoo_eval.numerics.bootstrap import (
-    percentile_interval,
     resample_counts,
     resampled_medians,
     resampled_pearson,
     resampled_rdm_pearson,
 )
+from zoo_eval.numerics.intervals import percentile_interval
 
 
 def values(n=61, seed=0):
@@ -50,7 +51,7 @@ def test_the_median_interval_is_the_exact_one_and_scipys():
     step = int(np.searchsorted(exact, 0.025))
     confidence = 1 - (exact[step - 1] + exact[step])
     draws = resampled_medians(values(), n_resamples=20_000, seed=0)
-    low, high = percentile_interval(draws, confidence=confidence)
+    low, high = percentile_interval(draws, n_drawn=61, confidence=confidence)
     assert low == data[step]
     assert high == data[60 - step]
     expected = stats.bootstrap(
@@ -106,7 +107,8 @@ def test_resamples_of_groups_of_several_sizes_are_those_of_their_stimuli():
 def test_the_correlation_interval_equals_scipys():
     predicted, observed = sides()
     counts = resample_counts(range(40), n_resamples=5000, seed=0)
-    low, high = percentile_interval(resampled_pearson(predicted, observed, counts), confidence=0.9)
+    draws = resampled_pearson(predicted, observed, counts)
+    low, high = percentile_interval(draws, n_drawn=40, confidence=0.9)
     for target in range(3):
         expected = stats.bootstrap(
             (predicted[:, target], observed[:, target]),
@@ -168,9 +170,35 @@ def test_undefined_scores_are_left_out():
 
 def test_intervals_leave_undefined_resamples_out():
     draws = np.array([[1.0, np.nan], [np.nan, np.nan], [3.0, np.nan]])
-    low, high = percentile_interval(draws, confidence=1.0)
+    low, high = percentile_interval(draws, n_drawn=40, confidence=1.0)
     assert_allclose(low, [1, np.nan], rtol=0)
     assert_allclose(high, [3, np.nan], rtol=0)
+
+
+def coverage(n_stimuli, correlation, monkeypatch):
+    """The share of 4000 pairs of this correlation that a 95 % interval over so few stimuli holds."""
+    monkeypatch.setattr(intervals, "FEWEST_DRAWN", 1)
+    own, others = np.random.default_rng(0).standard_normal((2, n_stimuli, 4000))
+    mixed = correlation * own + (1 - correlation**2) ** 0.5 * others
+    counts = resample_counts(range(n_stimuli), n_resamples=400, seed=1)
+    low, high = percentile_interval(resampled_pearson(own, mixed, counts), n_drawn=n_stimuli)
+    return ((low <= correlation) & (correlation <= high)).mean()
+
+
+@pytest.mark.parametrize("correlation", [0, 0.5, 0.8])
+def test_an_interval_is_given_from_where_it_covers_about_what_it_says(correlation, monkeypatch):
+    fewest = intervals.FEWEST_DRAWN
+    # A share of 4000 has a standard error of 0.006 or less.
+    assert coverage(3, correlation, monkeypatch) < 0.7
+    assert 0.84 < coverage(fewest, correlation, monkeypatch) < 0.95
+    assert 0.87 < coverage(3 * fewest, correlation, monkeypatch) < 0.95
+
+
+def test_of_fewer_there_is_no_interval():
+    draws = np.random.default_rng(0).standard_normal((50, 2))
+    fewest = intervals.FEWEST_DRAWN
+    assert np.isnan(percentile_interval(draws, n_drawn=fewest - 1)).all()
+    assert np.isfinite(percentile_interval(draws, n_drawn=fewest)).all()
 
 
 def test_a_side_that_does_not_vary_has_no_correlation():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.rounding import float64_correlation
+from zoo_eval.numerics.intervals import FEWEST_DRAWN
 from zoo_eval.numerics.trends import STATISTICS, bootstrap, pearson_r, spearman_rho
 
 
@@ -84,12 +85,12 @@ def test_the_interval_covers_a_planted_correlation():
 
 
 def test_undefined_resamples_are_left_out_and_counted():
-    x, y = np.array([0.0, 0, 0, 1]), np.array([0.0, 0, 0, 1])
+    x, y = np.array([0.0, 0, 0, 0, 1]), np.array([0.0, 0, 0, 0, 1])
     estimate = bootstrap(pearson_r, x, y, n_resamples=1000, seed=0)
-    # The fourth model is in a resample with probability 1 - (3/4)^4, and alone with (1/4)^4.
-    expected = 1000 * (1 - 0.75**4 - 0.25**4)
+    # The fifth model is in a resample with probability 1 - (4/5)^5, and alone with (1/5)^5.
+    expected = 1000 * (1 - 0.8**5 - 0.2**5)
     assert estimate.n_resamples == pytest.approx(expected, abs=5 * 15)
-    assert estimate.estimate == pytest.approx(1, rel=0, abs=float64_correlation(4, shift=3))
+    assert estimate.estimate == pytest.approx(1, rel=0, abs=float64_correlation(5, shift=3))
 
 
 def test_the_same_seed_gives_the_same_interval():
@@ -98,3 +99,21 @@ def test_the_same_seed_gives_the_same_interval():
     one, same, other = (bootstrap(spearman_rho, x, y, n_resamples=50, seed=s) for s in (0, 0, 1))
     assert one == same
     assert one.low != other.low
+
+
+@pytest.mark.parametrize("statistic", STATISTICS.values())
+def test_too_few_models_have_an_estimate_and_no_interval_and_say_why(statistic):
+    x, y = np.arange(6.0), np.array([2.0, 1, 3, 5, 4, 6])
+    few = bootstrap(statistic, x[:4], y[:4], n_resamples=50, seed=0)
+    assert few.estimate == pytest.approx(statistic(x[:4], y[:4]))
+    assert (few.low, few.high, few.n_resamples) == (None, None, 0)
+    assert few.no_interval == f"an interval takes {FEWEST_DRAWN} models"
+    enough = bootstrap(statistic, x[:5], y[:5], n_resamples=50, seed=0)
+    assert enough.low <= enough.estimate <= enough.high
+    assert enough.no_interval is None
+
+
+def test_models_at_infinity_count_for_ranks_alone():
+    x, y = np.arange(6.0), np.array([1.0, 3, 2, 4, np.inf, np.inf])
+    assert bootstrap(pearson_r, x, y, n_resamples=50, seed=0).low is None
+    assert bootstrap(spearman_rho, x, y, n_resamples=50, seed=0).low is not None

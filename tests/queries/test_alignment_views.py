@@ -23,12 +23,12 @@ def rows(store, sql):
 
 
 def align(store, values, *, method="ddn", reduction="abs_of_mean", model="a", null=0.1, ceiling=0.5,
-          published=None, evaluation="minimal_attack", **facts):  # fmt: skip
+          published=None, evaluation="minimal_attack", n_null=39, **facts):  # fmt: skip
     """One row per value; None where undefined."""
     made = [
         {"stimulus_id": str(i), "method": method, "channel_reduction": reduction, "spearman": value,
          "published_reduction": published, "null_spearman": null, "null_high": 0.3,
-         "human_ceiling": ceiling}
+         "n_null": n_null, "human_ceiling": ceiling}
         for i, value in enumerate(values)
     ]  # fmt: skip
     facts = {"attack": method, "parameters": PARAMETERS, "protocol": "corrected", **HUMAN, **facts}
@@ -46,6 +46,13 @@ def attack(store, distances, *, model="a", protocol="corrected", name="ddn", fla
         })  # fmt: skip
     facts = {"parameters": PARAMETERS, **HUMAN, **facts}
     add(store, "minimal_attack", "attacks", made, model=model, attack=name, protocol=protocol, **facts)  # fmt: skip
+
+
+def test_of_too_few_other_maps_no_share_is_above_their_quantile(store):
+    align(store, [0.2, 0.6], n_null=38)
+    (row,) = rows(store, "SELECT * FROM alignments")
+    assert row["share_above_null"] is None
+    assert row["alignment_above_null"] == pytest.approx(0.3)
 
 
 def test_alignment_stands_beside_its_null_its_ceiling_and_its_error(store):

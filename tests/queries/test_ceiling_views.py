@@ -136,6 +136,42 @@ def test_repetitions_outweigh_the_file_where_they_say_anything(store):
     ]  # fmt: skip
 
 
+def test_brain_scores_protocol_is_held_against_its_own_ceiling_and_others_never_are(store):
+    for protocol in ("nested", "brainscore"):
+        neural(store, "l", [(0.3, 0.1)], protocol=protocol)
+    chosen = "SELECT protocol, reliability_estimator AS by, reliability AS c FROM neural_folds ORDER BY ALL"
+    ceiling(store, [0.81, 0.81], "internal_consistency")
+    assert [tuple(row.values()) for row in rows(store, chosen)] == [
+        ("brainscore", "internal_consistency", 0.81), ("nested", None, None),
+    ]  # fmt: skip
+    ceiling(store, [0.64, 0.64])
+    assert [tuple(row.values()) for row in rows(store, chosen)] == [
+        ("brainscore", "internal_consistency", 0.81), ("nested", "splithalf_spearman_brown", 0.64),
+    ]  # fmt: skip
+
+
+def test_without_it_brain_scores_protocol_takes_split_halves_as_older_stores_have_them(store):
+    neural(store, "l", [(0.3, 0.1)], protocol="brainscore")
+    ceiling(store, [0.64, 0.64])
+    (fold,) = rows(store, "SELECT * FROM neural_folds")
+    assert (fold["reliability_estimator"], fold["reliability"]) == (
+        "splithalf_spearman_brown",
+        0.64,
+    )
+
+
+def test_a_ceiling_that_is_undefined_says_why_beside_the_target(store):
+    fit(store, [0.2, 0.4])
+    row = {"estimator": "leave_one_out", "scale": "correlation", "target": "t1", "ceiling": None,
+           "undefined": "constant responses in repetition 1"}  # fmt: skip
+    add(store, "ceilings", "ceilings", [row], model=None, recording="it", recording_digest="r",
+        protocol="leave_one_out")  # fmt: skip
+    found = rows(store, "SELECT target, undefined_ceiling AS why FROM neural_targets ORDER BY ALL")
+    assert [tuple(one.values()) for one in found] == [
+        ("t0", None), ("t1", "constant responses in repetition 1"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("value", "scale"), [(0.0, "reliability"), (-0.2, "reliability"), (-0.2, "correlation")]
 )

@@ -42,10 +42,12 @@ def accuracy(store, model="a", top1=0.5, n_images=10, **facts):
     add(store, "accuracy", "accuracy", [{"top1": top1, "n_images": n_images}], model=model, **facts)
 
 
-def neural(store, layer, folds, *, model="a", readout="pls", mode="fit", **facts):
+def neural(
+    store, layer, folds, *, model="a", readout="pls", mode="fit", statistic="pearson_r", **facts
+):
     """Scores and selection scores, fold by fold."""
     rows = [
-        {"fold": fold, "score": score, "selection_score": selection, "statistic": "pearson_r",
+        {"fold": fold, "score": score, "selection_score": selection, "statistic": statistic,
          "mode": mode}
         for fold, (score, selection) in enumerate(folds)
     ]  # fmt: skip
@@ -105,6 +107,14 @@ def test_an_undefined_selection_score_is_never_chosen(store):
     neural(store, "early", [(0.9, None)])
     neural(store, "late", [(0.1, -0.5)])
     assert rows(store, "SELECT layer FROM best_layer") == [{"layer": "late"}]
+
+
+def test_a_fold_without_a_score_is_counted_and_adds_nothing_to_the_standard_error(store):
+    neural(store, "l", [(0.3, 0.2), (0.5, 0.2), (None, 0.2)])
+    (best,) = rows(store, "SELECT * FROM best_layer")
+    assert (best["n_folds"], best["n_undefined_folds"], best["statistic"]) == (3, 1, "pearson_r")
+    assert best["score"] == pytest.approx(0.4)
+    assert best["standard_error"] == pytest.approx(0.2 / math.sqrt(2) / math.sqrt(2))
 
 
 def test_choosing_on_the_test_folds_is_optimistic_and_says_so(store):
@@ -243,6 +253,44 @@ def test_a_model_that_is_always_wrong_has_no_tolerance_and_spoils_nobodys(store)
     assert rows(store, "SELECT * FROM accuracy_vs_tolerance WHERE model = 'b'") == []
 
 
+def test_passes_per_image_are_of_the_images_that_were_attacked(store):
+    rows = [
+        {"stimulus_id": "1", "status": "already_wrong", "n_forwards": 1, "n_backwards": 0},
+        {
+            "stimulus_id": "2",
+            "status": "error",
+            "n_forwards": 1,
+            "n_backwards": 0,
+        },  # never attacked
+        {"stimulus_id": "3", "status": "found", "n_forwards": 101, "n_backwards": 50, "flags": []},
+        {
+            "stimulus_id": "4",
+            "status": "bound_hit",
+            "n_forwards": 201,
+            "n_backwards": 90,
+            "flags": [],
+        },
+        {
+            "stimulus_id": "5",
+            "status": "error",
+            "n_forwards": 301,
+            "n_backwards": 10,
+            "flags": ["x"],
+        },
+        {"stimulus_id": "6", "status": "found", "n_forwards": 1, "n_backwards": 50},  # no flags yet
+    ]
+    add(store, "minimal_attack", "attacks", rows, attack="ddn", protocol="corrected")
+    row = tolerance(store)
+    assert row["forwards_per_image"] == pytest.approx((101 + 201 + 301 + 1) / 4)
+    assert row["backwards_per_image"] == pytest.approx((50 + 90 + 10 + 50) / 4)
+
+
+def test_a_model_that_was_not_attacked_has_no_passes_per_image(store):
+    attack(store, {"1": None})
+    row = tolerance(store)
+    assert (row["forwards_per_image"], row["backwards_per_image"]) == (None, None)
+
+
 def test_common_images_are_those_that_all_models_classify_correctly(store):
     attack(store, {"1": 0.1, "2": 0.3, "3": 0.8}, model="a")
     attack(store, {"1": None, "2": 0.4, "3": math.inf}, model="b")
@@ -272,6 +320,15 @@ def test_the_leaderboard_takes_the_smallest_attack_and_the_best_readout(store):
     assert (row["tolerance"], row["tolerance_attack"]) == (pytest.approx(0.1), "deepfool")
     assert dict(row["neural_scores"]) == {"it": pytest.approx(0.4)}
     assert dict(row["neural_scores_ceiled"]) == {"it": pytest.approx(0.5)}
+
+
+def test_the_leaderboards_readout_is_chosen_without_the_scored_fold_and_named(store):
+    gate(store)
+    neural(store, "l", [(0.9, 0.1)], readout="pls")
+    neural(store, "l", [(0.4, 0.2)], readout="ridge")
+    (row,) = rows(store, "SELECT * FROM leaderboard")
+    found = [dict(row[f"neural_{what}"]) for what in ("scores", "readouts", "statistics")]
+    assert found == [{"it": 0.4}, {"it": "ridge"}, {"it": "pearson_r"}]
 
 
 def test_a_model_with_a_gate_alone_is_on_the_leaderboard(store):

@@ -82,6 +82,12 @@ def test_a_response_that_is_absent_is_located(tmp_path, shown, value):
         read(tmp_path, rows, shown)
 
 
+def test_two_repetitions_of_which_one_is_constant_are_refused(tmp_path, shown):
+    rows = [{**row, "response": row["response"] * (row["repetition"] == 7)} for row in long_rows()]
+    with pytest.raises(BadInput, match=r"^recording 'r': in repetition number 0 .* leave that"):
+        read(tmp_path, rows, shown)
+
+
 def test_a_missing_column_is_named(tmp_path, shown):
     rows = [{k: v for k, v in row.items() if k != "repetition"} for row in long_rows()]
     with pytest.raises(BadInput, match="has no column 'repetition'"):

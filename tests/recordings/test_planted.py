@@ -131,7 +131,7 @@ def test_a_planted_recording_is_planned_by_its_recipe_alone(features):
     assert_allclose(planned.exact_reliability, made.exact_reliability, rtol=0)
     choices = CeilingChoices(10, "spearman")
     for one, other in zip(planned.ceilings(choices), made.ceilings(choices), strict=True):
-        assert replace(one, values=other.values) == other
+        assert replace(one, values=other.values, undefined=other.undefined) == other
 
 
 def test_what_was_kept_is_what_was_made(features):

@@ -92,7 +92,9 @@ def estimators(found):
 
 def test_ceilings_are_those_that_repetitions_targets_and_files_allow():
     once = np.arange(6.0).reshape(3, 1, 2)
-    of_repetitions = ["splithalf_spearman_brown", "leave_one_out", "ncsnr"]
+    of_repetitions = [
+        "splithalf_spearman_brown", "internal_consistency", "leave_one_out", "ncsnr",
+    ]  # fmt: skip
     assert estimators(recording()) == [*of_repetitions, "max_pairwise_target"]
     assert estimators(recording(once)) == ["max_pairwise_target"]
     assert estimators(recording(once[:, :, :1], ("t1",))) == []
@@ -104,3 +106,46 @@ def test_ceilings_are_those_that_repetitions_targets_and_files_allow():
         "from_file", "variance", {"file": "d"},
     )  # fmt: skip
     assert found.values(0) == {"t1": 0.5}
+
+
+@pytest.mark.parametrize("n_repetitions", [2, 3])
+@pytest.mark.parametrize("constant", [0, 1])
+def test_a_repetition_in_which_all_targets_are_constant_is_refused(n_repetitions, constant):
+    responses = np.random.default_rng(0).standard_normal((3, n_repetitions, 2))
+    responses[:, constant] = [0, 7]
+    with pytest.raises(
+        BadInput, match=f"repetition number {constant} .from 0. every target .* leave that"
+    ):
+        recording(responses)
+    # Nothing varies: targets that say nothing, which are counted as such.
+    recording(np.ones((3, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("n_repetitions", "constant", "said"),
+    [
+        (2, [1], "constant responses in repetition 1"),
+        (3, [0, 2], "constant responses in repetition 0, 2"),
+        (2, [0, 1], "constant responses"),
+    ],
+)
+def test_a_ceiling_that_is_undefined_says_why(n_repetitions, constant, said):
+    responses = np.random.default_rng(0).standard_normal((5, n_repetitions, 2))
+    responses[:, constant, 1] = 0.1
+    for one in recording(responses).ceilings(CeilingChoices(10, "spearman"))[:3]:
+        values = one.values(0)
+        assert np.isfinite(values["t1"]), one.estimator
+        assert np.isnan(values["t2"]), one.estimator
+        assert one.undefined("t2") == said
+
+
+def test_halves_that_cancel_say_so():
+    rising = np.arange(5.0)
+    responses = np.stack([rising, -rising, 2 * rising, -2 * rising], axis=1)[:, :, None]
+    (found,) = (
+        one
+        for one in recording(responses, ("t1",)).ceilings(CeilingChoices(10, "spearman"))
+        if one.estimator == "splithalf_spearman_brown"
+    )
+    assert np.isnan(found.values(0)["t1"])
+    assert found.undefined("t1").startswith("the mean of a half of the repetitions is constant")

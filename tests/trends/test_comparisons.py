@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.report.conftest import DISTANCES, SCORES, TOP1
+from tests.report.conftest import DISTANCES, GATES, NAMES, SCORES, TOP1, commit_model
 from zoo_eval.queries.connection import connect
 from zoo_eval.store import Store
 from zoo_eval.tables import TRENDS
-from zoo_eval.trends.comparisons import as_text, trends
+from zoo_eval.trends.comparisons import as_text, describe, trends
 
 
 def by_key(rows):
@@ -53,3 +53,16 @@ def test_an_empty_store_has_no_trends_and_says_why(tmp_path):
     rows = trends(connect(Store(str(tmp_path / "empty"), create=True)))
     assert rows == []
     assert "no trends yet" in as_text(rows)
+
+
+def test_of_too_few_models_no_interval_is_printed_and_the_line_says_why(tmp_path):
+    store = Store(str(tmp_path / "few"), create=True)
+    for i, (name, gate) in enumerate(zip(NAMES[:3], GATES[:3], strict=True)):
+        commit_model(store, name, i, gate)
+    rows = trends(connect(store))
+    assert {row["n_models"] for row in rows} == {3}
+    assert all(row["low"] is None and row["high"] is None for row in rows)
+    TRENDS.arrow(rows)
+    said = describe(next(row for row in rows if row["statistic"] == "spearman_rho"))
+    assert said.endswith("no interval (an interval takes 5 models), 3 models")
+    assert "[" not in as_text(rows).partition("\n")[2]

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.queries.test_alignment_views import PARAMETERS, align
-from tests.queries.test_views import accuracy, add, gate, neural
+from tests.queries.test_views import accuracy, add, ceiling, gate, neural
 from zoo_eval.queries.connection import connect
 from zoo_eval.report.html import page
 from zoo_eval.store import Store
@@ -35,6 +35,11 @@ def attacks(store, distances, *, norm="l2", **facts):
         add(store, "minimal_attack", "attacks", [row], model=model, **facts)
 
 
+def layers(store, model):
+    row = {"layer": "l", "depth": 0.5, "shape": [1], "n_features": 1, "effective_dim": 1.0}
+    add(store, "layers", "layers", [row], model=model, layer="l")
+
+
 def spearman(rows):
     """The estimate by subject."""
     return {row["subject"]: row["estimate"] for row in rows if row["statistic"] == "spearman_rho"}
@@ -48,7 +53,7 @@ def panels(store, title):
             re.search("<h3>(.*?)</h3>", figure)[1],
             re.search(r"rotate\(-90\)\"[^>]*>(.*?)</text>", figure)[1],
             re.findall('text-anchor="end">([^<]*)</text>', figure),
-            re.search("<br>(.*?)<br>", figure)[1],
+            next(iter(re.findall("<br>(.*?)<br>", figure)), None),
         )
         for figure in section.split("<figure>")[1:]
     ]
@@ -101,6 +106,47 @@ def test_a_neural_panel_says_its_own_statistics_alone(store, facts):
     shown = panels(store, "Accuracy against neural score")
     assert [caption for *_, caption in shown] == [said(rows, heading) for heading, *_ in shown]
     assert len({heading for heading, *_ in shown}) == 2
+
+
+def test_ceiled_and_raw_values_are_apart_and_each_axis_says_which_it_has(store):
+    for model, top1 in TOP1.items():
+        layers(store, model)
+        neural(store, "l", [(top1, 0.1), (top1 / 2, 0.1)], model=model)
+        raw = {"recording": "v4", "recording_digest": "s"}
+        neural(store, "l", [(top1, 0.1)], model=model, **raw)
+        neural(store, "l", [(top1 / 9, 0.1)], model=model, readout="rsa", mode="similarity",
+               statistic="spearman_rho")  # fmt: skip
+    ceiling(store, [0.25])
+    measures = {
+        "it, pls": "r / sqrt(ceiling)", "it, rsa": "spearman_rho", "v4, pls": "pearson_r",
+    }  # fmt: skip
+    rows = trends(connect(store))
+    assert {row["subject"]: row["measure"] for row in rows} == measures
+    assert all(f"{subject} ({measure}): " in as_text(rows) for subject, measure in measures.items())
+    shown = panels(store, "Accuracy against neural score")
+    assert {heading: label for heading, label, *_ in shown} == {
+        subject: f"{measure}, mean over folds, best layer" for subject, measure in measures.items()
+    }
+    profiles = panels(store, "Score by layer")
+    assert {heading: label for heading, label, *_ in profiles} == {
+        subject: f"{measure}, mean over folds" for subject, measure in measures.items()
+    }
+    # Of 3/4 of the accuracies over sqrt(0.25), of the accuracies, and of ninths of them.
+    for drawn in (shown, profiles):
+        highest = {heading: max(map(float, ticks)) for heading, _, ticks, *_ in drawn}
+        assert 1 < highest["it, pls"] < 1.5
+        assert 0.5 < highest["v4, pls"] < 1
+        assert highest["it, rsa"] < 0.1
+
+
+def test_the_leaderboard_names_the_statistic_and_the_readout_of_its_scores(store):
+    for model, top1 in TOP1.items():
+        neural(store, "l", [(top1, 0.1)], model=model, readout="rsa", mode="similarity",
+               statistic="spearman_rho")  # fmt: skip
+    shown = page(connect(store), "x").partition("<h2>Leaderboard</h2>")[2].partition("<h2>")[0]
+    headers = re.findall("<button>(.*?)</button>", shown)
+    assert {"it spearman_rho", "it r / sqrt(ceiling)", "it readout"} <= {*headers}
+    assert ">rsa</td>" in shown
 
 
 @pytest.mark.parametrize(

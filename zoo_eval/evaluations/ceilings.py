@@ -20,7 +20,7 @@ class Ceilings(EvaluationSection):
     n_splits: int = 10
     comparison: Comparison = "spearman"
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs_model: ClassVar[bool] = False
 
     def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
@@ -60,6 +60,7 @@ class Ceilings(EvaluationSection):
                     "scale": ceiling.scale,
                     "target": target,
                     "ceiling": value if isfinite(value) else None,
+                    "undefined": None if isfinite(value) else ceiling.undefined(target),
                 }
                 for target, value in ceiling.values(trial.random_seed).items()
             ]

@@ -62,7 +62,7 @@ class NeuralFit(EvaluationSection):
     sketch: Annotated[int, Field(ge=2)] | None = None
     n_resamples: Annotated[int, Field(ge=10)] = 200
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     needs_model: ClassVar[bool] = True
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Percentile bootstrap intervals: over targets for a median, over stimuli for correlations.
+"""Resamples for percentile bootstrap intervals: over targets for a median, over stimuli for correlations.
 
 All resamples are computed at once. (Efron & Tibshirani 1993, chapter 13.) A stimulus drawn twice
 would be a pair with itself: of two RDMs, and in debiased CKA, such pairs are left out, and a pair of
@@ -16,25 +16,6 @@ from zoo_eval.numerics.ranking import Ranking
 
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
-
-
-def percentile_interval(draws: Array, *, confidence: float = 0.95) -> tuple[Array, Array]:
-    """The ends of the central `confidence` share of the resamples.
-
-    Args:
-        draws: a statistic in each resample, (resample, ...).
-        confidence: share between the ends.
-
-    Returns:
-        low and high, each (...); resamples in which the statistic is NaN are left out, and both
-        ends are NaN where there is no other.
-    """
-    tail = (1 - confidence) / 2
-    undefined = np.isnan(draws).all(0)
-    # nanquantile warns of columns without a number, which are expected here.
-    ends = np.nanquantile(np.where(undefined, 0, draws), [tail, 1 - tail], axis=0)
-    low, high = np.where(undefined, np.nan, ends)
-    return low, high
 
 
 def resampled_medians(values: Array, *, n_resamples: int, seed: int) -> Array:

@@ -8,34 +8,40 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.model_selection import ShuffleSplit
 
 Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 Scale = Literal["reliability", "correlation", "variance"]
 
 SCALES: dict[str, Scale] = {
     "splithalf_spearman_brown": "reliability",
+    "internal_consistency": "reliability",
     "leave_one_out": "correlation",
     "ncsnr": "variance",
     "max_pairwise_target": "correlation",
     "nili_lower": "correlation",
     "nili_upper": "correlation",
 }
+BRAINSCORE_HALVES, BRAINSCORE_SEED = 10, 1
 
 
 def splithalf_spearman_brown(responses: Array, *, n_splits: int, seed: int) -> Array:
     """Reliability of the mean over repetitions, per target.
 
-    For each of `n_splits` random halves of the repetitions: Pearson r between the two half means
-    over stimuli, stepped up to the full number of repetitions by Spearman-Brown 2 r / (1 + r);
-    then the mean over splits. With an odd number of repetitions one is left out of each split.
+    Of `n_splits` random pairs of halves, n // 2 of the n repetitions each (an odd one is left out of
+    each pair): Pearson r between the two half means over stimuli. Their mean over pairs is stepped
+    up to all repetitions, which are k = n / (n // 2) times a half, by Spearman-Brown:
+    k r / (1 + (k - 1) r). The step is concave: the mean of pairs that are stepped up one by one would
+    be lower. A negative r, which no true reliability has, is mirrored: k r / (1 + (k - 1) |r|).
 
     Args:
         responses: (stimulus, repetition, target), at least two repetitions.
-        n_splits: random halves.
+        n_splits: random pairs of halves.
         seed: of the halves.
 
     Returns:
-        (target,); NaN where a half is constant.
+        (target,), -1 to 1; NaN where a half is constant.
 
     Raises:
         ValueError: fewer than two repetitions.
@@ -43,14 +49,38 @@ def splithalf_spearman_brown(responses: Array, *, n_splits: int, seed: int) -> A
     n_repetitions = _n_repetitions(responses, "split-half")
     rng = np.random.default_rng(seed)
     half = n_repetitions // 2
-    reliabilities = []
+    found = []
     for _ in range(n_splits):
         order = rng.permutation(n_repetitions)
-        first = responses[:, order[:half]].mean(1)
-        second = responses[:, order[half : 2 * half]].mean(1)
-        r = _pearson_columns(first, second)
-        reliabilities.append(2 * r / (1 + r))
-    mean: Array = np.mean(reliabilities, axis=0)
+        found.append(_r_of_means(responses, order[:half], order[half : 2 * half]))
+    r, k = np.mean(found, axis=0), n_repetitions / half
+    stepped_up: Array = k * r / (1 + (k - 1) * np.abs(r))
+    return stepped_up
+
+
+def internal_consistency(responses: Array) -> Array:
+    """Brain-Score's ceiling, per target: ten random halves, each stepped up by 2 r / (1 + r).
+
+    The halves are scikit-learn's `ShuffleSplit(10, train_size=0.5, random_state=1)`: of an odd number
+    n of repetitions n // 2 against the others, for which a step by two is only nearly right. The
+    mean is over halves. (Schrimpf et al. 2018; brainscore_vision's `InternalConsistency`.)
+
+    Args:
+        responses: (stimulus, repetition, target), at least two repetitions.
+
+    Returns:
+        (target,); NaN where a half is constant, or the opposite of the other.
+
+    Raises:
+        ValueError: fewer than two repetitions.
+    """
+    n_repetitions = _n_repetitions(responses, "split-half")
+    halves = ShuffleSplit(BRAINSCORE_HALVES, train_size=0.5, random_state=BRAINSCORE_SEED)
+    found = []
+    for first, second in halves.split(np.empty((n_repetitions, 0))):
+        r = _r_of_means(responses, first, second)
+        found.append(2 * r / np.where(r > -1, 1 + r, np.nan))
+    mean: Array = np.mean(found, axis=0)
     return mean
 
 
@@ -58,7 +88,9 @@ def leave_one_out(responses: Array) -> Array:
     """How well the mean of the other repetitions predicts one repetition, per target.
 
     Pearson r over stimuli of each repetition with the mean of the rest; then the mean over
-    repetitions. With one subject in the place of each repetition, it is the ceiling of subjects.
+    repetitions: of signal variance 1 and noise variance v, 1 / sqrt((1 + v) (1 + v / (n - 1))). With
+    one subject in the place of each repetition, it is the ceiling of subjects. Of a score against the
+    mean of all n, it is no ceiling: a perfect model reaches 1 / sqrt(1 + v / n), which is more.
 
     Args:
         responses: (stimulus, repetition, target), at least two repetitions.
@@ -118,8 +150,9 @@ def explainable_variance(ncsnr: Array, *, n_averaged: int) -> Array:
 def max_pairwise_target(maps: Array) -> Array:
     """The highest correlation between any two targets, per map.
 
-    Optimistic and unusual: the estimator of Linsley et al. 2023 for spatial recordings, who
-    average it over images. It says how alike the two most alike channels are.
+    Unusual: the estimator of Linsley et al. 2023 for spatial recordings, who average it over images.
+    It says how alike the two most alike channels are, and grows with their number: by design it is
+    no estimate of what a perfect model reaches, and may lie on either side of it.
 
     Args:
         maps: (map, sample, target): for one image the responses to its positions. A recording
@@ -138,6 +171,11 @@ def _highest_off_diagonal(responses: Array) -> float:
         return float("nan")
     r: Array = np.asarray(np.corrcoef(varying.T))
     return float(r[~np.eye(n_targets, dtype=bool)].max())
+
+
+def _r_of_means(responses: Array, first: Rows, second: Rows) -> Array:
+    """Pearson r over stimuli between the means of some repetitions and of others (target,)."""
+    return _pearson_columns(responses[:, first].mean(1), responses[:, second].mean(1))
 
 
 def _n_repetitions(responses: Array, estimator: str) -> int:

@@ -10,8 +10,10 @@ from zoo_eval.numerics.rsa import Comparison, Rdm, compare
 def nili_lower(subjects: Sequence[Rdm], comparison: Comparison) -> float:
     """How well the other subjects' mean RDM predicts a subject's: the ceiling's lower bound.
 
-    RDMs are averaged after the scaling that suits the comparison: to norm 1, to norm 1 less their
-    mean, or by rank. (Nili et al. 2014.)
+    Subjects' RDMs are made alike before they are averaged, as suits the comparison: for `cosine`
+    scaled to norm 1, for `pearson` less their mean and scaled to norm 1, for `spearman` and
+    `kendall_tau_a` replaced by their ranks, ties averaged, so that the mean RDM is one of ranks. Biased
+    downwards: the mean of the others is noisier than the RDM that all share. (Nili et al. 2014.)
 
     Args:
         subjects: at least two RDMs of the same stimuli.
@@ -31,8 +33,9 @@ def nili_lower(subjects: Sequence[Rdm], comparison: Comparison) -> float:
 def nili_upper(subjects: Sequence[Rdm], comparison: Comparison) -> float:
     """How well the mean RDM of all subjects predicts a subject's: the ceiling's upper bound.
 
-    Each subject is in the mean, so no model can be expected to do better. For `kendall_tau_a` the
-    mean of ranks is only nearly the best RDM. Arguments and errors as in `nili_lower`.
+    Each subject is in the mean, so no model can be expected to do better: biased upwards. RDMs are
+    made alike, or ranked, as in `nili_lower`; for `kendall_tau_a` the mean of ranks is only nearly the
+    best RDM. Arguments and errors as in `nili_lower`.
     """
     mean = Rdm(_scaled(subjects, comparison).sum(0))
     return _mean_comparison(subjects, [mean] * len(subjects), comparison)

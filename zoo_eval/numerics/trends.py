@@ -7,13 +7,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
+from zoo_eval.numerics.intervals import FEWEST_DRAWN, percentile_interval
+
 Array = npt.NDArray[np.float64]
 Statistic = Callable[[Array, Array], Array]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic with a 95 % percentile bootstrap interval; None where it is undefined."""
+    """A statistic with a 95 % percentile bootstrap interval; None where it is undefined.
+
+    `no_interval` says why there is an estimate without an interval, and is None otherwise.
+    """
 
     estimate: float | None
     low: float | None
@@ -21,6 +26,7 @@ class Estimate:
     n_models: int
     n_infinite: int
     n_resamples: int
+    no_interval: str | None
 
 
 def spearman_rho(x: Array, y: Array) -> Array:
@@ -59,7 +65,8 @@ def bootstrap(statistic: Statistic, x: Array, y: Array, *, n_resamples: int, see
     """A statistic of paired values over models, with its 95 % percentile bootstrap interval.
 
     Models are resampled with replacement, `n_resamples` times; resamples in which the statistic is
-    undefined (fewer than three models, or all alike) are left out and the rest counted.
+    undefined (fewer than three models, or all alike) are left out and the rest counted. Of fewer than
+    `intervals.FEWEST_DRAWN` models that the statistic counts there is no interval.
 
     Args:
         statistic: `spearman_rho` or `pearson_r`.
@@ -68,19 +75,27 @@ def bootstrap(statistic: Statistic, x: Array, y: Array, *, n_resamples: int, see
         n_resamples: bootstrap resamples.
         seed: of the resampling.
     """
-    n_models = len(x)
+    n_models, n_infinite = len(x), int((np.isinf(x) | np.isinf(y)).sum())
+    n_counted = n_models - n_infinite if statistic is pearson_r else n_models
     value = float(statistic(x, y))
     draws = np.empty(0)
-    if n_models >= 3:
+    if n_counted >= FEWEST_DRAWN:
         rows = np.random.default_rng(seed).integers(n_models, size=(n_resamples, n_models))
         draws = statistic(x[rows], y[rows])
         draws = draws[np.isfinite(draws)]
-    low, high = np.percentile(draws, [2.5, 97.5]) if len(draws) else (None, None)
+    low = high = why = None
+    if len(draws):
+        low, high = map(float, percentile_interval(draws, n_drawn=n_counted))
+    elif n_counted < FEWEST_DRAWN:
+        why = f"an interval takes {FEWEST_DRAWN} models"
+    else:
+        why = "undefined in every resample"
     return Estimate(
         estimate=value if np.isfinite(value) else None,
-        low=None if low is None else float(low),
-        high=None if high is None else float(high),
+        low=low,
+        high=high,
         n_models=n_models,
-        n_infinite=int((np.isinf(x) | np.isinf(y)).sum()),
+        n_infinite=n_infinite,
         n_resamples=len(draws),
+        no_interval=why if np.isfinite(value) else None,
     )

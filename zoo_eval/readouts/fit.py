@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from zoo_eval.digests import seed_from
 from zoo_eval.errors import BadInput
-from zoo_eval.numerics import bootstrap
+from zoo_eval.numerics import bootstrap, intervals
 from zoo_eval.numerics.correlation import median_defined
 from zoo_eval.numerics.protocols import FoldScore, Solver
 from zoo_eval.readouts.design import Design
@@ -131,17 +132,18 @@ class _Fitted:
 
     def _intervals(self, score: FoldScore, seed: int) -> Mapping[str, float | None]:
         """95 % intervals of the median r, over targets and over the fold's groups of stimuli."""
-        n_resamples = self.design.n_resamples
+        n_resamples, r = self.design.n_resamples, score.r.cpu().numpy()
         groups = [self.stimuli.groups[row] for row in score.rows.tolist()]
-        medians = bootstrap.resampled_medians(
-            score.r.cpu().numpy(), n_resamples=n_resamples, seed=seed
-        )
+        medians = bootstrap.resampled_medians(r, n_resamples=n_resamples, seed=seed)
         counts = bootstrap.resample_counts(groups, n_resamples=n_resamples, seed=seed)
         draws = bootstrap.resampled_pearson(
             score.predictions.cpu().numpy(), self.responses[score.rows].cpu().numpy(), counts
         )
         found: dict[str, float | None] = {}
-        for name, values in (("score", medians), ("stimuli", bootstrap.medians_defined(draws))):
-            low, high = bootstrap.percentile_interval(values)
+        for name, values, n_drawn in (
+            ("score", medians, int(np.isfinite(r).sum())),
+            ("stimuli", bootstrap.medians_defined(draws), len(set(groups))),
+        ):
+            low, high = intervals.percentile_interval(values, n_drawn=n_drawn)
             found |= {f"{name}_low": defined(float(low)), f"{name}_high": defined(float(high))}
         return found

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from zoo_eval.errors import BadInput
-from zoo_eval.numerics import bootstrap
+from zoo_eval.numerics import bootstrap, intervals
 from zoo_eval.numerics.splits import Fold, Rows
 from zoo_eval.readouts.design import Design
 from zoo_eval.readouts.readout import Mode, Readout, Row, Scorer, defined, reasons
@@ -174,7 +174,10 @@ class _Reference:
         return self._row(None, score) | {"stimuli_low": low, "stimuli_high": high}
 
     def _interval(self, side: Side[Own], own: Own) -> tuple[float | None, float | None]:
-        """A bootstrap over groups of stimuli; None where undefined or where it would take too long."""
+        """A bootstrap over groups of stimuli; None if undefined, of too few, or if it took too long."""
+        n_groups = len(set(self.stimuli.groups))
+        if n_groups < intervals.FEWEST_DRAWN:
+            return None, None
         n_resamples = min(
             self.design.n_resamples, self.readout.most_resamples or self.design.n_resamples
         )
@@ -184,7 +187,7 @@ class _Reference:
         draws = side.draws(own, counts)
         if draws is None or np.isnan(draws).all():
             return None, None
-        low, high = bootstrap.percentile_interval(draws)
+        low, high = intervals.percentile_interval(draws, n_drawn=n_groups)
         return float(low), float(high)
 
     def _row(self, fold: int | None, one: Compared) -> Row:

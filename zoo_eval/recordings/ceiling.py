@@ -26,7 +26,8 @@ class Ceiling:
     """An estimator of a recording's ceiling that has not been computed yet.
 
     `parameters` are the choices that change its values; `statistic` is what it bounds, on `scale`;
-    `values` gives them by target (or for `ALL`) from a seed, NaN where undefined.
+    `values` gives them by target (or for `ALL`) from a seed, NaN where undefined; `undefined` says of
+    a target without a value why.
     """
 
     estimator: str
@@ -34,3 +35,4 @@ class Ceiling:
     statistic: str
     scale: Scale
     values: Callable[[int], Mapping[str, float]]
+    undefined: Callable[[str], str]

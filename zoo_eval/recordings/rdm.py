@@ -151,7 +151,19 @@ class RdmRecording(Recording):
             return {ALL: _BOUNDS[name](subjects, comparison)}
 
         statistic, scale = STATISTICS[comparison], SCALES[name]
-        return Ceiling(name, {"comparison": comparison}, statistic, scale, of_all)
+        return Ceiling(
+            name, {"comparison": comparison}, statistic, scale, of_all, self._why_undefined
+        )
+
+    def _why_undefined(self, _: str) -> str:
+        """Why subjects' RDMs bound nothing."""
+        apart = ~np.eye(self.n_stimuli, dtype=bool)
+        alike = (
+            subject
+            for subject, rdm in zip(self.subject_ids, self.rdms, strict=True)
+            if not np.ptp(rdm[apart])
+        )
+        return f"constant dissimilarities of {', '.join(alike)}"
 
 
 class RdmSection(RecordingSection):

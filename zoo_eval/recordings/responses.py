@@ -100,6 +100,9 @@ class OfTargets(Recording):
                 ),
                 {"n_splits": n_splits},
             ),
+            self._of_targets(
+                "internal_consistency", lambda _: ceilings.internal_consistency(self.repeated())
+            ),
             self._of_targets("leave_one_out", lambda _: ceilings.leave_one_out(self.repeated())),
             self._of_targets("ncsnr", lambda _: self._explainable()),
         ]
@@ -114,7 +117,8 @@ class OfTargets(Recording):
             return {ALL: float(highest)}
 
         name = "max_pairwise_target"
-        return Ceiling(name, {}, STATISTIC, SCALES[name], of_all)
+        undefined = "fewer than two targets vary"
+        return Ceiling(name, {}, STATISTIC, SCALES[name], of_all, lambda _: undefined)
 
     def _of_targets(
         self,
@@ -126,7 +130,18 @@ class OfTargets(Recording):
             return dict(zip(self.target_ids, values(seed).tolist(), strict=True))
 
         scale = SCALES.get(estimator, "reliability")
-        return Ceiling(estimator, parameters or {}, STATISTIC, scale, by_target)
+        return Ceiling(
+            estimator, parameters or {}, STATISTIC, scale, by_target, self._why_undefined
+        )
+
+    def _why_undefined(self, target: str) -> str:
+        """Why repetitions say nothing of a target."""
+        responses = self.repeated()[:, :, self.target_ids.index(target)]
+        if not np.ptp(responses):
+            return "constant responses"
+        if constant := np.flatnonzero(np.ptp(responses, axis=0) == 0).tolist():
+            return f"constant responses in repetition {', '.join(map(str, constant))}"
+        return "the mean of a half of the repetitions is constant, or the opposite of the other's"
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +153,8 @@ class ResponseRecording(OfTargets):
     which floating point cannot disturb) and is otherwise that of the content.
 
     Raises:
-        BadInput: shapes that differ, or a response that is NaN or infinite.
+        BadInput: shapes that differ, a response that is NaN or infinite, or a repetition in which no
+            target tells any two stimuli apart, though others do.
     """
 
     name: str
@@ -159,6 +175,7 @@ class ResponseRecording(OfTargets):
                 f"{len(self.target_ids)} targets, got shape {shape}"
             )
         self._check_observed()
+        self._check_repetitions()
         object.__setattr__(self, "n_stimuli", shape[0])
         object.__setattr__(self, "n_repetitions", shape[1])
         if not self.digest:
@@ -179,6 +196,16 @@ class ResponseRecording(OfTargets):
                 f"recording {self.name!r}: the response of target {self.target_ids[target]!r} to "
                 f"stimulus number {stimulus} (repetition {repetition}) is NaN or infinite; "
                 "remove the target or the stimulus"
+            )
+
+    def _check_repetitions(self) -> None:
+        varies = (self.responses != self.responses[:1]).any((0, 2))
+        if varies.any() and not varies.all():
+            repetition = int(varies.argmin())
+            raise BadInput(
+                f"recording {self.name!r}: in repetition number {repetition} (from 0) every target answers "
+                "all stimuli alike, while other repetitions vary: its mean and ceilings would be wrong; "
+                "leave that repetition out, or fill in what was measured"
             )
 
     def repeated(self) -> Numbers:

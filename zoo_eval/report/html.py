@@ -9,14 +9,22 @@ from typing import Any, NamedTuple
 
 from zoo_eval.errors import BadInput
 from zoo_eval.queries.connection import Connection, connect
-from zoo_eval.report import examples, gallery, protocols, svg
+from zoo_eval.report import examples, gallery, protocols, similarities, svg
 from zoo_eval.report.table import number, table
 from zoo_eval.store import Store
-from zoo_eval.trends.comparisons import VIEWS, Comparison, comparisons, describe
+from zoo_eval.trends.comparisons import (
+    CEILED,
+    VIEWS,
+    Comparison,
+    ceiled_or_raw,
+    comparisons,
+    describe,
+)
 
 Row = dict[str, Any]
 # One panel of layers for what the trend compares, with its name taken apart.
-FITTED = ("recording", "readout", *VIEWS["accuracy_vs_neural"].key)
+FITTED = ("recording", "readout", "measure", *VIEWS["accuracy_vs_neural"].key)
+NEURAL = ("neural_scores", "neural_scores_ceiled", "neural_readouts")
 TOP1 = "ImageNet top-1 (share of photos)"
 ALIGNMENT_NOTE = (
     '<p class="soft">Compare with the same model\'s null, the maps of other images: looking at the '
@@ -46,7 +54,7 @@ def page(connection: Connection, uri: str) -> str:
             _scatters(
                 comparisons(connection, "accuracy_vs_neural"),
                 family,
-                lambda _: Scale("r / sqrt(ceiling), best layer"),
+                lambda one: Scale(f"{one.measure}, mean over folds, best layer"),
                 lambda row: f"top-1 {row['top1']:.2f}, {row['value']:.3f} at {row['layer']}",
             ),
         ),
@@ -78,6 +86,7 @@ def page(connection: Connection, uri: str) -> str:
         _section("Attack protocols side by side", protocols.section(connection)),
         gallery.section(examples.chosen(connection)),
         _section("Score by layer", _profiles(connection, family)),
+        _section("Similarity over all stimuli, and subjects", similarities.section(connection)),
         _section("Quarantined by the sanity gate", _quarantined(connection)),
         _section("Failures", _failures(connection)),
         _footer(connection),
@@ -156,7 +165,9 @@ def _leaderboard(rows: Sequence[Row]) -> str:
         return "<p>No model has been evaluated yet.</p>"
     recordings = sorted({name for row in rows for name, _ in row["neural_scores"] or ()})
     header = ["model", "top-1", "95 % interval"]
-    header += [f"{name} {kind}" for name in recordings for kind in ("r", "ceiled")]
+    statistics = {k: v for row in rows for k, v in row["neural_statistics"] or ()}
+    for name in recordings:
+        header += [f"{name} {statistics[name]}", f"{name} {CEILED}", f"{name} readout"]
     header += [
         "tolerance (l2)",
         "smallest by",
@@ -168,9 +179,9 @@ def _leaderboard(rows: Sequence[Row]) -> str:
     ]
     body = []
     for row in rows:
-        raw, ceiled = dict(row["neural_scores"] or ()), dict(row["neural_scores_ceiled"] or ())
+        neural = [dict(row[name] or ()) for name in NEURAL]
         cells = [row["model"], row["top1"], _interval(row)]
-        cells += [score for name in recordings for score in (raw.get(name), ceiled.get(name))]
+        cells += [column.get(name) for name in recordings for column in neural]
         cells += [
             row["tolerance"],
             row["tolerance_attack"],
@@ -179,7 +190,8 @@ def _leaderboard(rows: Sequence[Row]) -> str:
         ]
         body.append([*cells, row["n_params"], row["input_px"], row["gate"]])
     note = (
-        '<p class="soft">Layers are chosen without the scored fold. Tolerance: median smallest '
+        '<p class="soft">Neural scores are means over folds, of a fit medians over targets; layer and '
+        "readout are chosen without the scored fold. Tolerance: median smallest "
         "perturbation over correctly classified images; every attack bounds it from above. Alignment: "
         "mean Spearman of perturbation and human map (of gradient, if no perturbation has maps); its "
         f"null takes other images' maps.{_setting(rows)}</p>"
@@ -258,23 +270,20 @@ def _colours(family: dict[str, str]) -> dict[str, int]:
 
 
 def _profiles(connection: Connection, family: dict[str, str]) -> str:
-    rows = connection.rows(
-        f"SELECT f.model, {', '.join(f'f.{name}' for name in FITTED)}, f.layer, "
-        "any_value(l.depth) AS depth, "
-        "avg(coalesce(f.r_over_sqrt_ceiling, f.score)) AS score FROM neural_folds f JOIN "
-        "layers l ON l.model = f.model AND l.layer = f.layer GROUP BY ALL ORDER BY f.model, depth"
-    )
+    """One panel per fit or similarity; panels of one measure have one axis."""
     panels: dict[Any, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    values: dict[str, list[float]] = defaultdict(list)
+    rows = _layers(connection)
     for row in rows:
-        if row["score"] is not None:
-            panels[tuple(row[name] for name in FITTED)][row["model"]].append(row)
+        panels[tuple(row[name] for name in FITTED)][row["model"]].append(row)
+        values[row["measure"]].append(row["score"])
     if not panels:
         return "<p>No layer has been fitted to a recording yet.</p>"
     colours = _colours(family)
     x = svg.axis("depth in the network (0 first, 1 logits)", [row["depth"] for row in rows])
-    y = svg.axis("r / sqrt(ceiling), mean over folds", [row["score"] or 0 for row in rows])
+    axes = {of: svg.axis(f"{of}, mean over folds", some) for of, some in values.items()}
     figures = []
-    for (recording, readout, *_), by_model in sorted(panels.items()):
+    for (recording, readout, measure, *_), by_model in sorted(panels.items()):
         lines = [
             svg.Line(
                 model,
@@ -284,11 +293,25 @@ def _profiles(connection: Connection, family: dict[str, str]) -> str:
             for model, some in by_model.items()
         ]
         title = f"{recording}, {readout}"
+        plot = svg.profile(title, lines, x, axes[measure], colours)
         figures.append(
-            f"<figure><h3>{escape(title)}</h3>{svg.profile(title, lines, x, y, colours)}"
+            f"<figure><h3>{escape(title)}</h3>{plot}"
             f"<figcaption>{svg.legend(lines, colours)}</figcaption></figure>"
         )
     return f'<div class="figures">{"".join(figures)}</div>'
+
+
+def _layers(connection: Connection) -> list[Row]:
+    """Each layer's score: its mean over folds, ceiled or raw as its measure says."""
+    score, measure = ceiled_or_raw("r_over_sqrt_ceiling", "score")
+    return connection.rows(
+        f"WITH f AS (SELECT *, {score} AS value, {measure} AS measure FROM neural_folds "
+        "WHERE score IS NOT NULL) "
+        f"SELECT f.model, {', '.join(f'f.{name}' for name in FITTED)}, f.layer, "
+        "any_value(l.depth) AS depth, avg(f.value) AS score "
+        "FROM f JOIN layers AS l ON l.model = f.model AND l.layer = f.layer "
+        "GROUP BY ALL ORDER BY f.model, depth"
+    )
 
 
 def _quarantined(connection: Connection) -> str:

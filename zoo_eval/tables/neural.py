@@ -56,17 +56,27 @@ NEURAL_SCORES = trial_table(
         "undefined",
         nullable=True,
     ),
-    Column("score_low", REAL, "of a fit: 95 % bootstrap over targets; else null", nullable=True),
-    Column("score_high", REAL, "of a fit: 95 % bootstrap over targets; else null", nullable=True),
+    Column(
+        "score_low",
+        REAL,
+        "of a fit: 95 % bootstrap over targets; null below five of them, and for a similarity",
+        nullable=True,
+    ),
+    Column("score_high", REAL, "the upper end of the same interval", nullable=True),
     Column(
         "stimuli_low",
         REAL,
-        "95 % bootstrap over stimuli; null for a similarity's folds, kendall_tau_a of more than 512 "
-        "stimuli, shape_similarity of more than 256 dimensions",
+        "95 % bootstrap over groups of stimuli; null below five of them, for a similarity's folds, "
+        "kendall_tau_a of more than 512 stimuli, shape_similarity of more than 256 dimensions",
         nullable=True,
     ),
     Column("stimuli_high", REAL, "the upper end of the same interval", nullable=True),
-    Column("r", REALS, "one value per target or subject; NaN where undefined", nullable=True),
+    Column(
+        "r",
+        REALS,
+        "one value of the statistic per target or subject; NaN where undefined",
+        nullable=True,
+    ),
     Column("selection_score", REAL, "the same in the training folds: may choose a layer", "", True),
     Column(
         "choices",
@@ -91,13 +101,14 @@ CEILINGS = Table(
         Column(
             "estimator",
             TEXT,
-            "splithalf_spearman_brown, leave_one_out, ncsnr, max_pairwise_target, from_file, "
-            "planted_exact, nili_lower or nili_upper",
+            "splithalf_spearman_brown, internal_consistency (Brain-Score's), leave_one_out, ncsnr, "
+            "max_pairwise_target, from_file, planted_exact, nili_lower or nili_upper",
         ),
         Column("statistic", TEXT, "the statistic that it bounds"),
         Column("scale", TEXT, "reliability: r / sqrt(c); correlation: r / c; variance: r^2 / c"),
         Column("target", TEXT, "the target's id; `all` for a ceiling of the whole recording"),
         Column("ceiling", REAL, "null where it is undefined", nullable=True),
+        Column("undefined", TEXT, "why there is no ceiling; null where there is one", "", True),
         COMMIT,
     ),
 )

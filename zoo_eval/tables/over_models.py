@@ -8,6 +8,12 @@ TRENDS = Table(
     (
         Column("trend", TEXT, "x_vs_y, e.g. accuracy_vs_neural"),
         Column("subject", TEXT, "recording and readout, or stimuli and attack, and what differs"),
+        Column(
+            "measure",
+            TEXT,
+            "what is set against top-1: tolerance, alignment, r / sqrt(ceiling), or without a ceiling "
+            "the statistic of the score",
+        ),
         Column("protocol", TEXT, "of all trials compared"),
         Column("parameters", TEXT, "of all trials compared, as JSON"),
         Column("recording_digest", TEXT, "null without a recording", nullable=True),
@@ -16,11 +22,17 @@ TRENDS = Table(
         Column("seed", COUNT, "of all trials compared"),
         Column("statistic", TEXT, "spearman_rho or pearson_r"),
         Column("estimate", REAL, "null with fewer than three models", nullable=True),
-        Column("low", REAL, "95 % percentile bootstrap over models", nullable=True),
+        Column(
+            "low",
+            REAL,
+            "95 % percentile bootstrap over models; null below five that are counted",
+            nullable=True,
+        ),
         Column("high", REAL, "95 % percentile bootstrap over models", nullable=True),
         Column("n_models", COUNT, "models compared"),
         Column("n_infinite", COUNT, "models whose value is +infinity: ranked, not in pearson_r"),
         Column("n_resamples", COUNT, "bootstrap resamples in which the statistic is defined"),
+        Column("no_interval", TEXT, "why an estimate has no interval; null where it has", "", True),
         Column("models", NAMES, "the models compared"),
     ),
 )

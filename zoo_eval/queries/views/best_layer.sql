@@ -1,6 +1,7 @@
 -- Which layer predicts each recording best, chosen without looking at the scored fold?
 -- In every fold the layer with the highest selection_score (from the training folds only) is
--- chosen, and its score on the untouched fold is reported. `layer` is the one chosen most often.
+-- chosen, and its score on the untouched fold is reported: score is their mean, of the statistic
+-- named, over the folds in which it is defined. `layer` is the one chosen most often.
 WITH chosen AS (
     SELECT * FROM neural_folds
     QUALIFY row_number() OVER (
@@ -13,11 +14,13 @@ WITH chosen AS (
 SELECT
     model, weights_digest, arg_max(recording, fold) AS recording, recording_digest,
     stimuli_digest, protocol, parameters, seed, readout, any_value(mode) AS mode,
+    any_value(statistic) AS statistic,
     mode(layer ORDER BY layer) AS layer,
     list(layer ORDER BY fold) AS layer_per_fold,
     count(*) AS n_folds,
+    count(*) - count(score) AS n_undefined_folds,
     avg(score) AS score,
-    stddev_samp(score) / sqrt(count(*)) AS standard_error,
+    stddev_samp(score) / sqrt(count(score)) AS standard_error,
     avg(selection_score) AS selection_score,
     any_value(reliability) AS reliability,
     any_value(reliability_estimator) AS reliability_estimator,

@@ -2,7 +2,7 @@
 WITH means AS (
     SELECT
         model, weights_digest, recording, recording_digest, stimuli_digest, protocol, parameters,
-        seed, readout, mode, layer, avg(score) AS score, reliability, reliability_estimator,
+        seed, readout, mode, statistic, layer, avg(score) AS score, reliability, reliability_estimator,
         avg(r_over_sqrt_ceiling) AS ceiled_score
     FROM neural_folds GROUP BY ALL
 )

@@ -4,7 +4,7 @@
 WITH counted AS (SELECT * FROM current_trials WHERE recording_digest IS NOT NULL)
 SELECT
     c.recording, c.recording_digest, s.seed, c.estimator, t.parameters, t.seed AS ceiling_seed,
-    c.statistic, c.scale, c.target, c.ceiling, c.trial_id
+    c.statistic, c.scale, c.target, c.ceiling, c.undefined, c.trial_id
 FROM ceilings AS c
 JOIN counted AS t USING (trial_id)
 CROSS JOIN (SELECT DISTINCT seed FROM counted) AS s

@@ -1,6 +1,7 @@
 -- How do all models compare: one row each?
--- neural_scores maps a recording to the best honest score over readouts (and neural_scores_ceiled to the
--- same, ceiled). All models are compared on what most of them share, of equals the newest: one content of
+-- neural_scores maps a recording to the honest score of the model's best readout, chosen by selection_score
+-- as layers are; neural_scores_ceiled to the same, ceiled, null without a ceiling; neural_readouts to that
+-- readout, and neural_statistics to what the score is of. All models are compared on what most of them share, of equals the newest: one content of
 -- the recording, stimuli, protocol, seed and measure (fits, or one similarity), and one choice of
 -- parameters per readout. A model without it is not in the map. Tolerance and alignment are those of
 -- the view `tolerance_and_alignment`, in one setting for all models.
@@ -33,12 +34,14 @@ chosen AS (
 neural AS (
     SELECT model, weights_digest,
         map_from_entries(list((recording, score) ORDER BY recording)) AS neural_scores,
-        map_from_entries(list((recording, ceiled_score) ORDER BY recording)) AS neural_scores_ceiled
+        map_from_entries(list((recording, ceiled_score) ORDER BY recording)) AS neural_scores_ceiled,
+        map_from_entries(list((recording, readout) ORDER BY recording)) AS neural_readouts,
+        map_from_entries(list((recording, statistic) ORDER BY recording)) AS neural_statistics
     FROM (
         SELECT * FROM compared JOIN chosen USING (recording, readout, parameters)
         QUALIFY row_number() OVER (
             PARTITION BY model, weights_digest, recording
-            ORDER BY score DESC, readout
+            ORDER BY selection_score DESC NULLS LAST, score DESC, readout
         ) = 1
     )
     GROUP BY model, weights_digest
@@ -46,7 +49,7 @@ neural AS (
 SELECT
     m.model, m.architecture, m.family, m.graded_from, m.n_params, m.input_px, m.pretraining, m.year,
     m.licence, m.gate, a.accuracy_stimuli, a.top1, a.top1_low, a.top1_high, a.top5, m.published_top1,
-    n.neural_scores, n.neural_scores_ceiled, k.tolerance, k.tolerance_common, k.tolerance_attack,
+    n.neural_scores, n.neural_scores_ceiled, n.neural_readouts, n.neural_statistics, k.tolerance, k.tolerance_common, k.tolerance_attack,
     k.tolerance_stimuli, k.tolerance_decision, k.tolerance_canvas,
     k.alignment, k.null_alignment, k.ceiled_alignment, k.alignment_method, k.alignment_stimuli,
     m.weights_digest

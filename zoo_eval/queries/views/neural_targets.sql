@@ -2,7 +2,7 @@
 -- r is the mean over folds. A ceiling of scale `reliability` is meant for r / sqrt(c), one of scale
 -- `correlation` for r / c, one of scale `variance` for r^2 / c; all are there to compare conventions,
 -- null unless c > 0.
--- undefined says why folds have no r, null where all have one.
+-- undefined says why folds have no r, null where all have one; undefined_ceiling why there is no c.
 WITH targets AS (
     SELECT trial_id, model, recording, layer, readout, protocol, fold,
         unnest(target_ids) AS target, unnest(r)::DOUBLE AS r, unnest(undefined) AS undefined
@@ -20,7 +20,7 @@ means AS (
     FROM targets AS s JOIN current_trials AS t USING (trial_id)
     GROUP BY ALL
 )
-SELECT m.*, c.estimator, c.scale, c.ceiling,
+SELECT m.*, c.estimator, c.scale, c.ceiling, c.undefined AS undefined_ceiling,
     m.r / sqrt(c.positive) AS r_over_sqrt_ceiling,
     m.r / c.positive AS r_over_ceiling,
     m.r ** 2 / c.positive AS r2_over_ceiling,

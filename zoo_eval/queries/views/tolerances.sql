@@ -3,13 +3,15 @@
 -- +infinity. tolerance_common: the same over images that every compared model classifies correctly.
 -- median_found and mean_found leave bound hits out, as published numbers do: that favours models
 -- whose hard images were not solved. Models are compared within one attack, its parameters (with
--- canvas, decision and human maps) and stimuli.
+-- canvas, decision and human maps) and stimuli. Passes per image are over the images that were attacked.
 WITH attacked AS (
     SELECT
         a.*, t.weights_digest, t.stimuli, t.stimuli_digest, t.parameters, t.protocol, t.seed,
         t.started_at,
         CASE a.status WHEN 'found' THEN a.distance WHEN 'bound_hit' THEN 'infinity'::DOUBLE END
-            AS censored
+            AS censored,
+        -- Rows of old stores have no flags.
+        a.flags IS NOT NULL OR a.status IN ('found', 'bound_hit') AS was_attacked
     FROM attacks AS a JOIN current_trials AS t USING (trial_id)
 ),
 competent AS (  -- at least one image correctly classified: the others have no tolerance
@@ -41,8 +43,8 @@ SELECT
     count(*) FILTER (status = 'bound_hit') AS n_bound_hit,
     count(*) FILTER (status = 'already_wrong') AS n_already_wrong,
     count(*) FILTER (status = 'error') AS n_error,
-    avg(n_forwards) AS forwards_per_image,
-    avg(n_backwards) AS backwards_per_image,
+    avg(n_forwards) FILTER (was_attacked) AS forwards_per_image,
+    avg(n_backwards) FILTER (was_attacked) AS backwards_per_image,
     max(started_at) AS started_at
 FROM competent
 GROUP BY model, weights_digest, stimuli_digest, attack, norm, protocol, parameters, seed
