@@ -51,6 +51,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.alignment --quick
 	$(BIN)/python -m benchmarks.runner --quick
 	$(BIN)/python -m benchmarks.pixels --quick
+	$(BIN)/python -m benchmarks.crops --quick
 	$(BIN)/python -m benchmarks.zoo --quick
 	$(BIN)/python -m benchmarks.anatomies --quick
 
