@@ -7,11 +7,15 @@ from torch import nn
 from tests.planted_nets import noise
 from tests.rounding import OF_PRODUCTS
 from zoo_eval.catalog import ModelCard
+from zoo_eval.commands import sweep
+from zoo_eval.commands.sweep import SweepOptions
 from zoo_eval.errors import Refusal
 from zoo_eval.models.open_model import open_model
 from zoo_eval.numerics import precision
 from zoo_eval.numerics.precision import FLOAT32, NUMERICS
+from zoo_eval.queries.connection import connect
 from zoo_eval.representations.representations import Representations
+from zoo_eval.store import Store
 
 CPU = torch.device("cpu")
 CARD = ModelCard("local/m", "local", "timm/test_efficientnet", weights="untrained")
@@ -108,3 +112,40 @@ def test_tf32_on_a_gpu_is_what_its_name_says():
     with precision.exact(torch.device("cuda")):
         exact = float((x @ y - (x.double() @ y.double())).abs().max())
     assert exact < errors["tf32"] / 10
+
+
+@gpu
+def test_scores_and_distances_on_a_gpu_are_the_cpus(tiny_sweep, tmp_path, monkeypatch):
+    """Scores to 1e-5, the median distance over photos to 1e-3 of itself."""
+    found = {}
+    for device in ("cuda", "cpu"):
+        with monkeypatch.context() as patched:
+            if device == "cpu":
+                patched.setattr(torch.cuda, "is_available", lambda: False)
+            options = SweepOptions(
+                tiny_sweep, tmp_path, store=str(tmp_path / device), runner="local"
+            )
+            assert sweep.run(options, lambda line: None) == 0
+        connection = connect(Store(str(tmp_path / device)))
+        assert {row["device"] == "cpu" for row in connection.rows(
+            "SELECT device FROM trials WHERE model IS NOT NULL")} == {device == "cpu"}  # fmt: skip
+        found[device] = {query: connection.rows(query) for query in (SCORES, DISTANCES)}
+    worst = {}
+    for query, bound in ((SCORES, 1e-5), (DISTANCES, 1e-3)):
+        pairs = list(zip(found["cpu"][query], found["cuda"][query], strict=True))
+        assert pairs
+        worst[bound] = max(
+            abs(a["value"] - b["value"]) / (1 if query == SCORES else a["value"]) for a, b in pairs
+        )
+    print("largest differences from the CPU, of scores and of median distances:", worst)
+    assert all(difference <= bound for bound, difference in worst.items())
+
+
+SCORES = """
+SELECT score AS value FROM neural_scores WHERE score IS NOT NULL
+ORDER BY model, layer, readout, fold
+"""
+DISTANCES = """
+SELECT median(distance) AS value FROM attacks WHERE status = 'found'
+GROUP BY model, attack ORDER BY model, attack
+"""
