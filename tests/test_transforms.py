@@ -152,6 +152,12 @@ class OwnStep:
         ([v2.Resize(72), v2.CenterCrop((64, 48)), transforms.ToTensor()], "no square"),
         ([v2.Resize((72, 64)), v2.CenterCrop(64), transforms.ToTensor()], "no square"),
         ([v2.Resize(72, max_size=90), v2.CenterCrop(64)], "max_size"),
+        ([v2.Resize(72), v2.CenterCrop(70), v2.CenterCrop(64)], "a crop comes after another"),
+        ([transforms.RandomApply([v2.Resize(72)])], "step RandomApply has no counterpart"),
+        ([transforms.ToTensor(), transforms.Resize(72, transforms.InterpolationMode.NEAREST),
+          v2.CenterCrop(64)], "resizes a tensor by 'nearest'"),
+        ([v2.Resize(72), v2.CenterCrop(64), transforms.ToTensor(),
+          transforms.Normalize([0.5], [0.5])], "three channels"),
         ([ResizeKeepRatio(64, longest=1), v2.CenterCrop(64), transforms.ToTensor()], "go together"),
     ],
 )  # fmt: skip

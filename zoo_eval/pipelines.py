@@ -1,11 +1,11 @@
 """Pipelines: preprocessing written for torchvision, timm or open_clip, read as a Transform that gives its bits."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-from zoo_eval.transforms import INTERPOLATIONS, Transform
+from zoo_eval.transforms import INTERPOLATIONS, WITH_GRADIENT, Transform
 
 LIBRARIES = ("torchvision", "timm", "open_clip")
 # Decoded images are RGB already.
@@ -39,9 +39,9 @@ def read(pipeline: Any) -> Transform:
 
 
 def _flat(pipeline: Any) -> Iterator[Any]:
-    steps = getattr(pipeline, "transforms", None)
-    if isinstance(steps, Iterable):
-        for step in steps:
+    # By its name: what applies its steps at random has `transforms` as well.
+    if type(pipeline).__name__ == "Compose":
+        for step in pipeline.transforms:
             yield from _flat(step)
     else:
         yield pipeline
@@ -69,7 +69,7 @@ class _Steps:
             self._crop(step.crop_size)
             self._normalise(step)
         elif kind == "Resize":
-            if getattr(step, "max_size", None) is not None:
+            if step.max_size is not None or step.size is None:
                 raise NotReadable("step Resize has a `max_size`")
             self._resize(step.size, step)
         elif kind == "CenterCrop":
@@ -98,6 +98,8 @@ class _Steps:
         self.interpolation = _interpolation(step)
 
     def _crop(self, size: Any) -> None:
+        if self.crop is not None:
+            raise NotReadable("a crop comes after another")
         sides = (size,) if isinstance(size, int) else tuple(size)
         self.crop = (sides[0], sides[-1])
 
@@ -145,6 +147,8 @@ class _Steps:
             raise NotReadable("it crops to, or from, what is no square")
         if max(seen[0] - rows, seen[1] - columns) > 0 and not self.borders:
             raise NotReadable("its crop is larger than what is resized to")
+        if self.resized == "float32" and self.interpolation not in WITH_GRADIENT:
+            raise NotReadable(f"it resizes a tensor by {self.interpolation!r}")
         return Transform(
             input_px=seen[0],
             resize_px=rows,
