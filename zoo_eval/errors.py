@@ -1,6 +1,6 @@
 """The exceptions a user meets: each message is one line that ends with the next step."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 
@@ -20,12 +20,15 @@ class StoreError(ZooEvalError):
     """The store cannot take the rows; whatever was committed before stays committed."""
 
 
-def nearest(name: str, known: Iterable[str], *, n: int = 3) -> str:
-    """The known names closest to a mistyped one, as the tail of an error message."""
+def nearest(name: str, known: Iterable[str], *, n: int = 3, by: Callable[[str], str] = str) -> str:
+    """The known names closest to a mistyped one, as the tail of an error message.
+
+    `by` gives what of a name is compared.
+    """
     choices = list(known)
-    close = get_close_matches(name, choices, n=n, cutoff=0.5)
-    if close:
-        return "nearest: " + ", ".join(close)
+    compared = {by(one): one for one in reversed(choices)}
+    if close := get_close_matches(by(name), compared, n=n, cutoff=0.5):
+        return "nearest: " + ", ".join(compared[one] for one in close)
     return "known: " + ", ".join(choices[:12]) if choices else "none are known"
 
 

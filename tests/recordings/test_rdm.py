@@ -1,58 +1,18 @@
 """RDM recordings: every file kind gives the same RDMs, and what is no RDM is named."""
 
-import csv
-
-import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.io import savemat
 from scipy.spatial.distance import pdist, squareform
 
+from tests.recordings.rdm_files import csv_rows, mat, mat73, npz, rdms, shown_set
 from tests.recordings.sweepmates import Mates
 from tests.rounding import float64_products
 from zoo_eval.errors import BadInput
-from zoo_eval.recordings import rdm
 from zoo_eval.recordings.ceiling import CeilingChoices
 from zoo_eval.recordings.rdm import RdmRecording, RdmSection
-from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 IDS = ("c", "a", "b", "d")
-
-
-def shown_set(ids=IDS):
-    image = np.zeros((2, 2, 3), dtype=np.uint8)
-    return StimulusSet("shown", ids, (image,) * len(ids), groups=ids)
-
-
-def rdms(n_subjects=2, n=4):
-    rng = np.random.default_rng(0)
-    return np.stack([squareform(pdist(rng.random((n, 3)))) for _ in range(n_subjects)])
-
-
-def npz(path, **arrays):
-    np.savez(path, **arrays)
-    return path
-
-
-def mat(path, **arrays):
-    savemat(path, arrays)
-    return path
-
-
-def mat73(path, **arrays):
-    with h5py.File(path, "w", userblock_size=512) as file:
-        for name, array in arrays.items():
-            file[name] = np.asarray(array).T  # MATLAB writes its axes in reverse
-    with path.open("r+b") as file:
-        file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
-    return path
-
-
-def csv_rows(path, rows):
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    return path
 
 
 BINARY = pytest.mark.parametrize(
@@ -61,7 +21,8 @@ BINARY = pytest.mark.parametrize(
 
 
 def read(path, variable=None, shown=None):
-    return rdm.read("r", path, shown or shown_set(), variable)
+    section = RdmSection(stimuli="shown", path=path, variable=variable)
+    return section.read("r", Mates(shown or shown_set(IDS)))
 
 
 @BINARY
@@ -96,15 +57,6 @@ def test_a_csv_holds_one_rdm_or_several_below_each_other(tmp_path):
     assert_allclose(read(path).rdms, rdms()[:1], rtol=0)
     path = csv_rows(tmp_path / "two.csv", rdms().reshape(8, 4).tolist())
     assert_allclose(read(path).rdms, rdms(), rtol=0)
-
-
-def test_the_header_of_a_csv_must_be_the_stimuli_in_order(tmp_path):
-    path = csv_rows(tmp_path / "r.csv", [IDS, *rdms()[0].tolist()])
-    assert_allclose(read(path).rdms, rdms()[:1], rtol=0)
-    with pytest.raises(BadInput, match=r"not the ids .* \('c' is the first that differs\)"):
-        read(path, shown=shown_set(("a", "c", "b", "d")))
-    with pytest.raises(BadInput, match="4 columns, but stimuli 'shown' has 5"):
-        read(path, shown=shown_set((*IDS, "e")))
 
 
 def test_the_digest_is_that_of_the_content(tmp_path):
@@ -152,7 +104,7 @@ def test_another_number_of_stimuli_is_an_error(tmp_path):
     with pytest.raises(BadInput, match=r"shape \(2, 4, 4\), but stimuli 'shown' has 3: expected"):
         read(path, shown=shown_set(IDS[:3]))
     found = read(path)
-    found.check(shown_set())
+    found.check(shown_set(IDS))
     with pytest.raises(BadInput, match="RDMs of 4 stimuli, but stimuli 'shown' has 3"):
         found.check(shown_set(IDS[:3]))
 
@@ -177,7 +129,7 @@ def test_a_file_of_another_kind_is_an_error(tmp_path, suffix):
     path.write_bytes(b"neither the one nor the other " * 20)
     with pytest.raises(BadInput, match=f"cannot be read as {suffix}"):
         read(path)
-    with pytest.raises(BadInput, match=f"cannot be read as {suffix}"):
+    with pytest.raises(BadInput, match="no such file"):
         read(tmp_path / f"absent{suffix}")
     truncated = (npz if suffix == ".npz" else mat)(path, rdm=rdms()).read_bytes()[:200]
     path.write_bytes(truncated)
@@ -190,7 +142,11 @@ def test_a_file_of_another_kind_is_an_error(tmp_path, suffix):
     [
         ("", "no rows"),
         ("0,1\n1", "rows of different lengths"),
-        ("c,a,b,d\n0,1,x,1\n1,0,1,1\n1,1,0,1\n1,1,1,0", "give numbers below the header"),
+        (
+            "c,a,b,d\n0,1,x,1\n1,0,1,1\n1,1,0,1\n1,1,1,0",
+            "row 2, column 3 is 'x'; give numbers below the header",
+        ),
+        ("0,1,1,1\n1,,1,1\n1,1,0,1\n1,1,1,0", "row 2, column 2 is ''; give numbers"),
         ("0,1,1\n1,0,1\n1,1,0", r"shape \(3, 3\), but stimuli 'shown' has 4"),
     ],
 )
@@ -205,7 +161,7 @@ def test_a_csv_has_no_variables_and_other_suffixes_are_unknown(tmp_path):
     with pytest.raises(BadInput, match="has no variables; remove `variable`"):
         read(csv_rows(tmp_path / "r.csv", rdms()[0].tolist()), "rdm")
     with pytest.raises(BadInput, match=r"no known kind; give a .npz, .mat, .csv file"):
-        read(tmp_path / "r.txt")
+        read(npz(tmp_path / "r.npz", rdm=rdms()).rename(tmp_path / "r.txt"))
 
 
 def test_a_section_reads_the_variable_that_it_names(tmp_path):
@@ -213,7 +169,7 @@ def test_a_section_reads_the_variable_that_it_names(tmp_path):
     section = RdmSection(
         stimuli="shown", path=path, variable="v4", dissimilarity="squared_euclidean"
     )
-    found = section.read("r", Mates(shown_set()))
+    found = section.read("r", Mates(shown_set(IDS)))
     assert_allclose(found.rdms, 2 * rdms(), rtol=0)
     assert (found.dissimilarity, found.target_ids, found.n_stimuli) == ("squared_euclidean", (), 4)
 

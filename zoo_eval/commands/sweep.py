@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from zoo_eval.catalog import ModelCard
+from zoo_eval.inputs import Inputs
 from zoo_eval.paths import SweepPath
 from zoo_eval.runners.execution import record_refusals
 from zoo_eval.runners.in_process import InProcess
@@ -102,7 +103,8 @@ def show_plan(options: SweepOptions) -> int:
     todo = plan(sweep, chosen.cards, inputs, settled, recorded=recorded)
     speeds = Speeds.measured(store)
     work = sorted(todo.work, key=lambda work: -work.cost)
-    lines = [describe(todo), *chosen.matched(), *(describe_work(one, speeds) for one in work)]
+    lines = [describe(todo), *chosen.matched(), *by_position(inputs)]
+    lines += [describe_work(one, speeds) for one in work]
     lines += [f"  refused: {_describe_refused(refused)}" for refused in todo.refused]
     print("\n".join([*lines, describe_cost(todo, speeds)]))
     return 1 if todo.refused else 0
@@ -158,8 +160,9 @@ def run_sweep(
         chosen = everything.narrowed(options.models)
         runner = _runner(sweep, everything, store, options)
         settled = Settled(store.ledger(), options.retry_failed)
-        todo = plan(sweep, chosen.cards, runner.inputs(), settled)
-        for line in (describe(todo), *chosen.matched()):
+        inputs = runner.inputs()
+        todo = plan(sweep, chosen.cards, inputs, settled)
+        for line in (describe(todo), *chosen.matched(), *by_position(inputs)):
             say(line)
         for refused in todo.refused:
             say(f"refused: {_describe_refused(refused)}")
@@ -200,6 +203,12 @@ def describe(todo: Plan) -> str:
         f"{todo.wanted} trials wanted: {todo.done} done, {todo.pending} pending on "
         f"{n_models} models, {len(todo.refused)} refused, {todo.failed_before} failed before"
     )
+
+
+def by_position(inputs: Inputs) -> list[str]:
+    """A line for each recording whose rows met the images without ids: which met which."""
+    known = inputs.recordings.items()
+    return [f"recording {name!r}: {one.by_position}" for name, one in known if one.by_position]
 
 
 def _describe_refused(refused: RefusedTrial) -> str:

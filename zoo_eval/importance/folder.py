@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-from zoo_eval.errors import BadInput
+from zoo_eval.errors import BadInput, nearest
 from zoo_eval.importance.images import RawMap, array_map, grey_map
 from zoo_eval.importance.maps import Ceiling, ImportanceMaps, ImportanceSection, of_stimuli
 from zoo_eval.importance.preparation import Preparation
 from zoo_eval.paths import SweepPath
+from zoo_eval.stimuli.ids import stem
 from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".npy"}
@@ -52,23 +53,26 @@ def read(
             colour, or none with the proportions of its photo.
     """
     found = _by_stem(name, maps)
-    stems = [_stem(Path(stimulus)) for stimulus in photos.ids]
-    if missing := [i for i, stem in zip(photos.ids, stems) if stem not in found]:
+    stems = [stem(stimulus) for stimulus in photos.ids]
+    extra = sorted(found.keys() - set(stems))
+    if missing := [one for one in stems if one not in found]:
+        close = f"; {nearest(missing[0], extra)}" if extra else ""
         raise BadInput(
-            f"importance {name!r}: {maps} has no map for {missing[0]!r} ({len(missing)} such images); "
-            f"add one ({', '.join(sorted(SUFFIXES))}) or narrow `include`"
+            f"importance {name!r}: {maps} has no map for {photos.ids[stems.index(missing[0])]!r} "
+            f"({len(missing)} such images{close}); add one ({', '.join(sorted(SUFFIXES))}) or "
+            "narrow `include`"
         )
     if len(set(stems)) != len(stems):
-        twice = next(stem for stem in stems if stems.count(stem) > 1)
+        twice = next(one for one in stems if stems.count(one) > 1)
         raise BadInput(
             f"importance {name!r}: two images are called {twice!r} but for the suffix; rename one"
         )
-    if exact and (extra := sorted(found.keys() - set(stems))):
+    if exact and extra:
         raise BadInput(
             f"importance {name!r}: {found[extra[0]]} has no image ({len(extra)} such maps); "
             "remove them or widen `include`"
         )
-    raw = [_read(found[stem]) for stem in stems]
+    raw = [_read(found[one]) for one in stems]
     return of_stimuli(name, photos, raw, preparation, human_ceiling=human_ceiling)
 
 
@@ -77,17 +81,14 @@ def _by_stem(name: str, folder: Path) -> dict[str, Path]:
     for file in sorted(folder.rglob("*")):
         if not file.is_file() or file.suffix.lower() not in SUFFIXES:
             continue
-        stem = _stem(file.relative_to(folder))
-        if stem in found:
+        name_of_map = file.relative_to(folder).with_suffix("").as_posix()
+        if name_of_map in found:
             raise BadInput(
-                f"importance {name!r}: {found[stem]} and {file} are maps of the same name; keep one"
+                f"importance {name!r}: {found[name_of_map]} and {file} are maps of the same name; "
+                "keep one"
             )
-        found[stem] = file
+        found[name_of_map] = file
     return found
-
-
-def _stem(path: Path) -> str:
-    return path.with_suffix("").as_posix()
 
 
 def _read(path: Path) -> RawMap:

@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image
 from pydantic import ConfigDict
 
-from zoo_eval.errors import BadInput, nearest
+from zoo_eval.errors import BadInput
 from zoo_eval.stimuli.folder import Files, read_folder
+from zoo_eval.stimuli.ids import Lookup
+from zoo_eval.stimuli.order import disputed
 from zoo_eval.stimuli.stimulus_set import Pixels, StimuliSection, StimulusSet, Sweepmates
 
 Names: TypeAlias = Sequence[Any] | Mapping[Any, Any]
@@ -45,21 +47,25 @@ def images(
     Args:
         source: an array uint8 (image, row, column, RGB), a list of such arrays (row, column, RGB) of
             any sizes, a list of PIL images, a list of paths, or a folder, whose images are taken in
-            the order of their names. PIL images and files are decoded to RGB: grey is repeated,
-            transparency dropped. Arrays are copied.
+            the order of their names as text. PIL images and files are decoded to RGB: grey is
+            repeated, transparency dropped. Arrays are copied.
         ids: one name per image, as text; by default their numbers from 0, for files their names,
             for a folder paths relative to it.
         labels: class indices (of ImageNet's 1000, for accuracy and attacks), in the order of the
-            images or by id.
+            images or by id, with its suffix or without.
         groups: names of what must stay in one fold (crops of one photo), in the order of the images
             or by id; by default every image is alone.
 
     Raises:
-        BadInput: values that are no pixels, ids that repeat, or a part of another length.
+        BadInput: values that are no pixels, ids that repeat, or a part of another length, or one in
+            the order of a folder's images where the numbers in their names have another.
     """
     found = _stimuli(source)
+    if isinstance(source, str | Path):
+        for part, given in (("ids", ids), ("labels", labels), ("groups", groups)):
+            _check_order(part, given, found.ids)
     if ids is not None:
-        names = tuple(str(one) for one in ids)
+        names = tuple(map(str, ids))
         found = replace(found, ids=names, groups=names)
     if groups is not None:
         found = replace(
@@ -125,15 +131,40 @@ def _pixels(one: Any, number: int) -> Pixels:
     return np.array(array, dtype=np.uint8, order="C")
 
 
+def _check_order(part: str, given: Names | None, ids: Sequence[str]) -> None:
+    """Refuses what is in the order of a folder's images where that is anyone's guess."""
+    if given is None or isinstance(given, Mapping) or (dispute := disputed(ids)) is None:
+        return
+    first, second = map(repr, dispute)
+    raise BadInput(
+        f"{part}: the folder's images are in the order of text, {first} before {second}, and by "
+        f"number {second} comes first; give "
+        + ("the files in your order, as a list" if part == "ids" else "them by id, as a dict")
+    )
+
+
 def _ordered(part: str, given: Names, ids: Sequence[str]) -> Sequence[Any]:
     if not isinstance(given, Mapping):
         return list(given)
-    by_id = {str(key): value for key, value in given.items()}
-    if unknown := [key for key in by_id if key not in ids]:
-        raise BadInput(f"{part}: {unknown[0]!r} is no image's id; {nearest(unknown[0], ids)}")
-    if missing := [one for one in ids if one not in by_id]:
+    lookup = Lookup(ids)
+    by_number: dict[int, Any] = {}
+    unknown = []
+    for key, value in given.items():
+        number = lookup.meant(part, str(key))
+        if number is None:
+            unknown.append(str(key))
+        elif number in by_number:
+            raise BadInput(f"{part}: image {ids[number]!r} is named twice; keep one of the two")
+        else:
+            by_number[number] = value
+    if unknown:
+        raise BadInput(
+            f"{part}: {unknown[0]!r} is no image's id ({len(unknown)} such; "
+            f"{lookup.nearest(unknown[0])}); correct it"
+        )
+    if missing := [one for number, one in enumerate(ids) if number not in by_number]:
         raise BadInput(f"{part}: none for image {missing[0]!r} ({len(missing)} such); add them")
-    return [by_id[one] for one in ids]
+    return [by_number[number] for number in range(len(ids))]
 
 
 def _label(value: Any) -> int:

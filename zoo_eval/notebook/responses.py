@@ -1,8 +1,8 @@
 """Live recordings: responses that exist as NumPy, pandas, polars, Arrow or xarray, matched by stimulus."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,9 @@ from zoo_eval.errors import BadInput, nearest, one_line
 from zoo_eval.recordings import parquet
 from zoo_eval.recordings.recording import Numbers, Recording, RecordingSection
 from zoo_eval.recordings.responses import ResponseRecording
+from zoo_eval.stimuli import ids
+from zoo_eval.stimuli import order as orders
+from zoo_eval.stimuli.order import Order
 from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
 
 DIMENSIONS = ("stimulus", "repetition", "target")
@@ -20,11 +23,13 @@ LONG = parquet.COLUMNS
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """Responses (stimulus, repetition, target); without `stimulus_ids` in the order of the stimuli."""
+    """Responses (stimulus, repetition, target); without `stimulus_ids` in an order of the stimuli."""
 
     values: Numbers
     target_ids: tuple[str, ...]
     stimulus_ids: tuple[str, ...] | None = None
+    order: Order | None = None
+    numbered: bool = False
 
     def __repr__(self) -> str:
         return f"<responses (stimulus, repetition, target) {self.values.shape}>"
@@ -33,17 +38,23 @@ class Dense:
         """The recording, in the order of the stimuli.
 
         Raises:
-            BadInput: a stimulus is unknown or has no response, or a response is not finite.
+            BadInput: a stimulus is unknown or has no response, a response is not finite, or rows have
+                no ids and nobody says their order.
         """
-        values = self.values
-        if self.stimulus_ids is not None:
-            values = values[_rows(name, self.stimulus_ids, shown)]
-        elif len(values) != len(shown):
+        where = f"recording {name!r}"
+        # Numbers that nobody gave: of images called by theirs, they need not be those.
+        if self.numbered and set(self.stimulus_ids or ()) != set(shown.ids):
             raise BadInput(
-                f"recording {name!r}: {len(values)} rows of responses, but stimuli {shown.name!r} has "
-                f"{len(shown)}; give one row each, or say `stimulus_ids`"
+                f"{where}: the frame's rows are numbered, not named; set its index to stimulus ids, or "
+                "give data.to_numpy()"
             )
-        return ResponseRecording(name, shown.name, values, self.target_ids)
+        if self.stimulus_ids is not None:
+            rows, told = ids.rows(where, self.stimulus_ids, shown), None
+        else:
+            rows = orders.rows(where, len(self.values), shown, self.order)
+            told = orders.told(rows, shown)
+        values = self.values[rows]
+        return ResponseRecording(name, shown.name, values, self.target_ids, by_position=told)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +94,7 @@ def responses(
     stimuli: str = "",
     stimulus_ids: Sequence[Any] | None = None,
     target_ids: Sequence[Any] | None = None,
+    order: Order | None = None,
 ) -> LiveRecordingSection:
     """A recording for `zoo_eval.run(recordings={"NAME": ...})`: every target answers every stimulus.
 
@@ -93,14 +105,17 @@ def responses(
             response; or an xarray DataArray with dimensions stimulus, target and perhaps
             repetition, in any order, its coordinates the ids.
         stimuli: the name of the stimuli that were shown; may be left out where there is one set.
-        stimulus_ids: of an array, which stimulus each row belongs to; without them rows are in the
-            order of the stimuli. Ids are matched as text.
+        stimulus_ids: of an array, which stimulus each row belongs to. Ids are matched as text, with
+            the suffix of the image's file or without.
         target_ids: of an array, a name per target; numbers from 0 where left out.
+        order: of rows without ids, "images" where they are in the order of the stimuli, "natural"
+            where the numbers in the stimuli's ids count as numbers (2 before 10); needed only where
+            the stimuli are in the order of text and the two differ.
 
     Raises:
         BadInput: values that are no numbers, dimensions that are not these, or ids of another
-            length; and, from `run`, ids that are not those of the stimuli, or a response that is
-            not finite.
+            length; and, from `run`, ids that are not those of the stimuli, rows without ids whose
+            order nobody says, or a response that is not finite.
     """
     if stimulus_ids is not None or target_ids is not None or isinstance(data, np.ndarray | list):
         content: Dense | Long = _of_array(data, stimulus_ids, target_ids)
@@ -110,7 +125,17 @@ def responses(
         content = _of_frame(data)
     else:
         content = _of_array(data, None, None)
+    if order is not None:
+        content = _in(order, content)
     return LiveRecordingSection(stimuli=stimuli, content=content)
+
+
+def _in(order: Order, content: Dense | Long) -> Dense:
+    if isinstance(content, Long) or content.stimulus_ids is not None:
+        raise BadInput("responses: their rows have stimulus ids; leave out `order`")
+    if order not in get_args(Order):
+        raise BadInput(f"responses: unknown order {order!r}; {nearest(order, get_args(Order))}")
+    return replace(content, order=order)
 
 
 def only(given: Any, names: Sequence[str]) -> Any:
@@ -161,7 +186,7 @@ def _numbers(data: Any) -> Numbers:
 
 
 def _names(part: str, given: Sequence[Any] | range, n: int) -> tuple[str, ...]:
-    names = tuple(str(one) for one in given)
+    names = tuple(map(str, given))
     if len(names) != n:
         raise BadInput(f"responses: {len(names)} {part} for {n} of them; give one each")
     if len(set(names)) != n:
@@ -181,11 +206,11 @@ def _of_labelled(data: Any) -> Dense:
             f"responses: dimensions {', '.join(dims)}; {hint}; rename them (data.rename)"
         )
     ordered = data.transpose(*[one for one in DIMENSIONS if one in dims])
-    ids = {
+    names = {
         name: None if name not in data.coords else list(data.coords[name].values)
         for name in ("stimulus", "target")
     }
-    return _of_array(ordered.values, ids["stimulus"], ids["target"])
+    return _of_array(ordered.values, names["stimulus"], names["target"])
 
 
 def _of_frame(data: Any) -> Dense | Long:
@@ -198,7 +223,8 @@ def _of_frame(data: Any) -> Dense | Long:
         return Long(pa.table(dict(zip((*LONG[::2], *LONG[1::2]), (*texts, *others)))))
     if not hasattr(data, "index"):
         raise BadInput(f"responses: this table needs the columns {', '.join(LONG)}; rename its own")
-    return _of_array(data.to_numpy(), list(data.index), list(data.columns))
+    found = _of_array(data.to_numpy(), list(data.index), list(data.columns))
+    return replace(found, numbered=type(data.index).__name__ == "RangeIndex")
 
 
 def _long(data: Any) -> pa.Table | None:
@@ -215,19 +241,3 @@ def _long(data: Any) -> pa.Table | None:
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-def _rows(name: str, known: Sequence[str], shown: StimulusSet) -> list[int]:
-    """Where the response to each stimulus is."""
-    if unknown := [one for one in known if one not in set(shown.ids)]:
-        raise BadInput(
-            f"recording {name!r}: stimulus {unknown[0]!r} is not in stimuli {shown.name!r} "
-            f"({len(unknown)} such; {nearest(unknown[0], shown.ids)}); name the set that was shown"
-        )
-    place = {one: row for row, one in enumerate(known)}
-    if missing := [one for one in shown.ids if one not in place]:
-        raise BadInput(
-            f"recording {name!r}: no response to {missing[0]!r} of stimuli {shown.name!r} "
-            f"({len(missing)} such); leave those out of the stimuli"
-        )
-    return [place[one] for one in shown.ids]

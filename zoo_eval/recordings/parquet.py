@@ -9,12 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zoo_eval.errors import BadInput, nearest
+from zoo_eval.errors import BadInput
 from zoo_eval.numerics.ceilings import Scale
 from zoo_eval.paths import SweepPath
 from zoo_eval.recordings import ceiling_file
 from zoo_eval.recordings.recording import RecordingSection
 from zoo_eval.recordings.responses import ResponseRecording
+from zoo_eval.stimuli import ids
 from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
 
 COLUMNS = ("stimulus_id", "repetition", "target_id", "response")
@@ -67,14 +68,9 @@ def of_table(name: str, table: pa.Table, stimuli: StimulusSet, origin: str) -> R
             f"recording {name!r}: {origin} has no column {missing[0]!r}; needed: {', '.join(COLUMNS)}"
         )
     _check_values(name, origin, table)
-    order = {stimulus: index for index, stimulus in enumerate(stimuli.ids)}
-    shown = table["stimulus_id"].to_pylist()
-    if unknown := sorted({str(s) for s in shown if s not in order}):
-        raise BadInput(
-            f"recording {name!r}: stimulus {unknown[0]!r} is not in stimuli {stimuli.name!r} "
-            f"({len(unknown)} such; {nearest(unknown[0], stimuli.ids)}); name the set that was shown"
-        )
-    return _in_order(name, table, stimuli, np.array([order[s] for s in shown]))
+    shown = [str(one) for one in table["stimulus_id"].to_pylist()]
+    known = ids.numbers(f"recording {name!r}", set(shown), stimuli)
+    return _in_order(name, table, stimuli, np.array([known[one] for one in shown]))
 
 
 def _in_order(

@@ -1,12 +1,9 @@
 """A recording that is only known by its dissimilarities: one RDM, or one per subject."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
-from zipfile import BadZipFile
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo_eval.digests import bytes_digest, canonical_json
-from zoo_eval.errors import BadInput, nearest, one_line
+from zoo_eval.errors import BadInput
 from zoo_eval.numerics import procrustes
 from zoo_eval.numerics.ceilings import SCALES
 from zoo_eval.numerics.rdm_ceilings import nili_lower, nili_upper
@@ -28,14 +25,17 @@ from zoo_eval.numerics.rsa import (
 )
 from zoo_eval.numerics.splits import Rows
 from zoo_eval.paths import SweepPath
+from zoo_eval.recordings import rdm_file
 from zoo_eval.recordings.ceiling import ALL, Ceiling, CeilingChoices
+from zoo_eval.recordings.rdm_file import RdmFile, by_subject
 from zoo_eval.recordings.recording import Numbers, Recording, RecordingSection
+from zoo_eval.stimuli import ids, order
+from zoo_eval.stimuli.order import Order
 from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
 
 Rdms = npt.NDArray[np.float64]
 # What dissimilarities can be said to be.
 Known = Literal["unknown", "squared_euclidean"]
-Variables = Mapping[str, npt.NDArray[Any]]
 
 FEWEST_STIMULI = 3
 _BOUNDS = {"nili_lower": nili_lower, "nili_upper": nili_upper}
@@ -48,7 +48,8 @@ class RdmRecording(Recording):
     """Dissimilarities (subject, stimulus, stimulus) of a StimulusSet, in its order.
 
     Negative values are allowed: cross-validated distances have them. `dissimilarity` is what they
-    are, `squared_euclidean` or `unknown`; `digest` is that of the content.
+    are, `squared_euclidean` or `unknown`; `by_position` is the line that says which row met which
+    stimulus where no ids did; `digest` is that of the content.
 
     Raises:
         BadInput: another shape, fewer than three stimuli, a value that is NaN or infinite, a
@@ -60,6 +61,7 @@ class RdmRecording(Recording):
     rdms: Rdms
     subject_ids: tuple[str, ...]
     dissimilarity: str = "unknown"
+    by_position: str | None = None
     digest: str = field(init=False)
     n_stimuli: int = field(init=False)
     target_ids = ()
@@ -167,70 +169,78 @@ class RdmRecording(Recording):
 
 
 class RdmSection(RecordingSection):
-    """Dissimilarities alone: one matrix, or one per subject, in the order of the stimuli.
+    """Dissimilarities alone, in a .npz, .mat or .csv: one matrix, or one per subject.
 
-    `dissimilarity` says what they are, where that is known: CKA and Procrustes need squared
-    Euclidean distances, from which inner products follow.
+    `stimulus_ids` says which stimulus each row is of: a list, or a text file with one a line; where
+    the file itself says it (variable `stimulus_ids`, header or index of a CSV), that is read. Rows
+    without ids are in the `order` of the images. `dissimilarity` says what they are, where that is
+    known: CKA and Procrustes need squared Euclidean distances, from which inner products follow.
     """
 
     kind: Literal["rdm"] = "rdm"
     path: SweepPath
     variable: str | None = None
     dissimilarity: Known = "unknown"
+    stimulus_ids: SweepPath | tuple[str | int, ...] | None = None
+    order: Order | None = None
 
     def read(self, name: str, known: Sweepmates) -> RdmRecording:
-        return read(
-            name,
-            self.path.resolve(),
-            known.stimuli(self.stimuli),
-            self.variable,
-            dissimilarity=self.dissimilarity,
-        )
+        """The RDMs, in the order of the stimulus set.
+
+        Raises:
+            BadInput: an unreadable file, no array or several without `variable`, one that does not
+                fit the stimulus set or is no RDM (see RdmRecording), ids that are not the
+                stimuli's, or rows without ids whose order nobody says.
+        """
+        shown = known.stimuli(self.stimuli)
+        path = self.path.resolve()
+        where = f"recording {name!r}: {path}"
+        file = self._identified(where, rdm_file.read(where, path, self.variable, len(shown)))
+        if file.rows is not None:
+            rdms, told = _by_id(where, file, shown), None
+        else:
+            rdms, told = self._by_position(where, file, shown)
+        subject_ids = tuple(f"subject_{subject:03d}" for subject in range(len(rdms)))
+        return RdmRecording(name, shown.name, rdms, subject_ids, self.dissimilarity, told)
+
+    def _identified(self, where: str, file: RdmFile) -> RdmFile:
+        """The file, with the ids that the section has for it."""
+        given = self.stimulus_ids
+        said = [key for key in ("stimulus_ids", "order") if getattr(self, key) is not None]
+        if file.rows is not None and said:
+            raise BadInput(f"{where} has ids of its own; remove `{said[0]}`")
+        if len(said) > 1:
+            raise BadInput(f"{where}: `stimulus_ids` says the order already; remove `order`")
+        if given is None:
+            return file
+        listed = ids.listed(given.resolve()) if isinstance(given, SweepPath) else given
+        of_all = [tuple(map(str, listed))]
+        return RdmFile(file.array, of_all, of_all)
+
+    def _by_position(self, where: str, file: RdmFile, shown: StimulusSet) -> tuple[Rdms, str]:
+        """The RDMs in the order of the stimulus set, and which row met which stimulus."""
+        rdms = by_subject(where, file.array, len(shown), f"stimuli {shown.name!r} has {len(shown)}")
+        rows = order.rows(where, len(shown), shown, self.order)
+        return rdms[:, rows][:, :, rows], order.told(rows, shown)
 
 
-def read(
-    name: str,
-    path: Path,
-    stimuli: StimulusSet,
-    variable: str | None = None,
-    *,
-    dissimilarity: str = "unknown",
-) -> RdmRecording:
-    """The RDMs in a .npz, .mat (any version) or .csv file, in the order of the stimulus set.
-
-    An array is (stimulus, stimulus) or (subject, stimulus, stimulus); where the sizes leave no
-    doubt also (stimulus, stimulus, subject), as MATLAB users have it. A CSV holds the matrix, or
-    the subjects' matrices below each other, with or without a header of stimulus ids.
-
-    Args:
-        name: the recording's name.
-        path: the file; its suffix says its kind.
-        stimuli: the set that was shown.
-        variable: which array of a .npz or .mat; may be left out where there is only one.
-        dissimilarity: what the file holds, `squared_euclidean` or `unknown`.
-
-    Raises:
-        BadInput: an unreadable file, no array or several without `variable`, an array that does
-            not fit the stimulus set, or one that is no RDM (see RdmRecording).
-    """
-    readers = {".npz": _npz, ".mat": _mat, ".csv": _csv}
-    if path.suffix.lower() not in readers:
+def _by_id(where: str, file: RdmFile, shown: StimulusSet) -> Rdms:
+    """The RDMs in the order of the stimulus set."""
+    assert file.rows is not None
+    assert file.columns is not None
+    n_ids = len(file.columns[0])
+    rdms = by_subject(where, file.array, n_ids, f"it has {n_ids} ids")
+    rows, columns = (
+        [ids.rows(where, one, shown) for one in side] for side in (file.rows, file.columns)
+    )
+    n = len(rdms)
+    if not {len(rows), len(columns)} <= {1, n}:
         raise BadInput(
-            f"recording {name!r}: {path} is of no known kind; give a {', '.join(readers)} file"
+            f"{where}: ids for {max(len(rows), len(columns))} subjects, of whom there are {n}; give "
+            "them once, or for each"
         )
-    where = f"recording {name!r}: {path}"
-    try:
-        variables = readers[path.suffix.lower()](path)
-    except (OSError, ValueError, NotImplementedError, BadZipFile, KeyError, csv.Error) as error:
-        raise BadInput(
-            f"{where} cannot be read as {path.suffix} ({one_line(error)}); write it again"
-        ) from error
-    array = _chosen(where, variables, variable)
-    if path.suffix.lower() == ".csv":
-        array = _without_header(where, array, stimuli)
-    rdms = _by_subject(where, array, stimuli)
-    subject_ids = tuple(f"subject_{subject:03d}" for subject in range(len(rdms)))
-    return RdmRecording(name, stimuli.name, rdms, subject_ids, dissimilarity)
+    places = zip(rows * (n // len(rows)), columns * (n // len(columns)), strict=True)
+    return np.stack([rdm[np.ix_(*place)] for rdm, place in zip(rdms, places, strict=True)])
 
 
 def _check_rdm(where: str, rdm: Rdms) -> None:
@@ -257,90 +267,3 @@ def _check_rdm(where: str, rdm: Rdms) -> None:
             f"{rdm[column, row]:g} at ({column}, {row}); give (D + D^T) / 2, or fill in the "
             "triangle that is empty"
         )
-
-
-def _npz(path: Path) -> Variables:
-    with np.load(path, allow_pickle=False) as file:
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise ValueError("a single .npy array under another name")
-        return {key: file[key] for key in file.files}
-
-
-def _mat(path: Path) -> Variables:
-    # Imported here, as each takes a tenth of a second and few recordings need it.
-    import h5py
-    from scipy.io import loadmat
-
-    if h5py.is_hdf5(path):
-        with h5py.File(path) as file:
-            # MATLAB writes its axes in reverse.
-            return {
-                key: item[()].T
-                for key, item in file.items()
-                if isinstance(item, h5py.Dataset) and "MATLAB_empty" not in item.attrs
-            }
-    loaded = loadmat(path)
-    return {key: value for key, value in loaded.items() if not key.startswith("__")}
-
-
-def _csv(path: Path) -> Variables:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
-    lengths = {len(row) for row in rows}
-    if len(lengths) != 1:
-        raise ValueError("rows of different lengths" if rows else "no rows")
-    return {"": np.array(rows)}
-
-
-def _chosen(where: str, variables: Variables, variable: str | None) -> npt.NDArray[Any]:
-    if variable is not None and "" not in variables:
-        if variable not in variables:
-            raise BadInput(f"{where} has no variable {variable!r}; {nearest(variable, variables)}")
-        return variables[variable]
-    if variable is not None:
-        raise BadInput(f"{where} is a CSV and has no variables; remove `variable`")
-    if len(variables) != 1:
-        held = ", ".join(sorted(variables)) or "none"
-        raise BadInput(f"{where} holds {len(variables)} variables ({held}); name one: `variable`")
-    return next(iter(variables.values()))
-
-
-def _without_header(where: str, rows: npt.NDArray[Any], stimuli: StimulusSet) -> Rdms:
-    """The numbers of a CSV; a first row without any number must be the stimulus ids."""
-    try:
-        return rows.astype(np.float64)
-    except ValueError:
-        pass
-    header = tuple(cell.strip() for cell in rows[0])
-    try:
-        numbers: Rdms = rows[1:].astype(np.float64)
-    except ValueError as error:
-        raise BadInput(f"{where}: {one_line(error)}; give numbers below the header") from error
-    if header != stimuli.ids:
-        wrong = next((h for h, i in zip(header, stimuli.ids) if h != i), None)
-        raise BadInput(
-            f"{where}: the header is not the ids of stimuli {stimuli.name!r} in order "
-            f"({wrong!r} is the first that differs); reorder rows and columns"
-            if wrong is not None
-            else f"{where}: {len(header)} columns, but stimuli {stimuli.name!r} has "
-            f"{len(stimuli)}; name the set that was shown"
-        )
-    return numbers
-
-
-def _by_subject(where: str, array: npt.NDArray[Any], stimuli: StimulusSet) -> Rdms:
-    """The array as float64 (subject, stimulus, stimulus)."""
-    n = len(stimuli)
-    if array.dtype.kind not in "fiub":
-        raise BadInput(f"{where}: the array is of type {array.dtype}; give real numbers")
-    shape = array.shape
-    if array.ndim == 2 and shape[1] == n and shape[0] % n == 0 and shape[0]:
-        array = array.reshape(-1, n, n)
-    elif array.ndim == 3 and shape[:2] == (n, n) and shape[2] != n:
-        array = np.moveaxis(array, 2, 0)
-    if array.ndim != 3 or array.shape[1:] != (n, n) or not len(array):
-        raise BadInput(
-            f"{where}: an array of shape {shape}, but stimuli {stimuli.name!r} has {n}: expected "
-            f"({n}, {n}) or (subjects, {n}, {n}); name the set that was shown"
-        )
-    return array.astype(np.float64)

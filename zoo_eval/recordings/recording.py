@@ -22,7 +22,8 @@ class Recording(ABC):
     """Responses of targets, or dissimilarities alone, to a StimulusSet in its order.
 
     `target_ids` are () where there is nothing to predict, `subject_ids` () where there is no RDM per
-    subject. What a readout cannot have is a BadInput, told at planning by the methods `check_...`,
+    subject. `by_position` says on one line which row met which stimulus, where no ids did. What a
+    readout cannot have is a BadInput, told at planning by the methods `check_...`,
     whose `reader` is the readout's name.
     """
 
@@ -32,6 +33,7 @@ class Recording(ABC):
     n_stimuli: int
     target_ids: tuple[str, ...]
     subject_ids: tuple[str, ...]
+    by_position: str | None = None
 
     @property
     def pending(self) -> "Pending | None":

@@ -149,7 +149,8 @@ class ResponseRecording(OfTargets):
     """Responses (stimulus, repetition, target) to a StimulusSet, in its order.
 
     `exact_reliability` (target,) is known only for planted recordings, `file_ceilings` only where
-    they were published with the responses. `digest` is given for a planted recording (its recipe,
+    they were published with the responses, `by_position` only where rows came without ids (see
+    Recording). `digest` is given for a planted recording (its recipe,
     which floating point cannot disturb) and is otherwise that of the content.
 
     Raises:
@@ -164,6 +165,7 @@ class ResponseRecording(OfTargets):
     exact_reliability: Numbers | None = None
     file_ceilings: FileCeilings | None = None
     digest: str = ""
+    by_position: str | None = None
     n_stimuli: int = field(init=False)
     n_repetitions: int = field(init=False)
 

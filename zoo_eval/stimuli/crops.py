@@ -11,6 +11,7 @@ from PIL import Image
 from pydantic import Field
 
 from zoo_eval.digests import digest
+from zoo_eval.stimuli.order import disputed
 from zoo_eval.stimuli.stimulus_set import (
     Images,
     Pixels,
@@ -103,4 +104,6 @@ def random_crops(
         ids.append(f"{photo}#{index // len(photos):03d}")
         groups.append(f"{sources[place].name}/{sources[place].groups[number]}")
     images = Crops(tuple(sources), tuple(found), size_px)
-    return StimulusSet(name, tuple(ids), images, groups=tuple(groups))
+    disputes = (source.dispute or disputed(source.ids) for source in sources)
+    dispute = next(filter(None, disputes), None)
+    return StimulusSet(name, tuple(ids), images, groups=tuple(groups), dispute=dispute)

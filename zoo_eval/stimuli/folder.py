@@ -15,8 +15,9 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
 from zoo_eval.digests import digest
-from zoo_eval.errors import BadInput
+from zoo_eval.errors import BadInput, nearest
 from zoo_eval.paths import SweepPath
+from zoo_eval.stimuli.ids import IMAGE_SUFFIXES, Lookup, stem
 from zoo_eval.stimuli.stimulus_set import (
     Images,
     Pixels,
@@ -26,7 +27,6 @@ from zoo_eval.stimuli.stimulus_set import (
     Sweepmates,
 )
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 UNREADABLE = (
     UnidentifiedImageError,
     Image.DecompressionBombError,
@@ -37,7 +37,10 @@ UNREADABLE = (
 
 
 class FolderSection(StimuliSection):
-    """Images of a folder, labelled by a CSV (columns image, label) or by their names."""
+    """Images of a folder, labelled by a CSV (columns image, label) or by their names.
+
+    They are in the order of their names as text, folder by folder.
+    """
 
     kind: Literal["folder"] = "folder"
     path: SweepPath
@@ -145,29 +148,40 @@ def read_folder(
 
 
 def _labels_from_csv(name: str, path: Path, ids: Sequence[str], *, exact: bool) -> tuple[int, ...]:
-    try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        known = {row["image"]: int(row["label"]) for row in rows}
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
+    where, lookup = f"stimuli {name!r}: {path}", Lookup(ids)
+    known: dict[int, int] = {}
+    extra: list[str] = []
+    for image, label in _rows(where, path):
+        number = lookup.meant(where, image)
+        if number is None:
+            extra.append(image)
+        elif number in known:
+            raise BadInput(f"{where} labels {ids[number]!r} twice; keep one of the two")
+        else:
+            known[number] = label
+    if missing := [one for number, one in enumerate(ids) if number not in known]:
+        close = f"; {nearest(missing[0], extra, by=stem)}" if extra else ""
         raise BadInput(
-            f"stimuli {name!r}: {path}: expected columns image,label with integer labels ({error})"
-        ) from error
-    if len(known) != len(rows):
-        names = [row["image"] for row in rows]
-        twice = next(n for n in names if names.count(n) > 1)
-        raise BadInput(f"stimuli {name!r}: {path} labels {twice!r} twice; keep one of the two")
-    if missing := [i for i in ids if i not in known]:
-        raise BadInput(
-            f"stimuli {name!r}: {path} has no label for {missing[0]!r} "
-            f"({len(missing)} such images); add them or narrow `include`"
+            f"{where} has no label for {missing[0]!r} ({len(missing)} such images{close}); "
+            "add them or narrow `include`"
         )
-    if exact and (extra := sorted(known.keys() - set(ids))):
+    if exact and extra:
         raise BadInput(
-            f"stimuli {name!r}: {path} labels {extra[0]!r}, which is not among the images "
+            f"{where} labels {min(extra)!r}, which is not among the images "
             f"({len(extra)} such labels); remove them or widen `include`"
         )
-    return tuple(known[i] for i in ids)
+    return tuple(known[number] for number in range(len(ids)))
+
+
+def _rows(where: str, path: Path) -> list[tuple[str, int]]:
+    """Image and label of each row."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return [(row["image"] or "", int(row["label"])) for row in csv.DictReader(file)]
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise BadInput(
+            f"{where}: expected columns image,label with integer labels ({error}); correct it"
+        ) from error
 
 
 def _label_from_name(name: str, pattern: str, stimulus_id: str) -> int:

@@ -17,6 +17,8 @@ from zoo_eval.stimuli import identities
 # One image, uint8 (row, column, RGB).
 Pixels = npt.NDArray[np.uint8]
 Shape = tuple[int, ...]
+# Two ids that change places where order is by number and not as text.
+Dispute = tuple[str, str]
 
 
 class Images(Sequence[Pixels]):
@@ -79,7 +81,8 @@ class Known:
 class StimulusSet:
     """Images, each uint8 (row, column, RGB), of any size: held in memory, or decoded when shown.
 
-    `groups` names what must stay in one fold (crops of one photo); `labels` are class indices.
+    `groups` names what must stay in one fold (crops of one photo); `labels` are class indices;
+    `dispute` is that of the order of other images that this one's follows (see `order`).
 
     Raises:
         BadInput: no images, ids that repeat, or a length that differs.
@@ -91,6 +94,7 @@ class StimulusSet:
     groups: tuple[str, ...]
     labels: tuple[int, ...] | None = None
     known: Known | None = None
+    dispute: Dispute | None = None
 
     def __post_init__(self) -> None:
         if not self.images:

@@ -1,0 +1,127 @@
+"""Ids: by which files say which stimulus they mean, with the suffix of its image file or without."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from zoo_eval.errors import BadInput, nearest
+from zoo_eval.stimuli.stimulus_set import StimulusSet
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+# Of files that hold an image: the lab format has one in each .pth.
+_OF_IMAGES = IMAGE_SUFFIXES | {".pth"}
+# A number as MATLAB and spreadsheets hold it.
+_WHOLE = re.compile(r"([0-9]+)\.0+")
+
+
+def stem(stimulus_id: str) -> str:
+    """The id without the suffix of an image file; what follows any other point is part of the name."""
+    name, _, suffix = stimulus_id.rpartition(".")
+    return name if name and f".{suffix.lower()}" in _OF_IMAGES else stimulus_id
+
+
+class Lookup:
+    """Some stimulus ids, to be found by names with an image's suffix or without.
+
+    A number may be a float: 3.0 means the id 3, or 3.png.
+    """
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self.ids = ids
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {one: number for number, one in enumerate(self.ids)}
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[int]]:
+        found = defaultdict(list)
+        for number, one in enumerate(self.ids):
+            found[stem(one)].append(number)
+        return dict(found)
+
+    def meant(self, where: str, name: str) -> int | None:
+        """The number of the id that a name means, from 0; None where it means none of them.
+
+        Raises:
+            BadInput: it may mean several, which differ in their suffix; `where` it stands is said.
+        """
+        if name in self._numbers:
+            return self._numbers[name]
+        alike = self._by_stem.get(stem(name), [])
+        if stem(name) != name:
+            alike = [number for number in alike if self.ids[number] == stem(name)]
+        elif not alike and (whole := _WHOLE.fullmatch(name)):
+            alike = self._by_stem.get(whole[1], [])
+        if len(alike) > 1:
+            several = " or ".join(repr(self.ids[number]) for number in alike)
+            raise BadInput(f"{where}: {name!r} may be {several}; write the suffix")
+        return alike[0] if alike else None
+
+    def nearest(self, name: str) -> str:
+        """The ids closest to a name that means none, as the tail of a message."""
+        return nearest(name, self.ids, by=stem)
+
+
+def numbers(where: str, given: Collection[str], stimuli: StimulusSet) -> dict[str, int]:
+    """The number of the stimulus that each name means, from 0.
+
+    Args:
+        where: what gave the names, for messages.
+        given: the names, each once.
+        stimuli: the set that was shown.
+
+    Raises:
+        BadInput: a name means no stimulus (the nearest are offered) or several, or two mean one.
+    """
+    lookup = Lookup(stimuli.ids)
+    found = {name: lookup.meant(where, name) for name in given}
+    if unknown := sorted(name for name, number in found.items() if number is None):
+        raise BadInput(
+            f"{where}: stimulus {unknown[0]!r} is not in stimuli {stimuli.name!r} "
+            f"({len(unknown)} such; {lookup.nearest(unknown[0])}); name the set that was shown"
+        )
+    known = {name: number for name, number in found.items() if number is not None}
+    names: dict[int, str] = {}
+    for name, number in known.items():
+        if (other := names.setdefault(number, name)) != name:
+            raise BadInput(
+                f"{where}: {other!r} and {name!r} both mean {stimuli.ids[number]!r}; write one of them"
+            )
+    return known
+
+
+def rows(where: str, given: Sequence[str], stimuli: StimulusSet) -> list[int]:
+    """Which row belongs to each stimulus, of rows with one id each.
+
+    Raises:
+        BadInput: an id is blank, stands twice, or is none of the stimuli's, or one of theirs is
+            missing.
+    """
+    if "" in given:
+        raise BadInput(f"{where}: id number {given.index('') + 1} is blank; fill it in")
+    if twice := [name for name, n in Counter(given).items() if n > 1]:
+        raise BadInput(f"{where}: id {twice[0]!r} stands twice; write each once")
+    known = numbers(where, given, stimuli)
+    place = {known[name]: row for row, name in enumerate(given)}
+    if missing := [one for number, one in enumerate(stimuli.ids) if number not in place]:
+        raise BadInput(
+            f"{where}: no row for {missing[0]!r} of stimuli {stimuli.name!r} ({len(missing)} such); "
+            "leave those out of the stimuli"
+        )
+    return [place[number] for number in range(len(stimuli))]
+
+
+def listed(path: Path) -> tuple[str, ...]:
+    """The ids in a text file, one a line.
+
+    Raises:
+        BadInput: it is no text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read as text ({error}); write one id a line") from error
+    return tuple(line.strip() for line in lines)
