@@ -152,9 +152,9 @@ def test_a_file_of_anatomies_reads_as_it_was_written(tmp_path):
     rows = {("planted/net", (160, 160), 1000): found}
     anatomy.write(tmp_path / "a.csv", rows)
     assert dict(anatomy.read(tmp_path / "a.csv")) == rows
-    assert found.blocks[0].name == "blocks.0"
+    assert found.named["blocks"][0].name == "blocks.0"
     # 10 x 10 patches of 16 x 16 pixels and a class token, 64 numbers each.
-    assert {block.n_features for block in found.blocks} == {101 * 64}
+    assert {layer.n_features for layer in found.stages[0]} == {101 * 64}
 
 
 class Dictionary(nn.Module):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from zoo_eval.catalog import ModelCard
+from zoo_eval.errors import BadInput
 from zoo_eval.paths import SweepPath
 from zoo_eval.runners.execution import record_refusals
 from zoo_eval.runners.in_process import InProcess
@@ -100,12 +101,19 @@ def show_plan(options: SweepOptions) -> int:
     recorded = store.weights_digests() if store else {}
     settled = Settled(ledger, options.retry_failed)
     todo = plan(sweep, chosen.cards, inputs, settled, recorded=recorded)
+    _refuse_misfit(todo, options.models)
     speeds = Speeds.measured(store)
     work = sorted(todo.work, key=lambda work: -work.cost)
     lines = [describe(todo), *chosen.matched(), *(describe_work(one, speeds) for one in work)]
     lines += [f"  refused: {_describe_refused(refused)}" for refused in todo.refused]
     print("\n".join([*lines, describe_cost(todo, speeds)]))
     return 1 if todo.refused else 0
+
+
+def _refuse_misfit(todo: Plan, models: str | None) -> None:
+    """Refuses a pattern of layers that fits nothing; of some of a sweep's models, it may."""
+    if todo.misfit is not None and models is None:
+        raise BadInput(todo.misfit)
 
 
 def _existing_store(uri: str) -> Store | None:
@@ -159,6 +167,7 @@ def run_sweep(
         runner = _runner(sweep, everything, store, options)
         settled = Settled(store.ledger(), options.retry_failed)
         todo = plan(sweep, chosen.cards, runner.inputs(), settled)
+        _refuse_misfit(todo, options.models)
         for line in (describe(todo), *chosen.matched()):
             say(line)
         for refused in todo.refused:
