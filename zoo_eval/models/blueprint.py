@@ -96,6 +96,8 @@ class Blueprint:
             Refusal: there are none.
         """
         named, kind = tokens.split(pattern)
+        if named == LOGITS and kind is None:
+            return [LOGITS]
         if named in UNNAMED and kind is None:
             return self._named(named)
         layers = self._of_choice(named)

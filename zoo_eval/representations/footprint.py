@@ -49,8 +49,7 @@ class Slice:
 
 def n_features(plan: Blueprint, layers: Sequence[str]) -> dict[str, int]:
     """Numbers of features by layer, known before the model is opened: what `passes` needs."""
-    found = plan.anatomy.sizes
-    found[LOGITS] = plan.anatomy.n_classes
+    found = {**plan.anatomy.sizes, LOGITS: plan.anatomy.n_classes}
     for layer in layers:
         if layer not in found:
             # Nothing is built for named choices alone: plans are of thousands of models.
