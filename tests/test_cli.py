@@ -131,9 +131,9 @@ def test_gram_matrices_over_the_memory_budget_are_refused_at_planning_with_the_f
     tiny_sweep.write_text(text + '[run]\nmemory_budget = "20KiB"\n')
     assert cli.main(["plan", str(tiny_sweep)]) == 1
     said = capsys.readouterr().out
-    assert "local/vit: layers: Gram matrices of 6 layers at 40 stimuli, 32 at a time, take" in said
-    assert "1.2 MiB, more than memory_budget of 20.0 KiB; raise it, or name fewer stimuli" in said
-    assert "16 pending on 2 models, 33 refused" in said
+    assert "local/vit: layers: Gram matrices of 7 layers at 40 stimuli, 32 at a time, take" in said
+    assert "1.3 MiB, more than memory_budget of 20.0 KiB; raise it, or name fewer stimuli" in said
+    assert "16 pending on 2 models, 36 refused" in said
 
 
 def test_more_planted_components_than_stimuli_allow_are_refused_at_planning(tiny_sweep, capsys):
@@ -231,4 +231,4 @@ def test_relative_paths_without_a_submitters_folder_are_refused(
     said: list[str] = []
     request = sweep.SweepOptions(tiny_sweep, None, store=finished_store, runner="local")
     assert sweep.run(request, said.append) == 0
-    assert "49 done" in said[0]
+    assert "52 done" in said[0]
