@@ -92,7 +92,7 @@ def test_a_function_that_returns_network_and_transform_is_a_model(module):
     assert (model.logits(view) - expected).abs().max() <= bound
     assert model.transform == TRANSFORM
     assert model.blueprint.anatomy.head == "other:10"
-    assert model.blueprint.layers("blocks") == ("1",)
+    assert model.blueprint.layers("blocks") == ("1", "pooled")
     assert not model.net.training
 
 

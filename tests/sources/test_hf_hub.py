@@ -119,7 +119,8 @@ def test_the_blueprint_of_either_kind_knows_the_networks_shape(clip_repository, 
     plan = blueprint(card())
     assert plan.anatomy.head == "zero_shot"
     assert plan.anatomy.n_params == sum(p.numel() for p in clip.visual.parameters())
-    assert plan.layers("blocks") == tuple(f"visual.transformer.resblocks.{i}" for i in range(2))
+    blocks = (f"visual.transformer.resblocks.{i}" for i in range(2))
+    assert plan.layers("blocks") == (*blocks, "pooled")
 
 
 def test_the_blueprint_of_timms_kind_downloads_the_configuration_only(timm_repository, timm_net):
