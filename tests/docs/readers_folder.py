@@ -80,7 +80,7 @@ def _recordings(folder: Path, ids: list[str]) -> None:
     pq.write_table(pa.Table.from_pylist(rows), folder / "it.parquet")
     points = np.random.default_rng(0).normal(size=(3, len(ids), 5))
     between = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1)
-    np.savez(folder / "rdms.npz", rdm=between)
+    np.savez(folder / "rdms.npz", rdm=between, stimulus_ids=np.array(ids))
 
 
 def _maps(folder: Path) -> None:
