@@ -285,7 +285,7 @@ def build_net():
         ({"memory_budget": "much"}, "run.memory_budget: "),
         (
             {"recordings": {"it": np.zeros((4, 2))}},
-            "4 rows of responses, but stimuli 'shown' has 24",
+            "4 rows, but stimuli 'shown' has 24",
         ),
     ],
 )
