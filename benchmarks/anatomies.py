@@ -1,7 +1,7 @@
 """Measures every architecture on the meta device: `python -m benchmarks.anatomies`.
 
-Writes `zoo_eval/data/anatomies/`, the tables shipped with the package, anew. With `--profile` the
-FLOPs of open_clip's image towers are compared with its published `docs/model_profile.csv`.
+Writes `zoo_eval/networks/anatomies/`, the tables shipped with the package, anew; with `--layers`
+only which layers there are, in half the time. With `--profile` the FLOPs of open_clip's image towers are compared with its published `docs/model_profile.csv`.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import resource
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,6 +25,7 @@ from zoo_eval.errors import Refusal
 from zoo_eval.models.blueprint import anatomy_of
 from zoo_eval.networks import anatomy, measuring
 from zoo_eval.networks.anatomy import SHIPPED, Anatomy, Key, Size, shipped
+from zoo_eval.networks.tracing import trace
 from zoo_eval.sources import open_clip as open_clip_source
 from zoo_eval.sources import registry
 from zoo_eval.sources import timm as timm_source
@@ -70,12 +71,16 @@ def wanted() -> tuple[dict[str, dict[Key, str]], dict[str, str]]:
     return found, refused
 
 
-def measured_in_child(architecture: str, size: Size) -> Measured:
-    """Builds and runs one network on the meta device."""
+def measured_in_child(architecture: str, size: Size, known: Anatomy | None) -> Measured:
+    """Builds and runs one network on the meta device; of a known one for its layers alone."""
     source = source_of(architecture)
     outcome: Anatomy | str
     try:
-        outcome = measuring.measure(source.outline(architecture), size)
+        net = source.outline(architecture)
+        if known is None:
+            outcome = measuring.measure(net, size)
+        else:
+            outcome = replace(known, **measuring.layers_of(net, trace(net, size)))
     except Refusal as error:
         outcome = str(error)
     # Each is needed once: kept, their modules' Python objects would fill the memory.
@@ -87,11 +92,14 @@ def measured_in_child(architecture: str, size: Size) -> Measured:
 
 
 def measured(
-    todo: dict[str, dict[Key, str]], refused: dict[str, str], n_processes: int
+    todo: dict[str, dict[Key, str]],
+    refused: dict[str, str],
+    n_processes: int,
+    known: dict[str, dict[Key, Anatomy]],
 ) -> tuple[dict[str, dict[Key, Anatomy]], int]:
     """Anatomies by library and key, and the peak memory of the process that had most, in KiB.
 
-    What cannot be built or run goes to `refused`.
+    Of those that are `known` only the layers are measured. What cannot be built or run goes to `refused`.
     """
     found: dict[str, dict[Key, Anatomy]] = {library: {} for library in todo}
     jobs = [(library, key, name) for library, keys in todo.items() for key, name in keys.items()]
@@ -103,7 +111,8 @@ def measured(
         part = jobs[start : start + PER_PROCESS * n_processes]
         with ProcessPoolExecutor(n_processes, mp_context=get_context("spawn")) as pool:
             names, sizes = [name for *_, name in part], [key[1] for _, key, _ in part]
-            results = list(pool.map(measured_in_child, names, sizes))
+            costs = [known.get(library, {}).get(key) for library, key, _ in part]
+            results = list(pool.map(measured_in_child, names, sizes, costs))
         for (library, key, name), result in zip(part, results, strict=True):
             peak_kib = max(peak_kib, result.peak_kib)
             if isinstance(result.outcome, Anatomy):
@@ -136,6 +145,9 @@ def main() -> None:
     parser.add_argument(
         "--missing", action="store_true", help="only those that the shipped tables lack"
     )
+    parser.add_argument(
+        "--layers", action="store_true", help="keep what the shipped tables say but the layers"
+    )
     parser.add_argument("--processes", type=int, default=1, help="at a time; each takes 1 GiB")
     parser.add_argument("--profile", type=Path, help="open_clip's docs/model_profile.csv")
     options = parser.parse_args()
@@ -150,7 +162,8 @@ def main() -> None:
         }
     if options.quick:
         todo = {library: dict(islice(keys.items(), 10)) for library, keys in todo.items()}
-    found, peak_kib = measured(todo, refused, options.processes)
+    costs = {library: shipped(library) for library in todo} if options.layers else {}
+    found, peak_kib = measured(todo, refused, options.processes, costs)
     for architecture, reason in refused.items():
         print(f"refused: {architecture}: {reason}")
     if not options.quick:

@@ -20,7 +20,7 @@ def opened(net: nn.Module, *, input_px: int = 8) -> OpenModel:
         weights_digest="planted",
         transform=Transform(input_px, input_px, "bicubic", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
         # Nothing is planned with it, and some planted networks count how often they run.
-        anatomy=Anatomy(0, 0, False, 0, 0, n_modules=len(module_names(net)), blocks=()),
+        anatomy=Anatomy(0, 0, False, 0, 0, n_modules=len(module_names(net))),
     )
     card = ModelCard("local/planted", "local", "planted", weights="untrained")
     return OpenModel(card, plan, net, torch.device("cpu"))

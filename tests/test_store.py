@@ -255,7 +255,7 @@ def test_a_derived_table_is_replaced_as_a_whole(store):
     def trend(name, estimate):
         return {"trend": name, "subject": "s", "protocol": "p", "parameters": "{}", "seed": 0,
                 "stimuli_digest": "d", "statistic": "pearson_r", "estimate": estimate,
-                "n_models": 3, "n_infinite": 0, "n_resamples": 1, "models": ["a"]}  # fmt: skip
+                "n_models": 3, "n_infinite": 0, "n_resamples": 1, "models": ["a"], "measure": "raw"}  # fmt: skip
 
     store.replace("trends", [trend("x", 0.1), trend("y", 0.2)])
     store.replace("trends", [trend("z", None)])

@@ -79,15 +79,19 @@ def _take_models(parser: Parser) -> None:
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="names, * and ? allowed")
     parser.add_argument("--where", metavar="SQL", help="a condition on the columns")
     parser.add_argument("--sweep", type=Path, metavar="SWEEP.toml", help="with its own models")
+    parser.add_argument(
+        "--layers", action="store_true", help="which layers blocks, stages, feature_info, all mean"
+    )
     _take_format(parser, "table", "csv", "json")
 
 
 def _models(options: Options) -> int:
-    from zoo_eval.commands import models
-    from zoo_eval.commands.output import write
+    from zoo_eval.commands import layers, models
+    from zoo_eval.commands.output import WIDEST, write
 
-    table, notes = models.models(options.patterns, options.where, options.sweep)
-    write(table, options.format)
+    table_of = layers.layers if options.layers else models.models
+    table, notes = table_of(options.patterns, options.where, options.sweep)
+    write(table, options.format, widest=sys.maxsize if options.layers else WIDEST)
     for note in notes:
         print(note, file=sys.stderr)
     return OK

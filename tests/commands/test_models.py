@@ -10,8 +10,10 @@ import pytest
 import timm as timm_library
 
 from zoo_eval import cli
+from zoo_eval.catalog import ModelCard
 from zoo_eval.commands import models
 from zoo_eval.errors import BadInput
+from zoo_eval.models.blueprint import blueprint
 
 SWEEP = """
 [store]
@@ -130,6 +132,41 @@ def test_a_sweeps_own_models_and_facts_are_listed_with_the_share_that_is_known(
     years = {row["model"]: row["year"] for row in json.loads(said.out)}
     assert years == {"local/mine": 2024, "timm/resnet50.a1_in1k": 2021}
     assert "mine.csv: facts for 2 of " in said.err
+
+
+def of_layers(capsys, *arguments):
+    assert cli.main(["models", *arguments, "--layers", "--format", "json"]) == 0
+    said = capsys.readouterr()
+    rows = json.loads(said.out)
+    return {(row["model"], row["choice"]): row for row in rows}, said.err
+
+
+def test_layers_says_how_many_each_choice_gives_and_which(capsys):
+    rows, _ = of_layers(capsys, "timm/resnet18.a1_in1k", "torchvision/alexnet.*")
+    model = "timm/resnet18.a1_in1k"
+    assert (
+        rows[model, "blocks"]["layers"] == "layer1.0..1 layer2.0..1 layer3.0..1 layer4.0..1 pooled"
+    )
+    assert rows[model, "stages"]["layers"] == "layer1.1 layer2.1 layer3.1 layer4.1 pooled"
+    net = timm_library.create_model("resnet18")
+    assert rows[model, "feature_info"]["n_layers"] == len(net.feature_info)
+    assert rows["torchvision/alexnet.IMAGENET1K_V1", "feature_info"]["n_layers"] == 0
+    plan = blueprint(ModelCard("m", "timm", "timm/resnet18", weights="untrained"))
+    assert rows[model, "all"]["n_layers"] == len(plan.layers("all"))
+    for choice in ("blocks", "stages", "feature_info"):
+        assert rows[model, choice]["n_layers"] == len(plan.layers(choice))
+
+
+def test_layers_of_a_sweeps_own_models_are_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweep.toml").write_text(SWEEP.replace('facts = ["mine.csv"]', ""))
+    rows, _ = of_layers(capsys, "local/*", "--sweep", "sweep.toml")
+    assert rows["local/mine", "blocks"]["n_layers"] == 3 + 4 + 6 + 3 + 1
+
+
+def test_names_of_layers_are_not_cut_on_a_screen(capsys):
+    assert cli.main(["models", "torchvision/densenet121.*", "--layers"]) == 0
+    assert "features.denseblock4.denselayer1..16 pooled" in capsys.readouterr().out
 
 
 PROGRAM = """

@@ -120,9 +120,9 @@ def test_distances_are_near_the_exact_ones_and_those_of_what_is_stored(
 def test_on_a_common_canvas_the_models_resize_is_inside_the_attack(net):
     big = noise(3, px=40)
     grey = replace(big, images=tuple((110 + image // 8).astype(np.uint8) for image in big.images))
-    canvas = functional.interpolate(
-        pixels(grey), (32, 32), mode="bicubic", antialias=True, align_corners=False
-    )
+    # The canvas is made by Pillow; the model's own resize of it is a tensor's.
+    made = [Image.fromarray(one).resize((32, 32), Image.Resampling.BICUBIC) for one in grey.images]
+    canvas = pixels(replace(grey, images=tuple(map(np.asarray, made))))
 
     def resized(values):
         return functional.interpolate(

@@ -1,5 +1,6 @@
 """A card becomes a blueprint without weights in memory, and an open model with exactly its weights."""
 
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from zoo_eval.errors import Refusal
 from zoo_eval.models.blueprint import blueprint
 from zoo_eval.models.grading import grade
 from zoo_eval.models.open_model import first_batch, open_model
+from zoo_eval.representations.footprint import n_features
 
 ARCHITECTURE = "timm/test_efficientnet"
 CPU = torch.device("cpu")
@@ -136,15 +138,18 @@ def test_blocks_are_in_the_order_they_run_in_and_their_depth_grows(architecture)
     model = open_model(card(architecture=architecture, weights="untrained"), CPU)
     plan = model.blueprint
     ran = []
-    for name in plan.layers("blocks"):
+    # The pooled features are what a module reads: theirs is the last place before the logits.
+    *blocks, pooled = plan.layers("blocks")
+    assert pooled == "pooled"
+    for name in blocks:
         model.net.get_submodule(name).register_forward_hook(lambda *_, name=name: ran.append(name))
     px = plan.transform.input_px
     model.logits(torch.rand(1, 3, px, px))
-    assert list(plan.layers("blocks")) == ran
+    assert blocks == ran
     depths = [plan.depth(layer) for layer in (*plan.layers("blocks"), "logits")]
     assert depths == sorted(set(depths))
     assert 0 < depths[0] < depths[-1] == 1
-    for block in plan.layers("blocks"):  # a block's output comes after everything inside it
+    for block in blocks:  # a block's output comes after everything inside it
         inside = [plan.depth(m) for m in plan.modules if m.startswith(f"{block}.")]
         assert all(plan.depth(block) >= depth for depth in inside)
 
@@ -156,7 +161,37 @@ def test_layers_are_chosen_by_name_and_pattern_in_network_order():
     assert plan.layers(["logits", "blocks.1", "conv_stem"]) == ("conv_stem", "blocks.1", "logits")
     assert set(plan.layers("blocks.?")) == {n for n in plan.modules if n.count(".") == 1 and n.startswith("blocks.")}  # fmt: skip
     with pytest.raises(Refusal, match=r"layer 'block.1' is not in the model; nearest: blocks.1"):
-        plan.layers(["logits", "block.1"])
+        plan.layers(["block.1", "blok.1"])
+    # What one model lacks, another may have.
+    assert plan.layers(["logits", "block.1"]) == ("logits",)
+
+
+def test_blocks_are_thinned_from_the_last_and_the_pooled_features_stay():
+    plan = blueprint(card(architecture="timm/resnet50", weights="untrained"))
+    every = plan.layers("blocks")
+    assert len(every) == 3 + 4 + 6 + 3 + 1
+    assert plan.layers("blocks/2") == (*every[1:16:2], "pooled")
+    assert plan.layers("blocks/5") == (*every[0:16:5], "pooled")
+    assert plan.layers("blocks/99") == (every[15], "pooled")
+    for wrong in ("blocks/0", "blocks/1", "stages/2", "blocks/x"):
+        with pytest.raises(Refusal, match="is not in the model"):
+            plan.layers(wrong)
+
+
+def test_named_choices_are_told_without_building_what_they_name(monkeypatch):
+    from zoo_eval.models.blueprint import Blueprint
+
+    plan = blueprint(card(architecture="timm/resnet50", weights="untrained"))
+    monkeypatch.setattr(Blueprint, "outline", property(lambda self: pytest.fail("built")))
+    for choice in ("blocks", "blocks/3", "stages", "feature_info"):
+        assert n_features(plan, plan.layers(choice)).keys() == set(plan.layers(choice))
+
+
+def test_features_of_named_layers_are_as_many_as_are_captured():
+    plan = blueprint(card(weights="untrained"))
+    for name, n in n_features(plan, plan.layers("all")).items():
+        if name != "logits":
+            assert n == prod(plan.captured[name][1:])
 
 
 def test_predictions_equal_the_network_on_its_own_view_in_any_batch_size(net, checkpoint):

@@ -7,14 +7,16 @@ from dataclasses import asdict
 import pytest
 
 from zoo_eval.networks import anatomy
-from zoo_eval.networks.anatomy import SHIPPED, Anatomy, Block
+from zoo_eval.networks.anatomy import SHIPPED, Anatomy, Layer, Pooled
 
-BLOCKS = (Block("layer1.0", 3, 12), Block("odd=name", 7, 5))
+STAGES = ((Layer("layer1.0", 3, 12), Layer("layer1.1", 5, 12)), (Layer("odd=name", 7, 5),))
+POOLED = Pooled("head.fc", "input", 6)
 
 
 def one(**changes):
     facts = {"n_params": 5, "n_classes": 1000, "zero_shot": False, "flops": 2**40,
-             "activation_bytes": 12, "n_modules": 9, "blocks": BLOCKS}  # fmt: skip
+             "activation_bytes": 12, "n_modules": 9, "n_captured": 8, "stages": STAGES,
+             "feature_info": STAGES[1], "pooled": POOLED}  # fmt: skip
     return Anatomy(**{**facts, **changes})
 
 
@@ -35,14 +37,29 @@ def test_a_head_is_called_by_what_its_logits_stand_for(n_classes, zero_shot, hea
 def test_a_file_says_what_was_written_whatever_the_order(tmp_path):
     rows = {
         ("timm/b", (224, 224), 1000): one(zero_shot=True),
-        ("timm/a", (384, 192), 0): one(n_classes=0, blocks=()),
-        ("timm/a", (64, 64), 10): one(n_classes=10),
+        ("timm/a", (384, 192), 0): one(
+            n_classes=0, stages=(), feature_info=(), pooled=Pooled("", "output", 6)
+        ),
+        ("timm/a", (64, 64), 10): one(n_classes=10, pooled=None),
     }
     anatomy.write(tmp_path / "one.csv", rows)
     anatomy.write(tmp_path / "other.csv", dict(reversed(rows.items())))
     assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "other.csv").read_bytes()
     assert dict(anatomy.read(tmp_path / "one.csv")) == rows
     assert [key for key, _ in anatomy.read(tmp_path / "one.csv")] == sorted(rows)
+
+
+def test_choices_name_blocks_stage_ends_and_the_pooled_features_last():
+    named = one().named
+    assert [layer.name for layer in named["blocks"]] == [
+        "layer1.0",
+        "layer1.1",
+        "odd=name",
+        "pooled",
+    ]
+    assert [layer.name for layer in named["stages"]] == ["layer1.1", "odd=name", "pooled"]
+    assert [layer.name for layer in named["feature_info"]] == ["odd=name"]
+    assert named["blocks"][-1] == Layer("pooled", 8, 6)
 
 
 def test_an_anatomy_survives_json():
@@ -66,8 +83,11 @@ def test_what_is_shipped_makes_sense(path):
         assert shape.activation_bytes > 0, architecture
         assert shape.n_classes == n_classes
         assert all(16 <= side <= 2048 for side in size)
-        places = [block.place for block in shape.blocks]
-        assert places == sorted(places)
-        assert all(0 <= place < shape.n_modules for place in places)
-        assert len({block.name for block in shape.blocks}) == len(shape.blocks)
-        assert all(block.n_features > 0 for block in shape.blocks)
+        for layers in shape.named.values():
+            places = [layer.place for layer in layers]
+            assert places == sorted(places)
+            assert all(0 <= place < shape.n_modules for place in places)
+            assert len({layer.name for layer in layers}) == len(layers) <= shape.n_captured + 1
+            assert all(layer.n_features > 0 for layer in layers)
+        assert {layer.name for layer in shape.named["stages"]} <= set(shape.sizes)
+        assert shape.named["blocks"], architecture

@@ -1,109 +1,132 @@
-"""The default layers of known networks are the ones that their papers call stages or blocks."""
+"""The default layers of known networks are the blocks that their papers' tables count."""
 
-import open_clip as open_clip_library
 import pytest
 import timm as timm_library
 import torch
-import torchvision
 from torch import nn
 
-from zoo_eval.networks import measuring
-from zoo_eval.networks.blocks import blocks
-from zoo_eval.sources import open_clip
+from benchmarks.layers import FAMILIES
+from zoo_eval.catalog import ModelCard
+from zoo_eval.errors import Refusal
+from zoo_eval.models.blueprint import blueprint
+from zoo_eval.networks.blocks import blocks, feature_info, stages
+from zoo_eval.networks.measuring import layers_of
+from zoo_eval.networks.tracing import trace
+from zoo_eval.sources.registry import source_of
+
+ONLY_MAPS = "torchvision/squeezenet1_1"
+# Where the paper's stages are not those between which the shape of what blocks return changes.
+OTHERWISE = {
+    # 40 channels at one size are those of two stages; a stride of 1 separates no two.
+    "timm/mobilenetv3_large_100",
+    # Channels grow inside a stage.
+    "timm/inception_v3",
+    "torchvision/googlenet",
+    "torchvision/squeezenet1_1",
+    "timm/nasnetalarge",
+    # Convolutions of one stage with and without more channels.
+    "torchvision/alexnet",
+}
 
 
-def found(net, px):
-    return blocks(net.eval(), measuring.captured(net, (px, px)))
+def traced(net, px):
+    return trace(net.eval(), (px, px))
 
 
-def numbered(path, n):
-    return tuple(f"{path}.{i}" for i in range(n))
+def found(net, px=8):
+    return blocks(net.eval(), traced(net, px))
+
+
+def of(architecture):
+    source = source_of(architecture)
+    net = source.outline(architecture)
+    return layers_of(net, trace(net, source.transform(architecture, None).size))
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.architecture)
+def test_every_block_of_every_stage_is_found_and_the_pooled_features(family):
+    layers = of(family.architecture)
+    assert sum(map(len, layers["stages"])) == sum(family.blocks)
+    assert (layers["pooled"] is None) == (family.architecture == ONLY_MAPS)
+    if family.architecture not in OTHERWISE:
+        assert tuple(map(len, layers["stages"])) == family.blocks
+
+
+def test_three_libraries_with_ten_families_are_covered():
+    libraries = {family.architecture.partition("/")[0] for family in FAMILIES}
+    assert libraries == {"timm", "torchvision", "open_clip"}
+    assert len(FAMILIES) >= 10
 
 
 @pytest.mark.parametrize(
-    ("name", "px", "expected"),
+    ("name", "config"),
     [
-        # The stem's activation and the four stages: what timm's feature_info reports.
-        ("resnet18", 64, ("act1", "layer1", "layer2", "layer3", "layer4")),
-        ("vit_tiny_patch16_224", 224, numbered("blocks", 12)),
-        ("convnext_atto", 64, numbered("stages", 4)),
-        ("swin_tiny_patch4_window7_224", 224, numbered("layers", 4)),
-        ("test_efficientnet", 160, None),
-    ],
-)
-def test_timms_blocks_are_its_feature_info(name, px, expected):
-    with torch.device("meta"):
-        net = timm_library.create_model(name)
-    if expected is None:
-        expected = tuple(info["module"] for info in net.feature_info)
-    assert found(net, px) == expected
-    assert set(expected) >= {info["module"] for info in net.feature_info}
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        # Networks without blocks: their activation functions, as many as layers with weights but one.
-        ("alexnet", (*(f"features.{i}" for i in (1, 4, 7, 9, 11)), "classifier.2", "classifier.5")),
-        (
-            "vgg11",
-            (*(f"features.{i}" for i in (1, 4, 7, 9, 12, 14, 17, 19)), "classifier.1", "classifier.4"),
-        ),
-        ("squeezenet1_1", tuple(f"features.{i}" for i in (3, 4, 6, 7, 9, 10, 11, 12))),
-        ("resnet18", tuple(f"layer{s}.{b}" for s in (1, 2, 3, 4) for b in (0, 1))),
-        ("vit_b_16", tuple(f"encoder.layers.encoder_layer_{i}" for i in range(12))),
-        ("convnext_tiny", None),
+        ("convnext_atto", lambda net: [len(stage.blocks) for stage in net.stages]),
+        ("swin_tiny_patch4_window7_224", lambda net: [len(layer.blocks) for layer in net.layers]),
+        # The last entry is the convolution before the pooling.
+        ("ghostnet_050", lambda net: [len(stage) for stage in net.blocks[:-1]]),
+        # The hybrid's ResNet-26 has two blocks in each of four stages, before those of the transformer.
+        ("vit_small_r26_s32_224", lambda net: [2, 2, 2, 2, len(net.blocks)]),
     ],
 )  # fmt: skip
-def test_torchvisions_blocks_are_the_repeated_ones(name, expected):
+def test_blocks_are_as_many_as_the_network_itself_holds(name, config):
     with torch.device("meta"):
-        net = torchvision.models.get_model(name)
-    layers = found(net, 224)
-    if expected is None:
-        kind = torchvision.models.convnext.CNBlock
-        expected = tuple(n for n, module in net.named_modules() if isinstance(module, kind))
-        assert len(expected) == 18
-        assert set(expected) <= set(layers)
-    else:
-        assert layers == expected
+        net = timm_library.create_model(name)
+    assert len(found(net, 224)) == sum(config(net))
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("ViT-S-32-alt", numbered("visual.transformer.resblocks", 12)),
-        (
-            "RN50",
-            tuple(f"visual.layer{s + 1}.{b}" for s, n in enumerate((3, 4, 6, 3)) for b in range(n)),
-        ),
-        ("convnext_tiny", numbered("visual.trunk.stages", 4)),
-    ],
-)
-def test_open_clips_blocks_are_those_of_its_image_tower(name, expected):
-    net = open_clip.outline(f"open_clip/{name}")
-    px = open_clip.transform(f"open_clip/{name}", None).input_px
-    layers = found(net, px)
-    assert tuple(layer for layer in layers if layer in expected) == expected
-    # Besides them only CLIP's attention pool, which stands where the others' pooling does.
-    assert set(layers) - set(expected) <= {"visual.attnpool"}
-    assert open_clip_library.get_model_config(name)["embed_dim"] == net.embeddings.shape[1]
+def test_feature_info_is_timms_own():
+    with torch.device("meta"):
+        net = timm_library.create_model("efficientnet_lite0").eval()
+    ran = traced(net, 64)
+    assert feature_info(net, ran) == tuple(info["module"] for info in net.feature_info)
+    # What it leaves out: of seven stages it has five.
+    assert len(stages(blocks(net, ran), ran)) == 7
 
 
 class Block(nn.Module):
-    def __init__(self):
+    def __init__(self, width=4):
         super().__init__()
-        self.linear = nn.Linear(4, 4)
+        self.into, self.out = nn.Linear(width, width), nn.Linear(width, width)
 
     def forward(self, values):
-        return torch.tanh(self.linear(values))
+        return values + self.out(torch.tanh(self.into(values)))
 
 
-class Outer(Block):
+class Other(Block):
     """Planted: a block of a kind of its own."""
 
 
+class InPlace(nn.Module):
+    """Planted: a block of two equal parts, one after the other, and a sum in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = Block(), Block()
+
+    def forward(self, values):
+        inner = self.second(self.first(values))
+        inner += values
+        return inner
+
+
+class Stage(nn.Module):
+    """Planted: blocks as attributes of a module that is no list."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.n = n
+        for i in range(n):
+            setattr(self, f"b{i}", Block())
+
+    def forward(self, values):
+        for i in range(self.n):
+            values = getattr(self, f"b{i}")(values)
+        return values
+
+
 class Pair(nn.Module):
-    """Planted: a block that returns two tensors, each made by a block of its own."""
+    """Planted: a module that returns two tensors, each made by a block of its own."""
 
     def __init__(self):
         super().__init__()
@@ -112,6 +135,17 @@ class Pair(nn.Module):
     def forward(self, values):
         values = values[0] if isinstance(values, tuple) else values
         return self.left(values), self.right(values)
+
+
+class Parallel(nn.Module):
+    """Planted: a block of two equal parts side by side."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = Block(), Block()
+
+    def forward(self, values):
+        return self.left(values) + self.right(values)
 
 
 class Planted(nn.Module):
@@ -127,33 +161,93 @@ class Planted(nn.Module):
         return values[0] if self.first else values
 
 
+def parts(*names):
+    return tuple(f"parts.{name}" for name in names)
+
+
 def test_a_private_network_of_bare_layers_has_no_blocks():
-    assert found(Planted(nn.Linear(4, 4), nn.Linear(4, 2)), 8) == ()
+    assert found(Planted(nn.Linear(4, 4), nn.Linear(4, 2))) == ()
 
 
 def test_repeated_modules_of_a_private_network_are_its_blocks():
-    assert found(Planted(Block(), Block(), nn.Linear(4, 2)), 8) == ("parts.0", "parts.1")
+    assert found(Planted(Block(), Block(), nn.Linear(4, 2))) == parts(0, 1)
 
 
-def test_a_composite_sibling_of_repeated_blocks_is_one_too():
-    # Not the bare layer before them.
-    layers = found(Planted(nn.Linear(4, 4), Block(), Block(), Outer()), 8)
-    assert layers == ("parts.1", "parts.2", "parts.3")
+def test_another_kind_in_one_list_with_repeated_blocks_is_one_too():
+    net = Planted(nn.Linear(4, 4), Other(), Block(), Block(), nn.Linear(4, 2))
+    assert found(net) == parts(1, 2, 3)
+
+
+def test_stages_are_looked_into_even_those_of_one_block():
+    net = Planted(Stage(1), Stage(2), Stage(1), nn.Linear(4, 2))
+    assert found(net) == parts("0.b0", "1.b0", "1.b1", "2.b0")
+
+
+def test_a_block_of_equal_parts_that_adds_or_branches_is_whole():
+    assert found(Planted(InPlace(), InPlace(), nn.Linear(4, 2))) == parts(0, 1)
+    assert found(Planted(Parallel(), Parallel(), nn.Linear(4, 2))) == parts(0, 1)
+
+
+def test_blocks_of_plain_lists_are_the_lists():
+    def plain():
+        return nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+
+    assert found(Planted(plain(), plain(), nn.Linear(4, 2))) == parts(0, 1)
 
 
 def test_blocks_that_return_several_tensors_are_looked_into():
-    layers = found(Planted(Pair(), Pair(), first=True), 8)
-    assert layers == ("parts.0.left", "parts.0.right", "parts.1.left", "parts.1.right")
+    layers = found(Planted(Pair(), Pair(), first=True))
+    assert layers == parts("0.left", "0.right", "1.left", "1.right")
 
 
-def test_feature_info_that_cannot_be_captured_whole_is_left_aside():
-    net = Planted(Block(), Block())
-    net.feature_info = [{"module": "parts.0"}]
-    assert found(net, 8) == ("parts.0",)
-    net.feature_info = [{"module": "parts.0"}, {"module": "absent"}]
-    assert found(net, 8) == ("parts.0", "parts.1")
+def test_the_classifier_is_no_block():
+    class Head(Block):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Linear(4, 2)
+
+        def forward(self, values):
+            return self.out(torch.tanh(self.into(values)))
+
+    assert found(Planted(Block(), Block(), Head())) == parts(0, 1)
+
+
+def test_blocks_are_found_in_a_network_that_another_wraps():
+    class Wrapper(nn.Module):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def forward(self, values):
+            return self.net(values)
+
+    inner = Planted(Block(), Block(), nn.Linear(4, 2))
+    assert found(inner) == parts(0, 1)
+    assert found(Wrapper(inner)) == tuple(f"net.{name}" for name in parts(0, 1))
 
 
 def test_activation_functions_are_the_layers_of_a_plain_chain():
+    # The last gives the pooled features themselves.
     chain = Planted(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))
-    assert found(chain, 8) == ("parts.1", "parts.3")
+    assert found(chain) == parts(1)
+
+
+def test_feature_info_that_cannot_be_captured_whole_is_none():
+    net = Planted(Block(), Block())
+    net.feature_info = [{"module": "parts.0"}]
+    assert feature_info(net, traced(net, 8)) == parts(0)
+    net.feature_info = [{"module": "parts.0"}, {"module": "absent"}]
+    assert feature_info(net, traced(net, 8)) == ()
+
+
+def test_a_stage_ends_where_the_shape_changes():
+    net = nn.Sequential(*(nn.Sequential(nn.Conv2d(a, b, 1), nn.Conv2d(b, b, 1))
+                          for a, b in ((3, 5), (5, 5), (5, 7))))  # fmt: skip
+    ran = traced(net, 8)
+    assert stages(blocks(net, ran), ran) == [["0", "1"], ["2"]]
+
+
+def test_a_network_without_feature_info_says_what_to_write():
+    plan = blueprint(ModelCard("m", "torchvision", "torchvision/alexnet", weights="untrained"))
+    with pytest.raises(Refusal, match='no `feature_info` of timm\'s; write "stages" or "blocks"'):
+        plan.layers("feature_info")

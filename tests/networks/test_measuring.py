@@ -12,6 +12,7 @@ from torch import nn
 from zoo_eval.errors import Refusal
 from zoo_eval.models.blueprint import anatomy_of
 from zoo_eval.networks import anatomy, measuring
+from zoo_eval.networks.tracing import trace
 from zoo_eval.sources import timm as timm_source
 from zoo_eval.sources.places import places
 from zoo_eval.sources.registry import source_of
@@ -152,9 +153,9 @@ def test_a_file_of_anatomies_reads_as_it_was_written(tmp_path):
     rows = {("planted/net", (160, 160), 1000): found}
     anatomy.write(tmp_path / "a.csv", rows)
     assert dict(anatomy.read(tmp_path / "a.csv")) == rows
-    assert found.blocks[0].name == "blocks.0"
+    assert found.named["blocks"][0].name == "blocks.0"
     # 10 x 10 patches of 16 x 16 pixels and a class token, 64 numbers each.
-    assert {block.n_features for block in found.blocks} == {101 * 64}
+    assert {layer.n_features for layer in found.stages[0]} == {101 * 64}
 
 
 class Dictionary(nn.Module):
@@ -190,7 +191,7 @@ class Windows(nn.Module):
 
 
 def test_only_modules_that_return_a_row_per_image_can_be_captured():
-    assert measuring.captured(Windows(), (8, 8)) == {"outer": (2, 192)}
+    assert trace(Windows(), (8, 8)).captured == {"outer": (2, 192)}
 
 
 def test_the_shipped_folder_is_in_the_package():

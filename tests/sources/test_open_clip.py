@@ -16,7 +16,7 @@ from zoo_eval.digests import digest
 from zoo_eval.errors import Refusal
 from zoo_eval.models.blueprint import blueprint
 from zoo_eval.models.open_model import open_model
-from zoo_eval.sources import open_clip, zero_shot
+from zoo_eval.sources import open_clip, registry, zero_shot
 from zoo_eval.sources.source import INITIAL_SEED
 
 CPU = torch.device("cpu")
@@ -42,8 +42,10 @@ def card(tag="planted", **facts):
 
 
 @pytest.fixture(autouse=True)
-def planted(monkeypatch):
+def planted(monkeypatch, tmp_path):
     """Some tags and class names, few enough for a text tower on one thread."""
+    # What is listed meanwhile is not kept for others.
+    monkeypatch.setattr(registry, "cache_folder", lambda name: tmp_path / "kept" / name)
     monkeypatch.setitem(_PRETRAINED, ARCHITECTURE, TAGS)
     monkeypatch.setattr(open_clip_library, "IMAGENET_CLASSNAMES", WORDS)
     monkeypatch.setattr(

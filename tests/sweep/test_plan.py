@@ -61,7 +61,7 @@ def captures(found: Plan, stimuli, budget_bytes: int):
                 )
 
 
-@pytest.mark.parametrize(("budget", "n_bytes"), [("4GiB", 2**32), ("16MiB", 2**24)])
+@pytest.mark.parametrize(("budget", "n_bytes"), [("4GiB", 2**32), ("8MiB", 2**23)])
 def test_planned_passes_are_those_that_are_run(tiny_sweep, budget, n_bytes):
     found, stimuli = planned(tiny_sweep, budget)
     assert not found.refused

@@ -35,15 +35,24 @@ def models(
     Raises:
         BadInput: a pattern fits nothing, or the condition is wrong.
     """
+    chosen, notes = listed(patterns, sweep)
+    return select(pa.Table.from_pylist([*map(_row, chosen)], schema=SCHEMA), where), notes
+
+
+def listed(patterns: Sequence[str], sweep: Path | None) -> tuple[list[Listed], list[str]]:
+    """The cards that patterns fit, all without any, and notes on the sweep file's facts.
+
+    Raises:
+        BadInput: a pattern fits nothing.
+    """
     patterns = patterns or ["*"]
-    listed = registry.listed_cards(patterns)
+    found = registry.listed_cards(patterns)
     notes: list[str] = []
     if sweep is not None:
-        listed, notes = _with_sweep(listed, sweep)
-    by_name = {one.card.name: one for one in listed}
-    chosen = Catalog(one.card for one in listed).select(patterns)
-    rows = [_row(by_name[card.name]) for card in chosen]
-    return select(pa.Table.from_pylist(rows, schema=SCHEMA), where), notes
+        found, notes = _with_sweep(found, sweep)
+    by_name = {one.card.name: one for one in found}
+    chosen = Catalog(one.card for one in found).select(patterns)
+    return [by_name[card.name] for card in chosen], notes
 
 
 def _with_sweep(listed: list[Listed], file: Path) -> tuple[list[Listed], list[str]]:

@@ -13,8 +13,8 @@ from zoo_eval.errors import BadInput
 WIDEST = 60
 
 
-def write(table: pa.Table, form: str) -> None:
-    """Writes a table to standard output.
+def write(table: pa.Table, form: str, *, widest: int = WIDEST) -> None:
+    """Writes a table to standard output; as text, with cells cut to `widest` characters.
 
     Raises:
         BadInput: Parquet to a terminal.
@@ -31,13 +31,13 @@ def write(table: pa.Table, form: str) -> None:
         writer.writerow(table.column_names)
         writer.writerows([_plain(value) for value in row.values()] for row in _rows(table))
     else:
-        print(as_text(table))
+        print(as_text(table, widest))
 
 
-def as_text(table: pa.Table) -> str:
+def as_text(table: pa.Table, widest: int = WIDEST) -> str:
     """The table in aligned columns, numbers to the right."""
     rows = _rows(table)
-    cells = [[short(row[name]) for row in rows] for name in table.column_names]
+    cells = [[short(row[name], widest) for row in rows] for name in table.column_names]
     numeric = [pa.types.is_integer(c.type) or pa.types.is_floating(c.type) for c in table.columns]
     widths = [max(map(len, [name, *column])) for name, column in zip(table.column_names, cells)]
     lines = [table.column_names, ["-" * width for width in widths], *map(list, zip(*cells))]
@@ -55,10 +55,10 @@ def _rows(table: pa.Table) -> list[dict[str, Any]]:
     return rows
 
 
-def short(value: Any) -> str:
+def short(value: Any, widest: int = WIDEST) -> str:
     """A value as one cell, cut where it is long."""
     text = _readable(value)
-    return text if len(text) <= WIDEST else text[: WIDEST - 3] + "..."
+    return text if len(text) <= widest else text[: widest - 3] + "..."
 
 
 def _readable(value: Any) -> str:

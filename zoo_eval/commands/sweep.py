@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from zoo_eval.catalog import ModelCard
+from zoo_eval.errors import BadInput
 from zoo_eval.inputs import Inputs
 from zoo_eval.paths import SweepPath
 from zoo_eval.runners.execution import record_refusals
@@ -101,6 +102,7 @@ def show_plan(options: SweepOptions) -> int:
     recorded = store.weights_digests() if store else {}
     settled = Settled(ledger, options.retry_failed)
     todo = plan(sweep, chosen.cards, inputs, settled, recorded=recorded)
+    _refuse_misfit(todo, options.models)
     speeds = Speeds.measured(store)
     work = sorted(todo.work, key=lambda work: -work.cost)
     lines = [describe(todo), *chosen.matched(), *by_position(inputs)]
@@ -108,6 +110,12 @@ def show_plan(options: SweepOptions) -> int:
     lines += [f"  refused: {_describe_refused(refused)}" for refused in todo.refused]
     print("\n".join([*lines, describe_cost(todo, speeds)]))
     return 1 if todo.refused else 0
+
+
+def _refuse_misfit(todo: Plan, models: str | None) -> None:
+    """Refuses a pattern of layers that fits nothing; of some of a sweep's models, it may."""
+    if todo.misfit is not None and models is None:
+        raise BadInput(todo.misfit)
 
 
 def _existing_store(uri: str) -> Store | None:
@@ -162,6 +170,7 @@ def run_sweep(
         settled = Settled(store.ledger(), options.retry_failed)
         inputs = runner.inputs()
         todo = plan(sweep, chosen.cards, inputs, settled)
+        _refuse_misfit(todo, options.models)
         for line in (describe(todo), *chosen.matched(), *by_position(inputs)):
             say(line)
         for refused in todo.refused:

@@ -1,7 +1,7 @@
 """Evaluation: what is done to an open model; one protocol to the runner, which never asks which."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -193,16 +193,6 @@ def imagenet_labelled(candidate: Candidate, inputs: Inputs, name: str) -> Stimul
             "correct the labels"
         )
     return stimuli
-
-
-def over_layers(trial: Trial, candidate: Candidate, layers: str | Sequence[str]) -> list[Trial]:
-    """The trial once for each of these layers of the model.
-
-    Raises:
-        Refusal: the model has no such layer.
-    """
-    _, blueprint = candidate.known()
-    return [replace(trial, layer=layer) for layer in blueprint.layers(layers)]
 
 
 def _kind(thing: Any) -> str | None:

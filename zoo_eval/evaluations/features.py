@@ -1,25 +1,25 @@
 """Feature vectors, on request: one row per layer and stimulus."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from zoo_eval.evaluations.evaluation import (
     Candidate,
-    EvaluationSection,
     Result,
     Workbench,
-    over_layers,
 )
+from zoo_eval.evaluations.layer_choice import LayerChoice, LayeredSection
 from zoo_eval.inputs import Inputs
 from zoo_eval.trial import Trial
 
 
-class Features(EvaluationSection):
+class Features(LayeredSection):
     """The flattened activations of chosen layers."""
 
     kind: Literal["features"] = "features"
     stimuli: str
-    layers: str | tuple[str, ...] = "logits"
+    layers: LayerChoice = "logits"
 
     version: ClassVar[int] = 1
     needs_model: ClassVar[bool] = True
@@ -35,7 +35,7 @@ class Features(EvaluationSection):
             seed=seed,
             **candidate.identity,
         )
-        return over_layers(trial, candidate, self.layers)
+        return [replace(trial, layer=layer) for layer in self.chosen(candidate)]
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         return len(inputs.stimulus_set(self.stimuli))

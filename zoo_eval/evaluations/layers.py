@@ -8,26 +8,24 @@ from pydantic import Field
 
 from zoo_eval.evaluations.evaluation import (
     Candidate,
-    EvaluationSection,
     Result,
     Workbench,
     gram_request,
-    over_layers,
 )
+from zoo_eval.evaluations.layer_choice import LayeredSection
 from zoo_eval.inputs import Inputs
-from zoo_eval.models.blueprint import Blueprint
+from zoo_eval.models.open_model import OpenModel
 from zoo_eval.numerics.gram import effective_dim
 from zoo_eval.representations.footprint import GramRequest, gram_bytes
 from zoo_eval.representations.grams import LayerGram, NonFinite
 from zoo_eval.trial import Trial
 
 
-class Layers(EvaluationSection):
+class Layers(LayeredSection):
     """One `layers` row per captured layer; planned beside every neural fit, with its sketch."""
 
     kind: Literal["layers"] = "layers"
     stimuli: str
-    layers: str | tuple[str, ...] = "blocks"
     sketch: Annotated[int, Field(ge=2)] | None = None
 
     version: ClassVar[int] = 1
@@ -45,7 +43,7 @@ class Layers(EvaluationSection):
             seed=seed,
             **candidate.identity,
         )
-        return over_layers(trial, candidate, self.layers)
+        return [replace(trial, layer=layer) for layer in self.chosen(candidate)]
 
     def requests(
         self, trials: Sequence[Trial], candidate: Candidate, inputs: Inputs
@@ -61,13 +59,12 @@ class Layers(EvaluationSection):
         names = [str(trial.layer) for trial in trials]
         grams = representations.grams(stimuli, names, sketch=self.sketch, seed=trials[0].seed)
         for trial, layer in zip(trials, names, strict=True):
-            yield self._result(trial, layer, model.blueprint, grams[layer])
+            yield self._result(trial, model, grams[layer])
 
-    def _result(
-        self, trial: Trial, layer: str, blueprint: Blueprint, gram: LayerGram | NonFinite
-    ) -> Result:
+    def _result(self, trial: Trial, model: OpenModel, gram: LayerGram | NonFinite) -> Result:
         if isinstance(gram, NonFinite):
             return Result(trial, error=gram)
+        layer, blueprint = str(trial.layer), model.blueprint
         row = {
             "layer": layer,
             "layer_index": blueprint.layer_index(layer),
@@ -76,5 +73,6 @@ class Layers(EvaluationSection):
             "n_features": gram.n_features,
             "effective_dim": effective_dim(gram.gram),
             "sketch": gram.sketch,
+            "chosen_by": ", ".join(self.patterns(model.card.name)),
         }
         return Result(trial, {"layers": [row]})

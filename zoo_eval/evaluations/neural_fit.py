@@ -12,11 +12,11 @@ from zoo_eval.evaluations.ceilings import Ceilings
 from zoo_eval.evaluations.evaluation import (
     Candidate,
     Evaluation,
-    EvaluationSection,
     Result,
     Workbench,
     gram_request,
 )
+from zoo_eval.evaluations.layer_choice import LayeredSection
 from zoo_eval.evaluations.layers import Layers
 from zoo_eval.inputs import Inputs
 from zoo_eval.readouts.design import Design, ProtocolName, Reduction
@@ -35,7 +35,7 @@ def _known(readout: str) -> str:
     return readout
 
 
-class NeuralFit(EvaluationSection):
+class NeuralFit(LayeredSection):
     """Every layer against a recording, by one or more readouts.
 
     The options of every readout may stand beside the fields below, under their own names. `nested`
@@ -54,7 +54,6 @@ class NeuralFit(EvaluationSection):
         "ridge",
     )
     protocol: ProtocolName = "nested"
-    layers: str | tuple[str, ...] = "blocks"
     n_folds: Annotated[int, Field(ge=2)] = 5
     n_inner_folds: Annotated[int, Field(ge=2)] = 4
     pca_stimuli: str | None = None
@@ -140,7 +139,6 @@ class NeuralFit(EvaluationSection):
         ]
 
     def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
-        _, blueprint = candidate.known()
         recording = inputs.recording(self.recording)
         stimuli = inputs.stimulus_set(recording.stimuli)
         recording.check(stimuli)
@@ -166,7 +164,7 @@ class NeuralFit(EvaluationSection):
                 seed=seed,
                 **candidate.identity,
             )
-            for layer in blueprint.layers(self.layers)
+            for layer in self.chosen(candidate)
             for name in self.readouts
         ]
 

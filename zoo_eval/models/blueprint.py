@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -15,7 +16,9 @@ from zoo_eval.digests import DIGEST_CHARACTERS, digest, file_digest
 from zoo_eval.errors import Refusal, nearest
 from zoo_eval.models import grading
 from zoo_eval.networks import measuring, tokens
-from zoo_eval.networks.anatomy import Anatomy, Block, Size, shipped
+from zoo_eval.networks.anatomy import POOLED, Anatomy, Pooled, Size, shipped
+from zoo_eval.networks.runs import Layer
+from zoo_eval.networks.tracing import trace
 from zoo_eval.paths import cache_folder, write_whole
 from zoo_eval.sources.registry import source_of
 from zoo_eval.sources.source import INITIAL_SEED, Source
@@ -23,6 +26,20 @@ from zoo_eval.transforms import Transform
 from zoo_eval.weights import checkpoints, key_mappings, urls
 
 LOGITS = "logits"
+# What is no module's output: no name of a network's own, and without tokens.
+UNNAMED = (POOLED, LOGITS)
+# Every so manieth block, `blocks/2`.
+THINNED = re.compile(r"blocks/([2-9]|[1-9]\d+)")
+
+
+class NoSuchLayer(Refusal):
+    """A pattern that fits none of a model's layers, which are `known`."""
+
+    def __init__(self, pattern: str, known: Sequence[str]) -> None:
+        super().__init__(f"layer {pattern!r} is not in the model; {nearest(pattern, known)}")
+        self.known = known
+
+
 READ_BYTES = 2**24
 
 
@@ -42,7 +59,7 @@ class Blueprint:
 
     @property
     def captured(self) -> Mapping[str, tuple[int, ...]]:
-        """Shapes (image, ...) of what modules return for two images, where it is one tensor."""
+        """Shapes (image, ...) of the layers but the logits, for two images."""
         return _captured(self.architecture, self.transform.size)
 
     @property
@@ -50,40 +67,77 @@ class Blueprint:
         return source_of(self.architecture).outline(self.architecture)
 
     def layers(self, wanted: str | Sequence[str]) -> tuple[str, ...]:
-        """Layer names, in network order: `blocks`, `all`, `logits`, or patterns over module names.
+        """Layer names, in network order: of a named choice, or patterns over module names.
 
-        Each may end in `:cls` or `:mean`, and so do the names it stands for.
+        Choices are `blocks`, `blocks/N` (every Nth, counted back from the last, and the pooled
+        features), `stages`, `feature_info`, `all`; `pooled` and `logits` are layers. Each may end in
+        `:cls` or `:mean`, and so do the names it stands for. Of several patterns some may fit
+        nothing.
 
         Raises:
-            Refusal: a pattern fits no module, or only modules that cannot be captured.
+            Refusal: no pattern fits, or only modules that cannot be captured.
         """
         patterns = [wanted] if isinstance(wanted, str) else list(wanted)
-        found = dict.fromkeys(layer for pattern in patterns for layer in self._fitting(pattern))
+        found: dict[str, None] = {}
+        misfits: list[Refusal] = []
+        for pattern in patterns:
+            try:
+                found |= dict.fromkeys(self.fitting(pattern))
+            except Refusal as error:
+                misfits.append(error)
+        if misfits and not found:
+            raise misfits[0]
         return tuple(sorted(found, key=self.layer_index))
 
-    def _fitting(self, pattern: str) -> list[str]:
+    def fitting(self, pattern: str) -> list[str]:
+        """The layers that one pattern means.
+
+        Raises:
+            Refusal: there are none.
+        """
         named, kind = tokens.split(pattern)
         if named == LOGITS and kind is None:
             return [LOGITS]
-        if named == "blocks":
-            fitting = [block.name for block in self.anatomy.blocks] or [LOGITS]
-        elif named == "all":
-            fitting = [*self.captured, LOGITS]
-        else:
-            fitting = self._named(named)
+        if named in UNNAMED and kind is None:
+            return self._named(named)
+        layers = self._of_choice(named)
+        if layers is None:
+            layers = self._named(named)
         if kind is None:
-            return fitting
-        layers = [f"{name}:{kind}" for name in fitting if name != LOGITS]
-        for layer in layers:
+            return layers
+        suffixed = [f"{name}:{kind}" for name in layers if name not in UNNAMED]
+        for layer in suffixed:
             tokens.check(layer, self.captured.get(tokens.split(layer)[0]), self.outline)
-        return layers
+        return suffixed
+
+    def _of_choice(self, named: str) -> list[str] | None:
+        """The layers of a named choice; None where it is none."""
+        if named == "all":
+            return [*self.captured, LOGITS]
+        thinned = re.fullmatch(THINNED, named)
+        choice = "blocks" if thinned else named
+        if choice not in self.anatomy.named:
+            return None
+        layers = [layer.name for layer in self.anatomy.named[choice]]
+        if thinned:
+            layers = _every(int(thinned[1]), layers)
+        if choice == "feature_info" and not layers:
+            raise Refusal('the model has no `feature_info` of timm\'s; write "stages" or "blocks"')
+        return layers or [LOGITS]
 
     def _named(self, pattern: str) -> list[str]:
-        known = [*self.modules, LOGITS]
+        known = [*self.modules, *UNNAMED]
         fitting = fnmatch.filter(known, pattern)
         if not fitting:
-            raise Refusal(f"layer {pattern!r} is not in the model; {nearest(pattern, known)}")
+            raise NoSuchLayer(pattern, known)
+        if fitting == [LOGITS]:
+            return fitting
         captured = [name for name in fitting if name == LOGITS or name in self.captured]
+        if fitting == [POOLED] and not captured:
+            raise Refusal(
+                "there are no `pooled` features: the classifier reads no vector per image; "
+                'write "blocks"'
+            )
         if not captured:
             raise Refusal(
                 f"layer {fitting[0]!r} cannot be captured: it does not run, or returns no tensor "
@@ -96,17 +150,23 @@ class Blueprint:
         name = tokens.split(layer)[0]
         if name == LOGITS:
             return self.anatomy.n_modules
-        places = {block.name: block.place for block in self.anatomy.blocks}
-        return places[name] if name in places else measuring.position(name, self.modules)
+        place = self.anatomy.places.get(name)
+        return measuring.position(name, self.modules) if place is None else place
 
     def depth(self, layer: str) -> float:
         """The layer's position as a share: 1 for the logits."""
         return self.layer_index(layer) / self.anatomy.n_modules
 
 
+def _every(n: int, layers: Sequence[str]) -> list[str]:
+    """Every nth block, counted back from the last, and the pooled features."""
+    blocks = [name for name in layers if name != POOLED]
+    return [*blocks[::-1][::n][::-1], *(name for name in layers if name == POOLED)]
+
+
 @cache
 def _captured(architecture: str, size: Size) -> Mapping[str, tuple[int, ...]]:
-    return measuring.captured(source_of(architecture).outline(architecture), size)
+    return trace(source_of(architecture).outline(architecture), size).captured
 
 
 def transform_of(card: ModelCard) -> Transform:
@@ -138,8 +198,18 @@ def blueprint(card: ModelCard, known_digest: str | None = None) -> Blueprint:
         architecture=card.architecture,
         weights_digest=known_digest or weights_digest(card),
         transform=transform,
-        anatomy=anatomy_of(source_of(card.architecture), card.architecture, transform.size),
+        anatomy=anatomy_of_card(card),
     )
+
+
+def anatomy_of_card(card: ModelCard) -> Anatomy:
+    """The anatomy of a card's network, whatever its weights.
+
+    Raises:
+        Refusal: it cannot be built, or run on the card's input size.
+    """
+    source = source_of(card.architecture)
+    return anatomy_of(source, card.architecture, transform_of(card).size)
 
 
 def is_hosted(card: ModelCard) -> bool:
@@ -196,7 +266,7 @@ def anatomy_of(source: Source, architecture: str, size: Size) -> Anatomy:
     if (known := shipped(variant.library).get(key)) is not None:
         return known
     # What another version has kept may lack what this one knows.
-    known_facts = [[field.name for field in fields(Anatomy)], Block._fields]
+    known_facts = [[field.name for field in fields(Anatomy)], Layer._fields, Pooled._fields]
     kept = cache_folder("anatomies") / variant.library / f"{digest([*key, *known_facts])}.json"
     if kept.is_file():
         return Anatomy.from_json(json.loads(kept.read_text()))

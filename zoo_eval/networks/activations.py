@@ -1,5 +1,6 @@
-"""Activations: what of a module's output is a layer."""
+"""Activations: what of a module's inputs and outputs is a layer."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor
@@ -16,3 +17,25 @@ def one_per_image(output: Any, n_images: int) -> Tensor | None:
     if isinstance(output, Tensor) and output.ndim > 1 and len(output) == n_images:
         return output
     return None
+
+
+def vector_per_image(value: Any, n_images: int) -> Tensor | None:
+    """The first tensor of a module's input or output as (image, feature); else None.
+
+    None too where an image has more than one position: maps or tokens.
+    """
+    found = next(tensors(value), None)
+    if found is None or found.ndim < 2 or len(found) != n_images:
+        return None
+    return found.flatten(1) if found[0].numel() == found.shape[1] else None
+
+
+def tensors(value: Any) -> Iterator[Tensor]:
+    """Every tensor in what is passed to or from a module."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from tensors(part)
+    elif isinstance(value, dict):
+        yield from tensors(list(value.values()))

@@ -1,6 +1,6 @@
 """Measuring an anatomy: a network runs once, on the meta device, where tensors have only shapes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any
 
@@ -10,12 +10,10 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo_eval.errors import Refusal, one_line
-from zoo_eval.networks.activations import one_per_image
-from zoo_eval.networks.anatomy import Anatomy, Block, Size, pixels_text
-from zoo_eval.networks.blocks import blocks
-
-# More than one, so that a row per image can be told from one for all.
-N_PROBED = 2
+from zoo_eval.networks.anatomy import Anatomy, Size, pixels_text
+from zoo_eval.networks.blocks import blocks, feature_info, stages
+from zoo_eval.networks.runs import Layer
+from zoo_eval.networks.tracing import Trace, trace
 
 
 def position(layer: str, modules: Sequence[str]) -> int:
@@ -34,7 +32,7 @@ def measure(net: nn.Module, size: Size) -> Anatomy:
     Raises:
         Refusal: it does not run on that input size, or returns no logits (image, class).
     """
-    modules, shapes = module_names(net), captured(net, size)
+    traced = trace(net, size)
     logits, flops, activation_bytes = _traced(net.requires_grad_(False), size)
     known = getattr(net, "num_classes", None)
     return Anatomy(
@@ -43,12 +41,26 @@ def measure(net: nn.Module, size: Size) -> Anatomy:
         zero_shot=bool(getattr(net, "zero_shot", False)),
         flops=flops,
         activation_bytes=activation_bytes,
-        n_modules=len(modules),
-        blocks=tuple(
-            Block(name, position(name, modules), prod(shapes[name][1:]))
-            for name in blocks(net, shapes)
-        ),
+        n_modules=len(module_names(net)),
+        **layers_of(net, traced),
     )
+
+
+def layers_of(net: nn.Module, traced: Trace) -> dict[str, Any]:
+    """The anatomy's facts about layers."""
+    modules = module_names(net)
+
+    def layers(names: Iterable[str]) -> tuple[Layer, ...]:
+        return tuple(
+            Layer(name, position(name, modules), prod(traced.shapes[name][1:])) for name in names
+        )
+
+    return {
+        "n_captured": len(traced.shapes),
+        "stages": tuple(map(layers, stages(blocks(net, traced), traced))),
+        "feature_info": layers(feature_info(net, traced)),
+        "pooled": traced.pooled,
+    }
 
 
 def _traced(net: nn.Module, size: Size) -> tuple[Tensor, int, int]:
@@ -77,33 +89,3 @@ def _traced(net: nn.Module, size: Size) -> tuple[Tensor, int, int]:
     storages = {s._cdata: s for s in (tensor.untyped_storage() for tensor in kept)}
     n_bytes = sum(s.nbytes() for place, s in storages.items() if place not in own)
     return logits, counter.get_total_flops(), n_bytes
-
-
-def captured(net: nn.Module, size: Size) -> dict[str, tuple[int, ...]]:
-    """Shapes of what modules return for two images, by name: those that return a row per image.
-
-    Raises:
-        Refusal: the network does not run on that input size.
-    """
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def noting(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if (found := one_per_image(output, N_PROBED)) is not None:
-                shapes[name] = tuple(found.shape)
-
-        return hook
-
-    handles = [
-        module.register_forward_hook(noting(name)) for name, module in net.named_modules() if name
-    ]
-    device = next(net.parameters(), torch.empty(0)).device
-    try:
-        with torch.no_grad():
-            net(torch.zeros(N_PROBED, 3, *size, device=device))
-    except Exception as error:
-        raise Refusal(f"it does not run on {pixels_text(size)} px ({one_line(error)})") from error
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {name: shapes[name] for name in module_names(net) if name in shapes}

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from zoo_eval.errors import Refusal
-from zoo_eval.models.blueprint import LOGITS
+from zoo_eval.models.blueprint import LOGITS, UNNAMED
 from zoo_eval.models.open_model import REDUCED, OpenModel
 from zoo_eval.networks import tokens
-from zoo_eval.networks.activations import one_per_image
+from zoo_eval.networks.activations import one_per_image, vector_per_image
+from zoo_eval.networks.anatomy import POOLED, Pooled
 from zoo_eval.numerics import precision
 from zoo_eval.numerics.precision import FLOAT32
 from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
@@ -28,7 +29,7 @@ Reduction = Callable[[str, Tensor, int], T]
 class Capture:
     """The activations of an open model's layers, as they pass by.
 
-    Layers are names of modules, or `logits`; each must be one tensor per image.
+    Layers are names of modules, `pooled` or `logits`; each must be one tensor per image.
     """
 
     model: OpenModel
@@ -40,18 +41,23 @@ class Capture:
         Raises:
             Refusal: a layer is not one tensor per image.
         """
-        hooked = [name for name in layers if name != LOGITS]
-
-        def exactly(layer: str, activation: Tensor) -> None:
-            # Whatever the network runs by, what becomes of its activations is exact.
-            with precision.exact(self.model.device):
-                receive(layer, activation.float() if activation.dtype in REDUCED else activation)
-
-        handed = receive if self.model.numerics == FLOAT32 else exactly
-        with _hooks(self.model.net, hooked, len(images), handed):
+        hooked = [name for name in layers if name not in UNNAMED]
+        pooled = self.model.blueprint.anatomy.pooled if POOLED in layers else None
+        net, n_images = self.model.net, len(images)
+        handed = receive if self.model.numerics == FLOAT32 else self._exactly(receive)
+        with _hooks(net, hooked, n_images, handed), _pooled(net, pooled, n_images, handed):
             logits = self.model.logits(self.model.view(images))
         if LOGITS in layers:
             receive(LOGITS, logits)
+
+    def _exactly(self, receive: Receiver) -> Receiver:
+        """Whatever the network runs by, what becomes of its activations is exact."""
+
+        def handed(layer: str, activation: Tensor) -> None:
+            with precision.exact(self.model.device):
+                receive(layer, activation.float() if activation.dtype in REDUCED else activation)
+
+        return handed
 
     def reduced(
         self, stimuli: StimulusSet, layers: Sequence[str], reduce: Reduction[T], *, start: int = 0
@@ -127,3 +133,32 @@ def _hooks(
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def _pooled(
+    net: nn.Module, pooled: Pooled | None, n_images: int, receive: Receiver
+) -> Iterator[None]:
+    """Passes what the classifier reads to `receive` in the block, (image, feature)."""
+    if pooled is None:
+        yield
+        return
+
+    def take(value: Any) -> None:
+        found = vector_per_image(value, n_images)
+        if found is None:
+            raise Refusal(
+                f"layer {POOLED!r}: what the classifier reads is no vector per image here; "
+                "choose a module inside the network"
+            )
+        receive(POOLED, found.detach())
+
+    module = net.get_submodule(pooled.module)
+    if pooled.end == "input":
+        handle = module.register_forward_pre_hook(lambda _module, given: take(given))
+    else:
+        handle = module.register_forward_hook(lambda _module, _given, output: take(output))
+    try:
+        yield
+    finally:
+        handle.remove()

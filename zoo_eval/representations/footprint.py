@@ -49,11 +49,10 @@ class Slice:
 
 def n_features(plan: Blueprint, layers: Sequence[str]) -> dict[str, int]:
     """Numbers of features by layer, known before the model is opened: what `passes` needs."""
-    found = {block.name: block.n_features for block in plan.anatomy.blocks}
-    found[LOGITS] = plan.anatomy.n_classes
+    found = {**plan.anatomy.sizes, LOGITS: plan.anatomy.n_classes}
     for layer in layers:
         if layer not in found:
-            # Nothing is built for the blocks alone: plans are of thousands of models.
+            # Nothing is built for named choices alone: plans are of thousands of models.
             module, kind = tokens.split(layer)
             prefix = tokens.n_prefix(plan.outline)[0] if kind else 0
             shown = torch.empty(plan.captured[module], device="meta")

@@ -14,6 +14,7 @@ from zoo_eval.models.blueprint import blueprint, is_hosted, weights_digest
 from zoo_eval.representations.footprint import passes
 from zoo_eval.store import Ledger
 from zoo_eval.sweep.file import Sweep
+from zoo_eval.sweep.layer_fit import LayerFit
 from zoo_eval.trial import Trial
 
 ASKED_AT_A_TIME = 16
@@ -69,13 +70,17 @@ class RefusedTrial:
 
 @dataclass
 class Plan:
-    """What a sweep wants, what the store has, and what is left to do."""
+    """What a sweep wants, what the store has, and what is left to do.
+
+    `misfit` says which pattern of layers fits none of the models, if there is one.
+    """
 
     wanted: int = 0
     done: int = 0
     failed_before: int = 0
     refused: list[RefusedTrial] = field(default_factory=list)
     work: list[ModelWork] = field(default_factory=list)
+    misfit: str | None = None
 
     @property
     def pending(self) -> int:
@@ -144,6 +149,7 @@ class _Planner:
         gate = Gate(stimuli=next((e.stimuli for e in evaluations if isinstance(e, Accuracy)), None))
         of_models = [gate, *(e for e in evaluations if e.needs_model)]
         self._add(Candidate(), [e for e in evaluations if not e.needs_model])
+        fit = LayerFit(of_models)
         for card in cards:
             try:
                 known = digests.get(card.name)
@@ -151,10 +157,13 @@ class _Planner:
                     raise known
                 candidate = Candidate(card, blueprint(card, known), self.sweep.run.numerically)
             except Refusal as error:
+                fit.note(card, None)
                 for evaluation in of_models:
                     self._refuse(card, evaluation, error)
             else:
+                fit.note(card, candidate)
                 self._add(candidate, of_models)
+        self.found.misfit = fit.misfit(cards)
         return self.found
 
     def _add(self, candidate: Candidate, evaluations: Sequence[Evaluation]) -> None:

@@ -25,6 +25,13 @@ LAYERS = trial_table(
     Column("n_features", COUNT, "product of the shape"),
     Column("effective_dim", REAL, "(sum l)^2 / sum l^2 over the centred Gram spectrum"),
     Column("sketch", COUNT, "dimensions it is estimated from, a bit low; null: exact", "", True),
+    Column(
+        "chosen_by",
+        TEXT,
+        "what `layers` said for the model in the sweep that captured it: blocks, blocks/2, ...",
+        "",
+        True,
+    ),
 )
 
 FEATURES = trial_table(
