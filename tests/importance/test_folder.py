@@ -9,7 +9,9 @@ from tests.importance.shards import heatmap, photo
 from zoo_eval.errors import BadInput
 from zoo_eval.importance import folder
 from zoo_eval.importance.preparation import BLURRED_BEFORE, PUBLISHED
+from zoo_eval.stimuli.crops import random_crops
 from zoo_eval.stimuli.folder import read_folder
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 
 @pytest.fixture
@@ -71,6 +73,32 @@ def test_a_missing_map_names_its_image(both):
     (both[1] / "b_2.png").unlink()
     with pytest.raises(BadInput, match=r"has no map for 'b_2.png' \(1 such images\)"):
         read(both)
+
+
+def test_a_missing_map_is_offered_the_nearest_of_those_without_an_image(both):
+    (both[1] / "b_2.png").rename(both[1] / "b2.png")
+    with pytest.raises(BadInput, match=r"no map for 'b_2.png' \(1 such images; nearest: b2\)"):
+        read(both)
+
+
+def test_a_crop_does_not_take_the_map_of_its_photo(both):
+    photos, whole = read(both)
+    assert whole.stimulus_ids == photos.ids
+    crops = random_crops("crops", [photos], n=3, size_px=32, seed=0)
+    with pytest.raises(BadInput, match=r"has no map for 'people/a_1.jpg#000'"):
+        folder.read("people", crops, both[1], preparation=BLURRED_BEFORE, exact=False)
+
+
+def test_an_id_that_is_no_files_name_is_whole(both):
+    images = tuple(photo(0, 64) for _ in range(2))
+    angles = ("10.0 degrees", "10.5 degrees")
+    shown = StimulusSet("gratings", angles, images, groups=angles)
+    for number, angle in enumerate(angles):
+        np.save(both[1] / f"{angle}.npy", heatmap(number, 64))
+    found = folder.read("people", shown, both[1], preparation=BLURRED_BEFORE, exact=False)
+    apart = read(both, exact=False)[1]
+    assert np.array_equal(found.maps[0], apart.maps[0])
+    assert not np.array_equal(found.maps[0], found.maps[1])
 
 
 def test_a_map_too_many_is_refused_unless_images_were_narrowed(both):

@@ -62,6 +62,30 @@ def test_labels_and_groups_are_in_order_or_by_id(pixels):
     assert found.groups == ("1", "1", "2", "2")
 
 
+def test_ids_of_files_may_lack_their_suffix(folder):
+    found = shown(zoo_eval.images(folder, labels={"a": 0, "b.png": 1, "c": 2, "d": 3}))
+    assert found.labels == (0, 1, 2, 3)
+    with pytest.raises(BadInput, match=r"labels: image 'a.png' is named twice"):
+        zoo_eval.images(folder, labels={"a": 0, "a.png": 1})
+    with pytest.raises(BadInput, match=r"'e.png' is no image's id \(2 such; known: a.png"):
+        zoo_eval.images(folder, labels={"e.png": 0, "f.png": 1})
+
+
+@pytest.mark.parametrize("part", ["ids", "labels", "groups"])
+def test_what_is_in_a_folders_order_is_refused_where_names_have_two(tmp_path, pixels, part):
+    names = ("1.png", "10.png", "2.png", "3.png")
+    for name, image in zip(names, pixels, strict=True):
+        Image.fromarray(image).save(tmp_path / name)
+    with pytest.raises(BadInput, match=rf"^{part}: .*'10.png' before '2.png'.*; give") as refusal:
+        zoo_eval.images(tmp_path, **{part: range(N)})
+    assert "\n" not in str(refusal.value)
+    # In a list the order is whoever's who wrote it.
+    files = [tmp_path / name for name in names]
+    assert getattr(shown(zoo_eval.images(files, **{part: range(N)})), part)[1] in (1, "1")
+    by_id = zoo_eval.images(tmp_path, labels={"1": 1, "2": 2, "3": 3, "10": 10})
+    assert shown(by_id).labels == (1, 10, 2, 3)
+
+
 def test_images_of_several_sizes_and_colours():
     grey = Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3))
     seen_through = Image.new("RGBA", (4, 5), (1, 2, 3, 0))

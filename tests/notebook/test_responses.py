@@ -20,9 +20,12 @@ VALUES = np.random.default_rng(0).normal(size=(4, 2, 3))
 class Sweep:
     """What a section asks while it is read: the stimuli, by name."""
 
+    def __init__(self, ids=IDS):
+        self.ids = ids
+
     def stimuli(self, name):
-        pixels = np.zeros((len(IDS), 4, 4, 3), np.uint8)
-        return zoo_eval.images(pixels, ids=IDS).read(name, self)
+        pixels = np.zeros((len(self.ids), 4, 4, 3), np.uint8)
+        return zoo_eval.images(pixels, ids=self.ids).read(name, self)
 
 
 def recorded(data, **more):
@@ -80,6 +83,33 @@ def test_a_frame_of_targets_is_matched_by_its_index():
     assert found.n_repetitions == 1
 
 
+def test_a_frame_whose_rows_nobody_named_is_matched_only_where_the_images_are_numbered_too():
+    frame = pd.DataFrame(VALUES[:, 0], columns=list(TARGETS))
+    with pytest.raises(BadInput, match=r"rows are numbered, not named; .* data.to_numpy\(\)"):
+        recorded(frame)
+    numbered = zoo_eval.responses(frame, stimuli="shown").read("it", Sweep("2031"))
+    assert np.array_equal(numbered.responses[:, 0], VALUES[[2, 0, 3, 1], 0])
+    # Called by their numbers, but put in order as text: whose row 2 is nobody knows.
+    with pytest.raises(BadInput, match="rows are numbered"):
+        zoo_eval.responses(frame, stimuli="shown").read(
+            "it", Sweep(["0.png", "1.png", "2.png", "3.png"])
+        )
+
+
+def test_rows_without_ids_meet_the_images_in_an_order_that_is_said():
+    names = ["1.png", "10.png", "2.png", "3.png"]
+    assert recorded(VALUES).by_position.endswith("row 1 is 'a', row 2 is 'b', row 4 is 'd'")
+    with pytest.raises(BadInput, match="its rows have no ids"):
+        zoo_eval.responses(VALUES, stimuli="shown").read("it", Sweep(names))
+    for order, places in (("images", [0, 1, 2, 3]), ("natural", [0, 3, 1, 2])):
+        section = zoo_eval.responses(VALUES, stimuli="shown", order=order)
+        assert np.array_equal(section.read("it", Sweep(names)).responses, VALUES[places])
+    named = zoo_eval.responses(VALUES, stimuli="shown", stimulus_ids=[3, 10, 2, 1.0])
+    found = named.read("it", Sweep(names))
+    assert np.array_equal(found.responses, VALUES[[3, 1, 2, 0]])
+    assert found.by_position is None
+
+
 def test_numbers_name_what_has_no_name():
     assert recorded(VALUES[:, 0]).target_ids == ("0", "1", "2")
 
@@ -117,6 +147,10 @@ def gap():
         (labelled().rename(target="targets"), {}, "nearest: target; rename"),
         (polars.DataFrame({"stimulus": ["a"]}), {}, "needs the columns stimulus_id"),
         (SimpleNamespace(), {}, "no numbers"),
+        (VALUES, {"order": "lexical"}, "unknown order 'lexical'"),
+        (VALUES, {"order": "images", "stimulus_ids": IDS}, "have stimulus ids; leave out `order`"),
+        (long(), {"order": "images"}, "have stimulus ids; leave out `order`"),
+        (VALUES, {"stimulus_ids": ["a", "b", "c", "a.png"]}, "'a' and 'a.png' both mean 'a'"),
     ],
 )
 def test_what_is_no_recording_of_the_stimuli_is_one_line(data, more, said):

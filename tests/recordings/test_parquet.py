@@ -1,10 +1,12 @@
 """A recording in one Parquet file is read in the order of its stimuli; every fault is located."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.recordings.sweepmates import Mates
 from zoo_eval.errors import BadInput
@@ -49,6 +51,32 @@ def test_a_parquet_file_is_read_in_the_order_of_the_stimuli(tmp_path, shown):
 def test_numeric_target_ids_are_read_as_text(tmp_path, shown):
     rows = [{**row, "target_id": int(row["target_id"][1])} for row in long_rows()]
     assert read(tmp_path, rows, shown).target_ids == ("1", "2")
+
+
+@pytest.mark.parametrize("ids", [("c", "a", "b"), ("c", "a.png", "b")])
+def test_stimulus_ids_may_lack_the_suffix_of_their_file(tmp_path, shown, ids):
+    files = replace(shown, ids=("c.png", "a.png", "b.jpg"))
+    rows = [{**row, "stimulus_id": dict(zip(IDS, ids))[row["stimulus_id"]]} for row in long_rows()]
+    assert_array_equal(
+        read(tmp_path, rows, files).responses, read(tmp_path, long_rows(), shown).responses
+    )
+
+
+def test_numeric_stimulus_ids_are_read_as_text(tmp_path, shown):
+    files = replace(shown, ids=("2.png", "10.png", "1.png"))
+    rows = [
+        {**row, "stimulus_id": {"c": 2.0, "a": 10.0, "b": 1.0}[row["stimulus_id"]]}
+        for row in long_rows()
+    ]
+    assert_array_equal(
+        read(tmp_path, rows, files).responses, read(tmp_path, long_rows(), shown).responses
+    )
+
+
+def test_a_stimulus_under_two_names_is_an_error(tmp_path, shown):
+    rows = [*long_rows(), {**long_rows()[0], "stimulus_id": "c.png"}]
+    with pytest.raises(BadInput, match="both mean 'c'; write one of them"):
+        read(tmp_path, rows, shown)
 
 
 def test_a_missing_response_is_located(tmp_path, shown):

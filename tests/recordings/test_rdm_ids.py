@@ -1,15 +1,31 @@
 """Rows of an RDM file meet their images by id; without ids in a known order, or not at all."""
 
+import h5py
 import numpy as np
 import pytest
+import scipy.io
+import torch
 from numpy.testing import assert_array_equal
-from scipy.spatial.distance import squareform
+from rsatoolbox.rdm import RDMs
+from scipy.io.matlab import MatlabOpaque
+from scipy.spatial.distance import pdist, squareform
+from scipy.stats import spearmanr
+from torch import nn
 
+from tests.planted_nets import noise, opened, pixels
 from tests.recordings.rdm_files import cells, csv_rows, mat, mat73, npz, rdms, shown_set
 from tests.recordings.sweepmates import Mates
+from tests.rounding import float32_products, float32_rho
 from zoo_eval.errors import BadInput
+from zoo_eval.evaluations.evaluation import Candidate, Workbench
+from zoo_eval.evaluations.neural_fit import NeuralFit
+from zoo_eval.inputs import Inputs
 from zoo_eval.recordings.rdm import RdmSection
+from zoo_eval.representations.representations import Representations
+from zoo_eval.section import WrongSection
+from zoo_eval.section import read as section_read
 from zoo_eval.stimuli.order import disputed, natural
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 # As a folder lists them: 10 before 2.
 TEXT = tuple(sorted(f"{number}.png" for number in range(1, 13)))
@@ -186,3 +202,166 @@ def test_damaged_or_hostile_ids_are_one_line(tmp_path, true):
 )
 def test_two_orders_are_found_where_there_are_two(ids, found):
     assert disputed(ids) == found
+
+
+def test_a_csv_may_have_rows_and_columns_in_different_orders(tmp_path, true):
+    header = np.random.default_rng(4).permutation(12)
+    rows = [["id", *(TEXT[one] for one in header)]]
+    for subject, order in zip(true, (SHUFFLED, SHUFFLED[::-1]), strict=True):
+        rows += [[TEXT[one], *subject[one][header].tolist()] for one in order]
+    assert_array_equal(read(csv_rows(tmp_path / "r.csv", rows)).rdms, true)
+
+
+def test_a_csv_written_with_a_byte_order_mark_and_spaces_is_read(tmp_path, true):
+    path = csv_rows(tmp_path / "r.csv", [[f" {one} " for one in TEXT], *true[0].tolist()])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert_array_equal(read(path).rdms, true[:1])
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (["1.png", "", *TEXT[2:]], "id number 2 is blank; fill it in"),
+        ([*TEXT[:-1], "99.png"], r"'99.png' is not in stimuli 'shown' \(1 such; nearest: 9.png"),
+        ([*TEXT[:-1], "1.png"], "id '1.png' stands twice"),
+        (["1.0", *TEXT[1:-1], "8.5"], r"'8.5' is not in stimuli"),
+    ],
+)
+def test_a_header_that_is_not_the_stimuli_is_one_line(tmp_path, true, header, said):
+    path = csv_rows(tmp_path / "r.csv", [header, *true[0].tolist()])
+    with pytest.raises(BadInput, match=said) as refusal:
+        read(path)
+    assert "\n" not in str(refusal.value)
+
+
+def test_numbers_of_one_stimulus_more_are_no_ids(tmp_path):
+    path = csv_rows(tmp_path / "r.csv", rdms(1, 13)[0].tolist())
+    with pytest.raises(BadInput, match=r"shape \(13, 13\), but stimuli 'shown' has 12"):
+        read(path)
+
+
+def test_ids_of_some_subjects_only_are_refused(tmp_path):
+    path = npz(tmp_path / "r.npz", rdm=rdms(3, 12), stimulus_ids=np.array([TEXT, TEXT]))
+    with pytest.raises(BadInput, match="ids for 2 subjects, of whom there are 3"):
+        read(path)
+
+
+def test_text_that_only_matlab_reads_is_refused_in_words(tmp_path, true, monkeypatch):
+    path = mat73(tmp_path / "new.mat", rdm=true, stimulus_ids=np.arange(12))
+    with h5py.File(path, "r+") as file:
+        file["stimulus_ids"].attrs["MATLAB_class"] = np.bytes_("string")
+    with pytest.raises(BadInput, match=r"is of type .*, not text; of MATLAB take cellstr"):
+        read(path)
+    opaque = np.empty(1, dtype=[(name, object) for name in ("s0", "s1", "s2", "arr")])
+    opaque[0] = (b"stimulus_ids", b"MCOS", b"string", None)
+    loaded = {"__header__": b"", "rdm": true, "None": MatlabOpaque(opaque)}
+    monkeypatch.setattr(scipy.io, "loadmat", lambda path: loaded)
+    with pytest.raises(BadInput, match=r"is of type .*, not text; of MATLAB take cellstr"):
+        read(mat(tmp_path / "old.mat", rdm=true))
+
+
+@pytest.mark.parametrize("write", [mat, mat73])
+def test_an_empty_cell_is_a_blank_id(tmp_path, true, write):
+    path = write(tmp_path / "r.mat", rdm=true, stimulus_ids=cells([*TEXT[:-1], ""]))
+    with pytest.raises(BadInput, match="id number 12 is blank"):
+        read(path)
+
+
+def test_condensed_rdms_are_those_of_rsatoolbox(tmp_path, true):
+    held = RDMs(np.stack([squareform(one) for one in true])).dissimilarities
+    padded = [f"{number:02d}" for number in range(12)]
+    for array in (held, held.T):
+        found = read(npz(tmp_path / "r.npz", rdm=array), shown=padded)
+        assert_array_equal(found.rdms, RDMs(held).get_matrices())
+    assert_array_equal(read(npz(tmp_path / "r.npz", rdm=held[0]), shown=padded).rdms, true[:1])
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((0, 12)), np.zeros((0, 66)), np.zeros(0), np.array(1.0)]
+)
+def test_nothing_is_no_rdm(tmp_path, array):
+    for ids in ({}, {"stimulus_ids": np.array(TEXT)}):
+        with pytest.raises(BadInput, match="expected"):
+            read(npz(tmp_path / "r.npz", rdm=array, **ids))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "expected ids, as text or whole numbers"),
+        ([1.5], "expected ids"),
+        (3, "expected a list of ids, or the path of a text file with one a line"),
+    ],
+)
+def test_a_list_that_is_none_is_named_by_its_key(given, said):
+    content = {"kind": "rdm", "stimuli": "s", "path": "r.npz", "stimulus_ids": given}
+    with pytest.raises(WrongSection) as caught:
+        section_read(RdmSection, content, None)
+    assert caught.value.place == ("stimulus_ids",)
+    assert said in caught.value.message
+
+
+NET_PX = 8
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """A network, twelve images, and the network's own RDM of them with noise, in this order."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * NET_PX**2, 30))
+    shown = noise(12, px=NET_PX)
+    with torch.no_grad():
+        features = net(pixels(shown)).double().numpy()
+    level = np.random.default_rng(0).normal(scale=features.std(), size=features.shape)
+    return net, shown.images, features, squareform(pdist(features + level, "correlation"))
+
+
+def called(names, images):
+    """The images under these names, as a folder lists them."""
+    listed = sorted(range(len(names)), key=names.__getitem__)
+    ids = tuple(names[one] for one in listed)
+    return StimulusSet("shown", ids, tuple(images[one] for one in listed), groups=ids)
+
+
+def score(net, shown, path, **choices):
+    """The network's RSA score over all stimuli."""
+    recording = RdmSection(stimuli="shown", path=path, **choices).read("r", Mates(shown))
+    model, given = opened(net, input_px=NET_PX), Inputs({"shown": shown}, {"r": recording})
+    candidate = Candidate(model.card, model.blueprint)
+    evaluation = NeuralFit(recording="r", readouts=["rsa"], layers="logits", n_folds=2)
+    trials = evaluation.trials(candidate, given, 0)
+    (result,) = evaluation.run(
+        trials, Workbench(given, candidate, model, Representations(model, 2**28))
+    )
+    (whole,) = [row for row in result.rows["neural_scores"] if row["fold"] is None]
+    return whole["score"]
+
+
+def test_a_planted_rdm_scores_the_same_however_its_ids_are_carried_and_files_called(
+    tmp_path, planted
+):
+    net, images, features, rdm = planted
+    expected = spearmanr(pdist(features, "correlation"), squareform(rdm)).statistic
+    rounding = float32_rho(66, float32_products(3 * NET_PX**2))
+    shuffled = rdm[SHUFFLED][:, SHUFFLED]
+    for pattern in ("{}.png", "{:02d}.png", "photo {} of 12.jpg"):
+        names = [pattern.format(number) for number in range(1, 13)]
+        shown = called(names, images)
+        ids = [names[one] for one in SHUFFLED]
+        header = csv_rows(tmp_path / "r.csv", [ids, *shuffled.tolist()])
+        within = npz(tmp_path / "within.npz", rdm=shuffled, stimulus_ids=np.array(ids))
+        bare = npz(tmp_path / "bare.npz", rdm=shuffled)
+        by_number = npz(tmp_path / "number.npz", rdm=rdm)
+        found = [
+            score(net, shown, header),
+            score(net, shown, within),
+            score(net, shown, bare, stimulus_ids=ids),
+            score(net, shown, by_number, order="natural"),
+        ]
+        assert found == pytest.approx([expected] * 4, rel=0, abs=rounding), pattern
+    # Without ids, in the order that a folder gave these names: another number, so it is not guessed.
+    shown = called([f"{number}.png" for number in range(1, 13)], images)
+    misplaced = score(net, shown, by_number, order="images")
+    assert abs(misplaced - expected) > 2 * rounding
+    with pytest.raises(BadInput, match="its rows have no ids"):
+        score(net, shown, by_number)

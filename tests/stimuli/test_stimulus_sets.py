@@ -70,10 +70,25 @@ def test_labels_come_from_a_csv_in_any_order(photos):
     assert found.labels == (4, 3, 2, 1, 0)
 
 
+def test_a_labels_csv_may_leave_suffixes_out_and_begin_with_a_byte_order_mark(photos):
+    rows = [f"{name.removesuffix('.png')},{number}" for number, name in enumerate(ALL)]
+    file = labels_file(photos, rows)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert read_folder("set", photos, labels=file).labels == (0, 1, 2, 3, 4)
+
+
 def test_a_missing_label_names_its_image(photos):
     file = labels_file(photos, [f"{name},1" for name in ALL if name[0] != "c"])
     with pytest.raises(BadInput, match=r"no label for 'c_9.png' \(1 such images\)"):
         read_folder("set", photos, labels=file)
+    file = labels_file(photos, [f"{name.replace('c_9', 'c9')},1" for name in ALL])
+    with pytest.raises(BadInput, match=r"'c_9.png' \(1 such images; nearest: c9.png\)"):
+        read_folder("set", photos, labels=file)
+
+
+def test_a_folder_is_no_labels_file(photos):
+    with pytest.raises(BadInput, match=r"expected columns image,label .*; correct it"):
+        read_folder("set", photos, labels=photos)
 
 
 def test_a_label_of_no_image_is_named_unless_a_limit_explains_it(photos):
@@ -92,9 +107,10 @@ def test_a_csv_of_another_kind_is_an_error(photos, rows, header):
 
 
 def test_an_image_labelled_twice_is_an_error(photos):
-    file = labels_file(photos, [f"{name},1" for name in (*ALL, ALL[1])])
-    with pytest.raises(BadInput, match=r"labels 'b_7.png' twice"):
-        read_folder("set", photos, labels=file)
+    for again in ("b_7.png", "b_7"):
+        file = labels_file(photos, [f"{name},1" for name in (*ALL, again)])
+        with pytest.raises(BadInput, match=r"labels 'b_7.png' twice"):
+            read_folder("set", photos, labels=file)
 
 
 def test_an_image_too_large_to_be_true_is_named(photos, monkeypatch):

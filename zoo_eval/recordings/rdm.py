@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import field_validator
 from torch import Tensor
 
 from zoo_eval.digests import bytes_digest, canonical_json
@@ -183,6 +185,17 @@ class RdmSection(RecordingSection):
     dissimilarity: Known = "unknown"
     stimulus_ids: SweepPath | tuple[str | int, ...] | None = None
     order: Order | None = None
+
+    @field_validator("stimulus_ids", mode="before")
+    @classmethod
+    def _are_ids(cls, given: Any) -> Any:
+        listed = given.tolist() if isinstance(given, np.ndarray) else given
+        if isinstance(listed, list | tuple):
+            if not listed or not all(isinstance(one, str | int) for one in listed):
+                raise ValueError("expected ids, as text or whole numbers")
+        elif listed is not None and not isinstance(listed, str | Path | SweepPath):
+            raise ValueError("expected a list of ids, or the path of a text file with one a line")
+        return listed
 
     def read(self, name: str, known: Sweepmates) -> RdmRecording:
         """The RDMs, in the order of the stimulus set.

@@ -162,18 +162,19 @@ def _without_ids(where: str, cells: Array, n_stimuli: int) -> RdmFile:
     top, left = int(has_header), int(has_index)
     header = [tuple(cells[0, left:].tolist())] if has_header else None
     inner = cells[top:, left:]
-    if wrong := next(
-        (place for place, cell in np.ndenumerate(inner) if not _is_number(cell)), None
-    ):
+    try:
+        array = inner.astype(np.float64)
+    except ValueError as error:
+        wrong = next(place for place, cell in np.ndenumerate(inner) if not _is_number(cell))
         row, column = wrong
         raise BadInput(
             f"{where}: row {row + top + 1}, column {column + left + 1} is {str(inner[wrong])!r}; give "
             "numbers below the header"
-        )
+        ) from error
     index = cells[top:, 0].tolist() if has_index else []
     n = inner.shape[1]
     of_rows = [tuple(index[at : at + n]) for at in range(0, len(index), n)] or header
-    return RdmFile(inner.astype(np.float64), of_rows, header or of_rows)
+    return RdmFile(array, of_rows, header or of_rows)
 
 
 def _named(cells: Array, n_stimuli: int) -> tuple[bool, bool]:

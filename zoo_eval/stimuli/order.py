@@ -10,9 +10,8 @@ from zoo_eval.stimuli.stimulus_set import Dispute, StimulusSet
 # In which order of the images rows without ids are: as these are listed, or with numbers in their ids
 # read as numbers (2 before 10).
 Order = Literal["images", "natural"]
-Key = tuple[tuple[int, int, str], ...]
 
-_TOKEN = re.compile(r"[0-9]+|[^0-9]", re.DOTALL)
+_NUMBER = re.compile(r"[0-9]+")
 
 
 def lexicographic(stimulus_id: str) -> list[str]:
@@ -20,17 +19,16 @@ def lexicographic(stimulus_id: str) -> list[str]:
     return stimulus_id.split("/")
 
 
-def natural(stimulus_id: str) -> tuple[Key, str]:
+def natural(stimulus_id: str) -> tuple[list[str], str]:
     """By which ids are in the order of the numbers in them; otherwise as `lexicographic`."""
-    return tuple(_token(one) for one in _TOKEN.findall(stimulus_id)), stimulus_id
+    return [_NUMBER.sub(_by_length, part) for part in lexicographic(stimulus_id)], stimulus_id
 
 
-def _token(part: str) -> tuple[int, int, str]:
-    if part == "/":
-        return -1, 0, ""
-    # As long as they please: numbers are compared by their digits.
-    digits = part.lstrip("0")
-    return (ord("0"), len(digits), digits) if part[0] in "0123456789" else (ord(part), 0, "")
+def _by_length(number: re.Match[str]) -> str:
+    """A number as text that is in the order of numbers: of two, that of more digits is larger."""
+    digits = number[0].lstrip("0")
+    # A digit before all, so that it stands to other characters as a number does.
+    return f"0{chr(len(digits))}{digits}"
 
 
 def disputed(ids: Sequence[str]) -> Dispute | None:
