@@ -123,7 +123,11 @@ def planted(layer: str) -> dict[str, str]:
         sweep = sweep_file.read(DEMO, Path.cwd()).at(SweepPath.of(f"{folder}/store", Path.cwd()))
         recording = sweep.recordings["planted_it"].model_copy(update={"layer": layer})
         local = tuple(model for model in sweep.models.local if model.name == PLANTED_IN)
-        fits = tuple(one for one in sweep.evaluations if one.kind == "neural_fit")
+        fits = tuple(
+            one.model_copy(update={"layers": "blocks"})
+            for one in sweep.evaluations
+            if one.kind == "neural_fit"
+        )
         small = sweep.model_copy(
             update={
                 "models": sweep.models.model_copy(update={"local": local}),
