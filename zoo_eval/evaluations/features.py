@@ -1,7 +1,6 @@
 """Feature vectors, on request: one row per layer and stimulus."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from zoo_eval.evaluations.evaluation import (
@@ -35,7 +34,7 @@ class Features(LayeredSection):
             seed=seed,
             **candidate.identity,
         )
-        return [replace(trial, layer=layer) for layer in self.chosen(candidate)]
+        return self.over_layers(trial, candidate)
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         return len(inputs.stimulus_set(self.stimuli))

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from zoo_eval.digests import seed_from
 from zoo_eval.errors import BadInput, Refusal
-from zoo_eval.evaluations import regions
 from zoo_eval.evaluations.alignment_rows import (
     STANDARD,
     ChannelReductions,
@@ -19,19 +18,17 @@ from zoo_eval.evaluations.alignment_rows import (
 )
 from zoo_eval.evaluations.evaluation import (
     Candidate,
-    EvaluationSection,
     Result,
     Workbench,
     imagenet_labelled,
 )
-from zoo_eval.evaluations.regions import Canvas, Place, RegionName, seen_by
+from zoo_eval.evaluations.regions import Canvas, PlacedSection, seen_by
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.open_model import OpenModel
 from zoo_eval.numerics.alignment import former, renamed
 from zoo_eval.numerics.saliency.method import Logits, Method, NotAttributable
 from zoo_eval.numerics.saliency.registry import METHODS
 from zoo_eval.stimuli.stimulus_set import StimulusSet
-from zoo_eval.transforms import Transform
 from zoo_eval.trial import Trial
 
 
@@ -67,7 +64,7 @@ class Attribution:
             raise Refusal(str(error)) from error
 
 
-class HumanAlignment(EvaluationSection):
+class HumanAlignment(PlacedSection):
     """Spearman's rho, image by image, of a saliency map with the human map of that image.
 
     `input_gradient` with `abs_max` is the metric of Fel et al. 2022. `canvas` is "own" (what the
@@ -84,8 +81,6 @@ class HumanAlignment(EvaluationSection):
     importance: str
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("input_gradient",)
     channel_reductions: Annotated[tuple[Reduction, ...], Field(min_length=1)] = STANDARD
-    canvas: Literal["own"] | Annotated[int, Field(ge=32)] = "own"
-    region: RegionName = "seen"
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     version: ClassVar[int] = 1
@@ -104,18 +99,6 @@ class HumanAlignment(EvaluationSection):
                 raise ValueError(f"options of {name}: {error}") from error
         return self
 
-    @model_validator(mode="after")
-    def _region_is_of_a_canvas(self) -> "HumanAlignment":
-        regions.check(self.region, self.canvas)
-        return self
-
-    @property
-    def compares_views(self) -> bool:
-        return self.region == "common"
-
-    def _place(self, own: Transform, inputs: Inputs) -> Place:
-        return Place.of(own, self.canvas, self.region, inputs.compared)
-
     def _method(self, name: str) -> Method:
         return METHODS.get(name)(**self.options.get(name, {}))
 
@@ -123,7 +106,7 @@ class HumanAlignment(EvaluationSection):
         stimuli = imagenet_labelled(candidate, inputs, self.stimuli)
         maps = inputs.maps(self.importance, stimuli)
         _, blueprint = candidate.known()
-        place = self._place(blueprint.transform, inputs)
+        place = self.place(blueprint.transform, inputs)
         maps.check_view(place.transform, stimuli)
         return [
             Trial(
@@ -156,7 +139,7 @@ class HumanAlignment(EvaluationSection):
         model, _ = bench.opened()
         stimuli, labels = bench.inputs.labelled(self.stimuli)
         maps = bench.inputs.maps(self.importance, stimuli)
-        seen = SeenMaps.at(self._place(model.transform, bench.inputs), maps, stimuli)
+        seen = SeenMaps.at(self.place(model.transform, bench.inputs), maps, stimuli)
         for trial in trials:
             name = trial.parameters["method"]
             work = Attribution(model, self._method(name), stimuli, labels, self.canvas, trial.id)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from zoo_eval.errors import Refusal
 from zoo_eval.evaluations.evaluation import Candidate, EvaluationSection
 from zoo_eval.models.blueprint import THINNED
 from zoo_eval.networks import tokens
+from zoo_eval.trial import Trial
 
 Patterns = str | tuple[str, ...]
 EVERY_MODEL = "*"
@@ -75,3 +77,11 @@ class LayeredSection(EvaluationSection):
         """
         card, blueprint = candidate.known()
         return blueprint.layers(self.patterns(card.name))
+
+    def over_layers(self, trial: Trial, candidate: Candidate) -> list[Trial]:
+        """The trial once for each of the candidate's layers.
+
+        Raises:
+            Refusal: it has none of those wanted.
+        """
+        return [replace(trial, layer=layer) for layer in self.chosen(candidate)]

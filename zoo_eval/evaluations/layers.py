@@ -43,7 +43,7 @@ class Layers(LayeredSection):
             seed=seed,
             **candidate.identity,
         )
-        return [replace(trial, layer=layer) for layer in self.chosen(candidate)]
+        return self.over_layers(trial, candidate)
 
     def requests(
         self, trials: Sequence[Trial], candidate: Candidate, inputs: Inputs

@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from zoo_eval.errors import BadInput, nearest
-from zoo_eval.evaluations import regions
 from zoo_eval.evaluations.alignment_rows import (
     STANDARD,
     ChannelReductions,
@@ -25,12 +24,11 @@ from zoo_eval.evaluations.attack_run import (
 )
 from zoo_eval.evaluations.evaluation import (
     Candidate,
-    EvaluationSection,
     Result,
     Workbench,
     imagenet_labelled,
 )
-from zoo_eval.evaluations.regions import Place, RegionName
+from zoo_eval.evaluations.regions import PlacedSection
 from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.open_model import OpenModel
@@ -43,7 +41,6 @@ from zoo_eval.numerics.attacks.norms import Norm
 from zoo_eval.numerics.attacks.procedures import Corrected
 from zoo_eval.pictures import levels, png
 from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
-from zoo_eval.transforms import Transform
 from zoo_eval.trial import Trial
 
 # Whatever the sweep file chooses, stored and measured as it should be.
@@ -56,7 +53,7 @@ PUBLISHED_REDUCTION = "abs_of_mean"
 BROKEN = frozenset({f"{PREFIX}L2FMNAttack"})
 
 
-class MinimalAttack(EvaluationSection):
+class MinimalAttack(PlacedSection):
     """Minimal attacks on the images that the model classifies correctly.
 
     `attacks` are names of the registry, or `foolbox:NAME` for any of Foolbox's. `canvas` is "own"
@@ -81,26 +78,19 @@ class MinimalAttack(EvaluationSection):
     decision: Literal["argmax", "animate", "top_k", "target"] = "argmax"
     top_k: Annotated[int, Field(ge=1, lt=1000)] = 5
     target: Annotated[int, Field(ge=0, lt=1000)] | Literal["least_likely"] | None = None
-    canvas: Literal["own"] | Annotated[int, Field(ge=32)] = "own"
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     save_perturbations: bool = False
     importance: str | None = None
-    region: RegionName = "seen"
 
     version: ClassVar[int] = 4
     needs_model: ClassVar[bool] = True
     shares_work: ClassVar[bool] = False
 
     @model_validator(mode="after")
-    def _region_is_of_a_canvas(self) -> "MinimalAttack":
-        regions.check(self.region, self.canvas)
+    def _region_is_of_maps(self) -> "MinimalAttack":
         if self.region != "seen" and self.importance is None:
             raise ValueError("`region` is of alignment, which needs `importance`; give both")
         return self
-
-    @property
-    def compares_views(self) -> bool:
-        return self.region == "common"
 
     @model_validator(mode="after")
     def _known(self) -> "MinimalAttack":
@@ -147,7 +137,7 @@ class MinimalAttack(EvaluationSection):
             blueprint.transform.check_gradient()
         about_maps: dict[str, Any] = {}
         if looked_at is not None:
-            place = self._place(blueprint.transform, inputs)
+            place = self.place(blueprint.transform, inputs)
             about_maps = {"importance": looked_at.key, **place.parameters}
         return [
             Trial(
@@ -181,11 +171,8 @@ class MinimalAttack(EvaluationSection):
             return None
         _, blueprint = candidate.known()
         maps = inputs.maps(self.importance, stimuli)
-        maps.check_view(self._place(blueprint.transform, inputs).transform, stimuli)
+        maps.check_view(self.place(blueprint.transform, inputs).transform, stimuli)
         return maps
-
-    def _place(self, own: Transform, inputs: Inputs) -> Place:
-        return Place.of(own, self.canvas, self.region, inputs.compared)
 
     @property
     def published(self) -> AttackProtocol | None:
@@ -245,7 +232,7 @@ class MinimalAttack(EvaluationSection):
         maps = self._looked_at(bench.candidate, bench.inputs, stimuli)
         seen = None
         if maps is not None:
-            seen = SeenMaps.at(self._place(model.transform, bench.inputs), maps, stimuli)
+            seen = SeenMaps.at(self.place(model.transform, bench.inputs), maps, stimuli)
         for trial in trials:
             torch.manual_seed(trial.random_seed)
             attacked: list[AttackOutcome] = []

@@ -3,12 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, reduce
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from zoo_eval.errors import Refusal
+from zoo_eval.evaluations.evaluation import EvaluationSection
+from zoo_eval.inputs import Inputs
 from zoo_eval.transforms import Transform
 
 Canvas = Literal["own"] | int
@@ -92,19 +95,6 @@ def seen_by(transform: Transform, canvas: Canvas) -> Transform:
     return transform if canvas == "own" else transform.at(canvas)
 
 
-def check(name: RegionName, canvas: Canvas) -> None:
-    """Refuses a region of a canvas where there is none.
-
-    Raises:
-        ValueError: attributions are where the model sees all pixels.
-    """
-    if name != "seen" and canvas == "own":
-        raise ValueError(
-            f'region = "{name}" is of a common canvas, and canvas = "own" has every pixel seen; set '
-            "`canvas` to a side in pixels, or leave `region` out"
-        )
-
-
 @dataclass(frozen=True)
 class Place:
     """Where attributions are compared with maps: what brings an image there, and which pixels count.
@@ -146,3 +136,31 @@ class Place:
     def counting(self, values: Tensor) -> Tensor:
         """Values (..., row, column) there -> those that count."""
         return values if self.region is None else self.region.of(values)
+
+
+class PlacedSection(EvaluationSection):
+    """Base of the evaluations that compare attributions with human maps, pixel by pixel."""
+
+    canvas: Literal["own"] | Annotated[int, Field(ge=32)] = "own"
+    region: RegionName = "seen"
+
+    @model_validator(mode="after")
+    def _region_is_of_a_canvas(self) -> Self:
+        if self.region != "seen" and self.canvas == "own":
+            raise ValueError(
+                f'region = "{self.region}" is of a common canvas, and canvas = "own" has every pixel '
+                "seen; set `canvas` to a side in pixels, or leave `region` out"
+            )
+        return self
+
+    @property
+    def compares_views(self) -> bool:
+        return self.region == "common"
+
+    def place(self, own: Transform, inputs: Inputs) -> Place:
+        """Where a model with its own transform is compared with the maps.
+
+        Raises:
+            Refusal: no pixel counts, or the model's resize has no gradient.
+        """
+        return Place.of(own, self.canvas, self.region, inputs.compared)

@@ -198,7 +198,7 @@ def blueprint(card: ModelCard, known_digest: str | None = None) -> Blueprint:
         architecture=card.architecture,
         weights_digest=known_digest or weights_digest(card),
         transform=transform,
-        anatomy=anatomy_of_card(card),
+        anatomy=anatomy_of(source_of(card.architecture), card.architecture, transform.size),
     )
 
 

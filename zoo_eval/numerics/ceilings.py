@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import ShuffleSplit
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -74,6 +73,9 @@ def internal_consistency(responses: Array) -> Array:
     Raises:
         ValueError: fewer than two repetitions.
     """
+    # Only here, as in splits.py.
+    from sklearn.model_selection import ShuffleSplit
+
     n_repetitions = _n_repetitions(responses, "split-half")
     halves = ShuffleSplit(BRAINSCORE_HALVES, train_size=0.5, random_state=BRAINSCORE_SEED)
     found = []

@@ -121,15 +121,8 @@ def using(numerics: Numerics) -> Iterator[None]:
 @contextmanager
 def exact(device: torch.device) -> Iterator[None]:
     """Within the block, products of float32 factors are of these, whatever networks run by."""
-    before = {unit: _get(unit) for unit in UNITS}
-    for unit in UNITS:
-        _set(unit, "ieee")
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        for unit, how in before.items():
-            _set(unit, how)
+    with _multiplying(dict.fromkeys(UNITS, "ieee")), torch.autocast(device.type, enabled=False):
+        yield
 
 
 @contextmanager
@@ -139,7 +132,13 @@ def bfloat16_products() -> Iterator[None]:
     Sums are float32 all the same: where every factor is a bfloat16 number already, a product is as
     exact as any. Processors that have no such unit multiply as ever.
     """
-    units = {"mkldnn.matmul": "bf16", "cuda.matmul": "tf32"}
+    with _multiplying({"mkldnn.matmul": "bf16", "cuda.matmul": "tf32"}):
+        yield
+
+
+@contextmanager
+def _multiplying(units: Mapping[str, str]) -> Iterator[None]:
+    """Within the block, these units have these precisions, afterwards those that they had."""
     before = {unit: _get(unit) for unit in units}
     for unit, how in units.items():
         _set(unit, how)
