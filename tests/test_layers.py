@@ -148,3 +148,15 @@ def test_importing_the_package_and_the_command_is_light(module):
 def test_no_file_is_long():
     long = {str(p): n for p in MODULES if (n := len(p.read_text().splitlines())) > 400}
     assert not long
+
+
+# Each takes a second or two to import, in every process that evaluates.
+SLOW = {"sklearn", "captum"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_slow_libraries_are_imported_where_they_are_used(path):
+    top = ast.parse(path.read_text()).body
+    found = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
+    found |= {str(node.module) for node in top if isinstance(node, ast.ImportFrom)}
+    assert not {name.partition(".")[0] for name in found} & SLOW
