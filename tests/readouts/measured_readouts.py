@@ -1,5 +1,6 @@
 """Each readout's predicted and actual peak memory, in a process of its own."""
 
+import importlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,7 +92,8 @@ def _rdm_recording(features):
 
 
 def _warm_up():
-    """Libraries allocate what they work in at the first call."""
+    """Libraries allocate what they work in at the first call, and are imported at the first use."""
+    importlib.import_module("sklearn.model_selection")
     square = torch.eye(300, dtype=torch.float64)
     torch.linalg.eigh(square @ square)
     torch.linalg.svdvals(square)
