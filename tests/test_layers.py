@@ -14,7 +14,7 @@ PACKAGE = ROOT / "zoo_eval"
 # those on the floors below it; rooms of one floor know nothing of each other.
 FLOORS = [
     ["errors", "digests", "units", "pictures"],
-    ["paths", "registry", "tables"],
+    ["paths", "registry", "tables", "files"],
     ["section", "numerics", "trial", "store"],
     ["networks"],
     ["stimuli"],
