@@ -37,12 +37,13 @@ def test_it_is_told_by_its_beginning(tmp_path, content, said, step):
 
 
 def test_archives_are_told_by_what_they_hold(tmp_path):
-    torch.save({"a": torch.ones(1)}, tmp_path / "saved.pth")
+    torch.save({"a": torch.ones(1)}, tmp_path / "saved.npy")
     torch.jit.trace(torch.nn.Linear(1, 1), torch.ones(1, 1)).save(tmp_path / "script.pt")
-    np.savez(tmp_path / "arrays.npz", a=np.ones(1))
+    with (tmp_path / "arrays.mat").open("wb") as file:
+        np.savez(file, a=np.ones(1))
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         archive.writestr("photo.jpg", b"")
-    names = ("saved.pth", "script.pt", "arrays.npz", "photos.zip")
+    names = ("saved.npy", "script.pt", "arrays.mat", "photos.zip")
     told = [foreign.told(tmp_path / name) for name in names]
     assert [one.partition(";")[0] for one in told] == [
         "it is a file of torch.save",
@@ -54,3 +55,19 @@ def test_archives_are_told_by_what_they_hold(tmp_path):
 
 def test_a_file_that_cannot_be_opened_is_told_so(tmp_path):
     assert "cannot be opened" in foreign.told(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("a.mat", b"MATLAB 5.0 MAT-file"),
+        ("a.mat", b"\x89HDF\r\n\x1a\n"),
+        ("a.parquet", b"PAR1"),
+        ("a.npy", b"\x93NUMPY\x01\x00"),
+        ("a.jpg", b"\x89PNG\r\n\x1a\n"),
+        ("a.PNG", b"\x89PNG\r\n\x1a\n"),
+    ],
+)
+def test_one_that_begins_as_it_should_is_damaged(tmp_path, name, head):
+    (tmp_path / name).write_bytes(head)
+    assert foreign.told(tmp_path / name) == "it is damaged or cut off; fetch it again"

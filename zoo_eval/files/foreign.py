@@ -1,6 +1,7 @@
 """What a file is that is not what it should be: the first thing to say of one that cannot be read."""
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 HEAD_BYTES = 512
@@ -26,8 +27,21 @@ _BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\xd8\xff", "a JPEG image", "name the file that was meant"),
     (b"GIF8", "a GIF image", "name the file that was meant"),
 )
+# Suffixes of files that rightly begin so: such a file is damaged, and not another one.
+_IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
+_OWN: Mapping[bytes, tuple[str, ...]] = {
+    b"\x1f\x8b": (".gz",),
+    b"\x89HDF\r\n": (".mat", ".h5", ".hdf5", ".nc"),
+    b"PAR1": (".parquet", ".pq"),
+    b"\x93NUMPY": (".npy",),
+    b"MATLAB 5.0": (".mat",),
+    b"\x89PNG": _IMAGES,
+    b"\xff\xd8\xff": _IMAGES,
+    b"GIF8": _IMAGES,
+}
 _PAGES = (b"<!doctype html", b"<html", b"<head", b"<!-- ")
 _UNKNOWN = "damaged, cut off or of another kind; fetch it again"
+_DAMAGED = "damaged or cut off; fetch it again"
 
 
 def told(path: Path) -> str:
@@ -39,16 +53,17 @@ def told(path: Path) -> str:
         return f"it cannot be opened ({error.strerror}); check its path and permissions"
     if head.startswith(b"PK\x03\x04"):
         return f"it is {_archive(path)}"
-    return f"it is {of_bytes(head)}"
+    return f"it is {of_bytes(head, path.suffix)}"
 
 
-def of_bytes(head: bytes) -> str:
-    """The same of what a file begins with, as "...; ..."."""
+def of_bytes(head: bytes, suffix: str = "") -> str:
+    """The same of what a file of that suffix begins with, as "...; ..."."""
     if not head:
         return "empty; fetch it again"
     for beginning, kind, advice in _BEGINNINGS:
         if head.startswith(beginning):
-            return f"{kind}; {advice}"
+            own = suffix.lower() in _OWN.get(beginning, ())
+            return _DAMAGED if own else f"{kind}; {advice}"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(_PAGES):
         return "an HTML page, as a login or an error gives; fetch the file itself"
@@ -69,7 +84,9 @@ def _archive(path: Path) -> str:
     if "constants.pkl" in inner or any(name.startswith("code/") for name in inner):
         return "a TorchScript archive, which holds code; save the state dict (module.state_dict())"
     if "data.pkl" in inner:
-        return "a file of torch.save; name the file that was meant"
+        own = path.suffix.lower() in (".pth", ".pt", ".ckpt", ".bin")
+        return _DAMAGED if own else "a file of torch.save; name the file that was meant"
     if names and all(name.endswith(".npy") for name in names):
-        return "a NumPy archive (.npz); name the file that was meant"
+        own = path.suffix.lower() == ".npz"
+        return _DAMAGED if own else "a NumPy archive (.npz); name the file that was meant"
     return "a zip archive; unpack it"

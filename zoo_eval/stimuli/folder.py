@@ -2,44 +2,41 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import PIL
-from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
 from zoo_eval.digests import digest
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.paths import SweepPath
-from zoo_eval.stimuli.ids import IMAGE_SUFFIXES, Lookup, stem
+from zoo_eval.stimuli import decoding
+from zoo_eval.stimuli.ahead import Ahead
+from zoo_eval.stimuli.decoding import Exif, opened
+from zoo_eval.stimuli.identities import Shape
+from zoo_eval.stimuli.ids import Lookup, stem
+from zoo_eval.stimuli.listing import listed
 from zoo_eval.stimuli.stimulus_set import (
     Images,
     Pixels,
-    Shape,
     StimuliSection,
     StimulusSet,
     Sweepmates,
 )
 
-UNREADABLE = (
-    UnidentifiedImageError,
-    Image.DecompressionBombError,
-    OSError,
-    SyntaxError,
-    ValueError,
-)
+HEADERS_AHEAD = 256
 
 
 class FolderSection(StimuliSection):
     """Images of a folder, labelled by a CSV (columns image, label) or by their names.
 
-    They are in the order of their names as text, folder by folder.
+    They are in the order of their names as text, folder by folder. Links are followed, hidden files
+    and folders left out. `exif` says whether a photo is turned as its EXIF orientation says; the
+    libraries' own evaluation code does not.
     """
 
     kind: Literal["folder"] = "folder"
@@ -48,6 +45,7 @@ class FolderSection(StimuliSection):
     labels: SweepPath | None = None
     label_pattern: str | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
+    exif: Exif = "ignore"
 
     @property
     def is_whole(self) -> bool:
@@ -61,55 +59,61 @@ class FolderSection(StimuliSection):
             labels=None if self.labels is None else self.labels.resolve(),
             label_pattern=self.label_pattern,
             limit=self.limit,
+            exif=self.exif,
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Files(Images):
-    """The images of some files."""
+    """The images of some files; `exif` as in `decoding.decoded`."""
 
     paths: tuple[Path, ...]
+    exif: Exif = "ignore"
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def decode(self, number: int) -> Pixels:
-        """An image as uint8 (row, column, RGB); grey is repeated, transparency dropped.
+        """An image as uint8 (row, column, RGB), see `decoding.decoded`.
 
         Raises:
             BadInput: the file is not a readable image; it is named.
         """
-        with _opened(self.paths[number]) as image:
-            return np.asarray(image.convert("RGB"))
+        with opened(self.paths[number]) as image:
+            return decoding.decoded(image, self.exif)
+
+    def remark(self, number: int) -> str | None:
+        path = self.paths[number]
+        decoding.check_whole(path)
+        with opened(path) as image:
+            if decoding.orientation(image) == decoding.UPRIGHT:
+                return None
+        if self.exif == "apply":
+            return "are turned as their EXIF orientation says"
+        return (
+            "have an EXIF orientation that is ignored, as the libraries' own evaluation does "
+            '(exif = "apply" turns them)'
+        )
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:
-        found = []
-        for path in self.paths:
-            with _opened(path) as image:
-                found.append((image.height, image.width, 3))
-        return tuple(found)
+        headers = Ahead(self._shape, len(self), HEADERS_AHEAD)
+        return tuple(headers[[number]][0] for number in range(len(self)))
+
+    def _shape(self, number: int) -> Shape:
+        with opened(self.paths[number]) as image:
+            return decoding.shape(image, self.exif)
 
     @cached_property
     def stamp(self) -> str | None:
         # Another version may decode a JPEG to other pixels.
-        return digest([PIL.__version__, [_stamp(path) for path in self.paths]])
+        files = [_stamp(path) for path in self.paths]
+        return digest([PIL.__version__, decoding.VERSION, self.exif, files])
 
 
 def _stamp(path: Path) -> list[str | int]:
     found = path.stat()
-    return [str(path.resolve()), found.st_size, found.st_mtime_ns, found.st_ctime_ns]
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    try:
-        with Image.open(path) as image:
-            yield image
-    except UNREADABLE as error:
-        raise BadInput(
-            f"{path}: cannot be decoded as an image ({error}); replace or remove the file"
-        ) from error
+    return [str(path), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
 def read_folder(
@@ -120,23 +124,19 @@ def read_folder(
     labels: Path | None = None,
     label_pattern: str | None = None,
     limit: int | None = None,
+    exif: Exif = "ignore",
 ) -> StimulusSet:
     """The images of a folder, sorted by name, decoded when shown; ids are paths relative to it.
 
-    Labels come from a CSV with columns `image` and `label`, or from the first group of
+    Links to files and folders are followed; what is hidden, and what is no image by its suffix, is
+    left out and counted in `notes`. Labels come from a CSV with columns `image` and `label`, or from the first group of
     `label_pattern` searched in each file's name.
 
     Raises:
         BadInput: no image, or labels that do not match the images.
     """
-    files = sorted(
-        {
-            file
-            for pattern in include
-            for file in path.rglob(pattern)
-            if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES
-        }
-    )[:limit]
+    found = listed(path, include)
+    files = found.images[:limit]
     ids = tuple(file.relative_to(path).as_posix() for file in files)
     if labels is not None:
         classes: tuple[int, ...] | None = _labels_from_csv(name, labels, ids, exact=limit is None)
@@ -144,7 +144,9 @@ def read_folder(
         classes = tuple(_label_from_name(name, label_pattern, i) for i in ids)
     else:
         classes = None
-    return StimulusSet(name, ids, Files(tuple(files)), groups=ids, labels=classes)
+    return StimulusSet(
+        name, ids, Files(tuple(files), exif), groups=ids, labels=classes, notes=found.notes
+    )
 
 
 def _labels_from_csv(name: str, path: Path, ids: Sequence[str], *, exact: bool) -> tuple[int, ...]:

@@ -1,6 +1,8 @@
 """StimulusSet: images with ids, labels and groups; its identity is its content, not where it lies."""
 
+import hashlib
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,14 +11,15 @@ from typing import Any, Protocol, overload
 import numpy as np
 import numpy.typing as npt
 
-from zoo_eval.digests import bytes_digest, canonical_json, digest
-from zoo_eval.errors import BadInput
+from zoo_eval.digests import DIGEST_CHARACTERS, bytes_digest, canonical_json, digest
+from zoo_eval.errors import BadInput, Refusal
 from zoo_eval.section import KindSection, kinds
 from zoo_eval.stimuli import identities
+from zoo_eval.stimuli.ahead import Ahead, n_threads
+from zoo_eval.stimuli.identities import Identity, Shape
 
 # One image, uint8 (row, column, RGB).
 Pixels = npt.NDArray[np.uint8]
-Shape = tuple[int, ...]
 # Two ids that change places where order is by number and not as text.
 Dispute = tuple[str, str]
 
@@ -37,6 +40,14 @@ class Images(Sequence[Pixels]):
     @abstractmethod
     def decode(self, number: int) -> Pixels:
         """The image of that number, from 0."""
+
+    def remark(self, number: int) -> str | None:
+        """What a plan says of the images that are like this one; damage that decoding does not show.
+
+        Raises:
+            BadInput: the image is damaged.
+        """
+        return None
 
     @overload
     def __getitem__(self, number: int) -> Pixels: ...
@@ -69,20 +80,13 @@ class Unheld(Images):
         raise RuntimeError("these stimuli were described for a plan; their images are elsewhere")
 
 
-@dataclass(frozen=True)
-class Known:
-    """A set's digest that was computed before, and of which ids, groups and labels."""
-
-    described: str
-    digest: str
-
-
 @dataclass(frozen=True, eq=False)
 class StimulusSet:
     """Images, each uint8 (row, column, RGB), of any size: held in memory, or decoded when shown.
 
     `groups` names what must stay in one fold (crops of one photo); `labels` are class indices;
-    `dispute` is that of the order of other images that this one's follows (see `order`).
+    `dispute` is that of the order of other images that this one's follows (see `order`); `known` is
+    its identity where that was computed before; `notes` are what a plan says of it.
 
     Raises:
         BadInput: no images, ids that repeat, or a length that differs.
@@ -93,14 +97,15 @@ class StimulusSet:
     images: Sequence[Pixels]
     groups: tuple[str, ...]
     labels: tuple[int, ...] | None = None
-    known: Known | None = None
+    known: Identity | None = None
     dispute: Dispute | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.images:
             raise BadInput(f"stimuli {self.name!r}: no images; check the path and `include`")
         if len(set(self.ids)) != len(self.ids):
-            twice = next(i for i in self.ids if self.ids.count(i) > 1)
+            twice = next(one for one, n in Counter(self.ids).items() if n > 1)
             raise BadInput(f"stimuli {self.name!r}: id {twice!r} stands twice; ids must be unique")
         for part, values in (("ids", self.ids), ("groups", self.groups), ("labels", self.labels)):
             if values is not None and len(values) != len(self.images):
@@ -112,76 +117,157 @@ class StimulusSet:
         return len(self.images)
 
     @cached_property
-    def digest(self) -> str:
-        """The digest of ids, groups, labels and pixels; images are decoded once, one at a time.
+    def identity(self) -> Identity:
+        """Of ids, groups, labels and pixels; each image is decoded once, unless it is known.
 
         Raises:
             BadInput: an image cannot be decoded.
         """
-        described = self._described
-        if self.known is not None and self.known.described == described:
-            return self.known.digest
-        stamp = self.images.stamp if isinstance(self.images, Images) else None
-        kept = identities.read(stamp, described) if stamp else None
-        if kept is None:
-            kept = bytes_digest(self._chunks())
-            if stamp:
-                identities.write(stamp, described, kept)
-        return kept
+        if kept := self._kept():
+            return kept
+        found = self._computed()
+        if isinstance(self.images, Images) and (stamp := self.images.stamp):
+            identities.write(stamp, found)
+        return found
+
+    @property
+    def digest(self) -> str:
+        """The digest of ids, groups, labels and pixels (see `identity`)."""
+        return self.identity.digest
 
     @property
     def has_known_digest(self) -> bool:
         """Whether its digest can be had without decoding an image."""
-        if not isinstance(self.images, Images):
-            return True
-        stamp, described = self.images.stamp, self._described
-        same = self.known is not None and self.known.described == described
-        return same or (stamp is not None and identities.read(stamp, described) is not None)
-
-    @cached_property
-    def shapes(self) -> tuple[Shape, ...]:
-        """Each image's (row, column, RGB)."""
-        if isinstance(self.images, Images):
-            return self.images.shapes
-        return tuple(image.shape for image in self.images)
+        return not isinstance(self.images, Images) or self._kept() is not None
 
     @property
-    def _described(self) -> str:
+    def shapes(self) -> tuple[Shape, ...]:
+        """Each image's (row, column, RGB)."""
+        if not isinstance(self.images, Images):
+            return tuple(image.shape for image in self.images)
+        kept = self._kept()
+        return self.images.shapes if kept is None else kept.shapes
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a plan says of it: lines that end with what can be done."""
+        counted = self.identity.remarks.items()
+        return [*(f"{n} of {len(self)} images {said}" for said, n in counted), *self.notes]
+
+    def image(self, number: int) -> Pixels:
+        """One image, of which was checked that it is still what the set's identity says.
+
+        Raises:
+            BadInput: it cannot be decoded.
+            Refusal: it is another one than before.
+        """
+        found = self.images[number]
+        if isinstance(self.images, Images) and _digest(found) != self.identity.pixels[number]:
+            raise Refusal(
+                f"image {self.ids[number]!r} of stimuli {self.name!r} changed since it was planned; "
+                "run the same command again"
+            )
+        return found
+
+    @cached_property
+    def described_by(self) -> str:
+        """The digest of ids, groups and labels alone."""
         return digest([self.ids, self.groups, self.labels])
 
-    def _chunks(self) -> Iterator[bytes]:
-        shapes = [list(shape) for shape in self.shapes]
-        yield canonical_json([self.ids, self.groups, self.labels, shapes]).encode()
-        for image in self.images:
-            yield np.ascontiguousarray(image).tobytes()
+    @cached_property
+    def _known_by_stamp(self) -> Identity | None:
+        stamp = self.images.stamp if isinstance(self.images, Images) else None
+        return identities.read(stamp, self.described_by) if stamp else None
 
-    def held(self) -> "StimulusSet":
-        """The same with every image in memory, decoded once; its digest is of what was decoded.
+    def _kept(self) -> Identity | None:
+        if "identity" in vars(self):
+            return self.identity
+        if self.known is not None and self.known.described == self.described_by:
+            return self.known
+        kept = self._known_by_stamp
+        return kept if kept is not None and len(kept.shapes) == len(self) else None
 
-        A digest that was kept for other pixels is kept no longer.
-        """
-        if not isinstance(self.images, Images):
-            return self
-        found = replace(self, images=tuple(self.images), known=None)
-        stamp = self.images.stamp
-        if stamp and identities.read(stamp, self._described) != found.digest:
-            identities.write(stamp, self._described, found.digest)
-        return found
+    def _computed(self) -> Identity:
+        shapes, pixels, remarks = self.shapes, [], Counter[str]()
+        lazy = self.images if isinstance(self.images, Images) else None
+
+        def looked(number: int) -> tuple[Pixels, str, str | None]:
+            image = self.images[number]
+            return image, _digest(image), lazy.remark(number) if lazy else None
+
+        def chunks() -> Iterator[bytes | memoryview]:
+            sizes = [list(shape) for shape in shapes]
+            yield canonical_json([self.ids, self.groups, self.labels, sizes]).encode()
+            # A few at a time: these are whole photos.
+            seen = Ahead(looked, len(self), window=2 * n_threads())
+            for number, shape in enumerate(shapes):
+                ((image, own, remark),) = seen[[number]]
+                if image.shape != shape:
+                    raise BadInput(f"{self.ids[number]}: its header and its pixels differ in size; save it again")  # fmt: skip
+                pixels.append(own)
+                if remark is not None:
+                    remarks[remark] += 1
+                yield np.ascontiguousarray(image).data
+
+        return Identity(self.described_by, bytes_digest(chunks()), shapes, tuple(pixels), remarks)
+
+    def identified(self) -> "StimulusSet":
+        """The same with its identity beside it, wherever it is sent."""
+        return replace(self, known=self.identity)
 
     def described(self) -> "StimulusSet":
         """The same without its images: what a plan needs of it."""
-        known = Known(self._described, self.digest)
-        return replace(self, images=Unheld(self.shapes), known=known)
+        return replace(self, images=Unheld(self.shapes), known=self.identity)
+
+
+def _digest(image: Pixels) -> str:
+    content = hashlib.sha256(np.ascontiguousarray(image).data)
+    content.update(str(image.shape).encode())
+    return content.hexdigest()[:DIGEST_CHARACTERS]
+
+
+@dataclass(frozen=True, eq=False)
+class Joined(Images):
+    """The images of some sets, one set after another."""
+
+    parts: tuple[StimulusSet, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def place(self, number: int) -> tuple[int, int]:
+        """The part that an image is of, and its number there."""
+        for index, part in enumerate(self.parts):
+            if number < len(part):
+                return index, number
+            number -= len(part)
+        raise IndexError(number)
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        return tuple(shape for part in self.parts for shape in part.shapes)
+
+    @property
+    def stamp(self) -> str | None:
+        return None
+
+    def decode(self, number: int) -> Pixels:
+        index, own = self.place(number)
+        return self.parts[index].image(own)
 
 
 def joined(first: StimulusSet, second: StimulusSet) -> StimulusSet:
-    """The images of one set followed by those of another, unlabelled; ids carry their set's name."""
-    return StimulusSet(
-        f"{first.name} + {second.name}",
-        tuple(f"{part.name}/{one}" for part in (first, second) for one in part.ids),
-        (*first.images, *second.images),
-        groups=tuple(f"{part.name}/{group}" for part in (first, second) for group in part.groups),
-    )
+    """The images of one set followed by those of another, unlabelled; ids carry their set's name.
+
+    Its digest is made of theirs, so that nothing is decoded for it.
+    """
+    parts = (first, second)
+    ids = tuple(f"{part.name}/{one}" for part in parts for one in part.ids)
+    groups = tuple(f"{part.name}/{group}" for part in parts for group in part.groups)
+    found = StimulusSet(f"{first.name} + {second.name}", ids, Joined(parts), groups)
+    pixels = tuple(one for part in parts for one in part.identity.pixels)
+    known = Identity(found.described_by, digest([part.digest for part in parts]), found.shapes, pixels)
+    return replace(found, known=known)
 
 
 @dataclass(frozen=True)
