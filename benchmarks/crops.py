@@ -52,14 +52,13 @@ class Row:
 def photos(limit: int | None) -> StimulusSet:
     """Labelled ImageNet photos."""
     folder = paths.resolve("package:foolbox/data", Path.cwd())
-    found = read_folder(
+    return read_folder(
         "photos",
         folder,
         include=["imagenet_*.jpg"],
         label_pattern=r"imagenet_\d+_(\d+)",
         limit=limit,
     )
-    return found.held()
 
 
 def cropped() -> list[ModelCard]:

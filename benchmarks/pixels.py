@@ -57,7 +57,7 @@ def cards() -> list[ModelCard]:
 def photos() -> Sequence[Pixels]:
     """Twenty ImageNet photos of many sizes."""
     folder = paths.resolve("package:foolbox/data", Path.cwd())
-    return read_folder("photos", folder, include=["imagenet_*.jpg"]).held().images
+    return read_folder("photos", folder, include=["imagenet_*.jpg"]).images[:]
 
 
 @torch.no_grad()

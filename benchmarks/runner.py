@@ -35,7 +35,7 @@ def main() -> None:
         runner = InProcess(sweep, models, store)
         cards = models.narrowed(pattern).cards
         todo = plan(sweep, cards, runner.inputs(), Settled(store.ledger()))
-        inputs = load.held(runner.inputs(), load.digests(runner.inputs()))
+        inputs = runner.inputs()
         made = load.made(inputs, todo.recordings, models, store)
         inputs = replace(inputs, recordings={**inputs.recordings, **made})
 

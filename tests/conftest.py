@@ -15,6 +15,8 @@ from zoo_eval.runners import own_ray
 TEMPORARY = Path(tempfile.mkdtemp(prefix="zoot", dir="/tmp"))
 atexit.register(shutil.rmtree, TEMPORARY, ignore_errors=True)
 os.environ["RAY_TMPDIR"] = str(TEMPORARY)
+# Views that another version of this code made are none of it.
+os.environ["ZOO_EVAL_VIEWS"] = str(TEMPORARY / "views")
 # Stated before anything imports Ray: its defaults differ between its commands. However a test starts
 # a Ray, it is reached from this machine alone, and with a token.
 os.environ.update(

@@ -10,7 +10,7 @@ from zoo_eval.sweep.load import read_inputs
 
 
 def loaded(file: Path, home: Path | None = None) -> tuple[Sweep, Roster, Inputs]:
-    """The sweep, its models, and its inputs with images in memory; paths start from `home`."""
+    """The sweep, its models, and its inputs; paths start from `home`."""
     sweep = sweep_file.read(file, home or file.parent)
     models = roster(sweep.models)
-    return sweep, models, read_inputs(sweep, models, "held")
+    return sweep, models, read_inputs(sweep, models, "streamed")

@@ -19,6 +19,7 @@ FLOORS = [
     ["networks"],
     ["stimuli"],
     ["transforms"],
+    ["views"],
     ["recordings", "importance", "catalog", "pipelines"],
     ["inputs", "weights"],
     ["sources"],

@@ -67,7 +67,7 @@ def test_its_trials_are_planned_on_shards_like_clickmes(tmp_path, name):
     write(shards / "test-0.tfrecords", [jpeg_record(i, i % 3) for i in range(5)])
     sweep = sweep_file.read(FILE, tmp_path)
     models = roster(sweep.models)
-    inputs = read_inputs(sweep, models, "held")
+    inputs = read_inputs(sweep, models, "streamed")
     assert inputs.stimulus_set("clickme").labels == (0, 1, 2)
     (card,) = [card for card in models.cards if card.name == name]
     subject = Candidate(card, blueprint(card, "assumed"))

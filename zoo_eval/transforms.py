@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -15,6 +16,8 @@ from zoo_eval.networks.anatomy import Size
 from zoo_eval.stimuli.stimulus_set import Pixels
 
 Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+# One image as a model sees it: see `Transform.seen`.
+Seen = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 # Those that PyTorch has for tensors, antialiased as Pillow's are.
 WITH_GRADIENT: tuple[Interpolation, ...] = ("bilinear", "bicubic")
@@ -67,6 +70,11 @@ class Transform:
         known = {k: v for k, v in vars(self).items() if v is not None}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in known.items()}
 
+    @property
+    def view_key(self) -> dict[str, Any]:
+        """What `seen` is determined by: all but the normalisation."""
+        return {key: value for key, value in self.key.items() if key not in ("mean", "std")}
+
     def at(self, canvas_px: int) -> "Transform":
         """A square canvas, the same for every model, instead of its own view of an image."""
         return replace(
@@ -106,9 +114,36 @@ class Transform:
             float32 (image, RGB, row, column) in [0, 1] at `size`; `float32` with `bicubic` may
             overshoot, as it does where it comes from.
         """
+        return self.as_pixels([self.seen(one) for one in images], device)
+
+    def seen(self, image: Pixels) -> Seen:
+        """What the model sees of a decoded image, as small as it is exact.
+
+        Returns:
+            Its 8 bits, uint8 (row, column, RGB), see `levels`; where a tensor is resized, float32
+            (RGB, row, column).
+        """
         if self.resized == "float32":
-            return torch.cat([self._cut(self._float(one.to(device))) for one in map(_unit, images)])
-        view = torch.from_numpy(np.stack([self.levels(one) for one in images])).to(device)
+            return self._cut(self._float(_unit(image)))[0].numpy()
+        return self.levels(image)
+
+    @property
+    def unseen(self) -> Seen:
+        """An array as `seen` gives one, of an image that nobody has seen yet."""
+        rows, columns = self.size
+        if self.resized == "float32":
+            return np.zeros((3, rows, columns), np.float32)
+        return np.zeros((rows, columns, 3), np.uint8)
+
+    def as_pixels(self, seen: Sequence[Seen], device: torch.device) -> Tensor:
+        """What `seen` gave of several images, as `view_images` gives it."""
+        stack = torch.from_numpy(np.stack(seen))
+        if device.type == "cuda":
+            # From pinned memory a copy runs beside what the GPU computes.
+            stack = stack.pin_memory()
+        view = stack.to(device, non_blocking=True)
+        if self.resized == "float32":
+            return view
         # By a tensor: a GPU would multiply by the rounded inverse of a number.
         return view.permute(0, 3, 1, 2).contiguous().float() / view.new_tensor(255.0).float()
 

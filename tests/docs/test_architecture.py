@@ -4,6 +4,7 @@ import ast
 import os
 import re
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,6 +17,7 @@ from zoo_eval.commands import sweep
 from zoo_eval.evaluations.evaluation import EVALUATIONS
 from zoo_eval.queries.connection import connect
 from zoo_eval.sources.registry import source_of
+from zoo_eval.stimuli import ahead
 from zoo_eval.stimuli.stimulus_set import STIMULI
 from zoo_eval.store import Store
 
@@ -123,7 +125,7 @@ def called(tmp_path_factory) -> set[str]:
     """Every function of the package that a small sweep and a look at its leaderboard call."""
     folder = tmp_path_factory.mktemp("way")
     file = folder / "sweep.toml"
-    file.write_text(SWEEP)
+    file.write_text(SWEEP + '[run]\nview_budget = "0GiB"\n')
     found: set[tuple[str, str]] = set()
     # Imports would be noted call by call.
     for registry in (STIMULI, EVALUATIONS):
@@ -135,11 +137,16 @@ def called(tmp_path_factory) -> set[str]:
 
     before = sys.gettrace()
     sys.settrace(note)
+    # Images are decoded by threads, which are started anew.
+    threading.settrace(note)
+    ahead._pool.cache_clear()
     try:
         sweep.run(sweep.SweepOptions(file, folder, runner="local"), lambda line: None)
         rows = connect(Store(str(folder / "store"))).rows("SELECT top1 FROM leaderboard")
     finally:
         sys.settrace(before)
+        threading.settrace(None)
+        ahead._pool.cache_clear()
     assert len(rows) == 1
     inside = f"{PACKAGE}{os.sep}"
     return {f"{file.removeprefix(inside)}:{name}" for file, name in found if inside in file}

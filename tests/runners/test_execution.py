@@ -16,6 +16,7 @@ from zoo_eval.numerics.precision import FLOAT32
 from zoo_eval.queries.connection import connect
 from zoo_eval.runners.execution import Finished, record_refusals, run_work
 from zoo_eval.store import Store
+from zoo_eval.sweep.file import Budgets
 from zoo_eval.sweep.plan import RefusedTrial
 from zoo_eval.trial import Trial
 
@@ -44,7 +45,7 @@ def executed(store: Store, results: Callable[[Trial], list[Result]]) -> Finished
         Inputs(),
         store,
         device=torch.device("cpu"),
-        budget_bytes=1,
+        budgets=Budgets(1),
     )
     return list(reports)[-1]
 

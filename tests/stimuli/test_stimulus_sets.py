@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoo_eval.errors import BadInput
-from zoo_eval.stimuli import folder as folder_module
+from zoo_eval.errors import BadInput, Refusal
 from zoo_eval.stimuli.crops import random_crops
 from zoo_eval.stimuli.folder import Files, read_folder
 from zoo_eval.stimuli.stimulus_set import StimulusSet
@@ -214,7 +213,9 @@ def test_parts_that_do_not_match_are_an_error(change, said):
 
 def test_images_are_decoded_when_they_are_shown(photos, decoded):
     found = read_folder("set", photos)
-    assert found.shapes == tuple(image.shape for image in found.held().images)
+    shapes = found.shapes
+    assert decoded == []
+    assert shapes == tuple(image.shape for image in found.images)
     assert decoded == [Path(name).name for name in ALL]
 
 
@@ -234,11 +235,9 @@ def test_a_digest_that_is_known_is_not_computed_again(photos, decoded):
 
 def test_the_digest_is_the_same_however_it_is_come_by(photos, decoded):
     whole = read_folder("set", photos)
-    held = whole.held()
-    assert decoded == [Path(name).name for name in ALL]
-    assert held.digest == whole.digest == whole.described().digest
-    assert decoded == [Path(name).name for name in ALL]
-    in_memory = StimulusSet("set", whole.ids, tuple(held.images), whole.groups)
+    assert whole.digest == whole.described().digest == whole.identified().digest
+    assert sorted(decoded) == sorted(Path(name).name for name in ALL)
+    in_memory = StimulusSet("set", whole.ids, tuple(whole.images), whole.groups)
     assert in_memory.digest == whole.digest
 
 
@@ -260,15 +259,12 @@ def test_a_file_that_changed_is_decoded_again(photos, decoded):
     assert read_folder("set", photos).digest != before
 
 
-def test_a_digest_kept_for_other_pixels_is_kept_no_longer(photos, decoded, monkeypatch):
-    monkeypatch.setattr(folder_module, "_stamp", lambda path: [str(path)])
-    before = read_folder("set", photos).digest
-    Image.new("RGB", (6, 5), (9, 9, 9)).save(photos / ALL[0])
-    found = read_folder("set", photos)
-    assert found.digest == before
-    held = found.held()
-    assert held.digest != before
-    assert read_folder("set", photos).digest == held.digest
+def test_an_image_that_is_another_than_was_planned_is_refused(photos):
+    found = read_folder("set", photos).identified()
+    Image.new("RGB", (60, 40), (9, 9, 9)).save(photos / ALL[1])
+    assert found.image(0).shape == (40, 60, 3)
+    with pytest.raises(Refusal, match=r"'b_7\.png' of stimuli 'set' changed since it was planned"):
+        found.image(1)
 
 
 def test_a_description_is_small_and_has_what_a_plan_needs(photos):
@@ -278,10 +274,14 @@ def test_a_description_is_small_and_has_what_a_plan_needs(photos):
     assert len(pickle.dumps(described)) < 2000
 
 
+def in_memory(stimuli):
+    return replace(stimuli, images=tuple(stimuli.images))
+
+
 def test_crops_of_sets_in_memory_and_on_disk_are_the_same(photos):
     lazy, held = (
         random_crops("c", [source], n=9, size_px=32, seed=3)
-        for source in (read_folder("set", photos), read_folder("set", photos).held())
+        for source in (read_folder("set", photos), in_memory(read_folder("set", photos)))
     )
     assert lazy.digest == held.digest
     for one, other in zip(lazy.images, held.images, strict=True):

@@ -8,7 +8,7 @@ from PIL import Image
 from tests.sweeps import loaded
 from zoo_eval.commands import sweep as sweep_command
 from zoo_eval.commands.sweep import SweepOptions
-from zoo_eval.errors import BadInput
+from zoo_eval.errors import BadInput, Refusal
 from zoo_eval.models import open_model
 from zoo_eval.paths import SweepPath
 from zoo_eval.stimuli.stimulus_set import Images
@@ -54,17 +54,6 @@ def test_what_a_plan_reads_holds_no_image(tiny_sweep, decoded):
         _ = described.stimulus_set("photos").images[0]
 
 
-def test_a_run_decodes_every_photo_once(tiny_sweep, decoded):
-    sweep = sweep_file.read(tiny_sweep, tiny_sweep.parent)
-    models = roster(sweep.models)
-    inputs = load.read_inputs(sweep, models, "kept")
-    load.held(inputs, load.digests(inputs))
-    # Two sets share four photos; crops take theirs from memory.
-    assert sorted(decoded) == sorted(
-        [*inputs.stimuli["photos"].ids, *inputs.stimuli["own_labels"].ids]
-    )
-
-
 def test_where_images_must_be_decoded_they_are_not_unless_asked(tiny_sweep, decoded):
     sweep = sweep_file.read(tiny_sweep, tiny_sweep.parent)
     models = roster(sweep.models)
@@ -86,10 +75,18 @@ def test_an_image_that_changed_since_it_was_planned_is_said(tiny_sweep, tmp_path
     tiny_sweep.write_text(text)
     sweep = sweep_file.read(tiny_sweep, tiny_sweep.parent)
     inputs = load.read_inputs(sweep, roster(sweep.models), "streamed")
-    digests = load.digests(inputs)
+    planned = load.identities(inputs)
     Image.new("RGB", (40, 40)).save(photos / "1.png")
+    again = load.as_planned(load.read_inputs(sweep, roster(sweep.models), "streamed"), planned)
+    assert load.identities(again) == planned
+    with pytest.raises(
+        Refusal, match=r"'1\.png' of stimuli 'own' changed since it was planned; run"
+    ):
+        again.stimuli["own"].image(1)
+    (photos / "2.png").unlink()
+    fewer = load.read_inputs(sweep, roster(sweep.models), "streamed")
     with pytest.raises(BadInput, match="stimuli 'own' changed while the sweep was planned; run"):
-        load.held(inputs, digests)
+        load.as_planned(fewer, planned)
 
 
 def test_a_planted_recording_is_made_once_and_kept(tiny_sweep, tmp_path, monkeypatch):

@@ -105,7 +105,7 @@ def show_plan(options: SweepOptions) -> int:
     _refuse_misfit(todo, options.models)
     speeds = Speeds.measured(store)
     work = sorted(todo.work, key=lambda work: -work.cost)
-    lines = [describe(todo), *chosen.matched(), *by_position(inputs)]
+    lines = [describe(todo), *chosen.matched(), *by_position(inputs), *remarks(inputs)]
     lines += [describe_work(one, speeds) for one in work]
     lines += [f"  refused: {_describe_refused(refused)}" for refused in todo.refused]
     print("\n".join([*lines, describe_cost(todo, speeds)]))
@@ -171,7 +171,7 @@ def run_sweep(
         inputs = runner.inputs()
         todo = plan(sweep, chosen.cards, inputs, settled)
         _refuse_misfit(todo, options.models)
-        for line in (describe(todo), *chosen.matched(), *by_position(inputs)):
+        for line in (describe(todo), *chosen.matched(), *by_position(inputs), *remarks(inputs)):
             say(line)
         for refused in todo.refused:
             say(f"refused: {_describe_refused(refused)}")
@@ -218,6 +218,13 @@ def by_position(inputs: Inputs) -> list[str]:
     """A line for each recording whose rows met the images without ids: which met which."""
     known = inputs.recordings.items()
     return [f"recording {name!r}: {one.by_position}" for name, one in known if one.by_position]
+
+
+def remarks(inputs: Inputs) -> list[str]:
+    """A line for each thing that is to be known of a stimulus set."""
+    return [
+        f"stimuli {name!r}: {said}" for name, one in inputs.stimuli.items() for said in one.remarks
+    ]
 
 
 def _describe_refused(refused: RefusedTrial) -> str:

@@ -19,7 +19,7 @@ from zoo_eval.numerics.attacks.released import (
     ReleasedFMN,
     SpherePGD,
 )
-from zoo_eval.stimuli.stimulus_set import Pixels
+from zoo_eval.views.views import Views
 
 # The least and the largest value that an image is rescaled by.
 Bounds = tuple[float, float]
@@ -36,22 +36,22 @@ class Rescaling:
     together: int
     normalised: bool
 
-    def bounds(self, model: OpenModel, images: Sequence[Pixels]) -> Iterator[Bounds]:
+    def bounds(self, model: OpenModel, views: Views) -> Iterator[Bounds]:
         """For each image of the set, in its order."""
-        for start in range(0, len(images), self.together):
-            group = [self._values(model, [i]) for i in images[start : start + self.together]]
+        for start in range(0, len(views), self.together):
+            some = range(len(views))[start : start + self.together]
+            group = [self._values(model, views[[number]]) for number in some]
             low = min(float(values.min()) for values in group)
             high = max(float(values.max()) for values in group)
             yield from [(low, high)] * len(group)
 
-    def _values(self, model: OpenModel, images: Sequence[Pixels]) -> Tensor:
-        view = model.view(images)
+    def _values(self, model: OpenModel, view: Tensor) -> Tensor:
         return model.transform.normalise(view) if self.normalised else view
 
-    def shown(self, model: OpenModel, images: Sequence[Pixels], bounds: Sequence[Bounds]) -> Tensor:
-        """The rescaled images as pixels, at the model's input size; 0 where there is no range."""
+    def shown(self, model: OpenModel, view: Tensor, bounds: Sequence[Bounds]) -> Tensor:
+        """Rescaled images (image, RGB, row, column), as the model sees them; 0 where there is no range."""
         low, high = torch.tensor(bounds, device=model.device).T[:, :, None, None, None]
-        values = ((self._values(model, images) - low) / (high - low)).nan_to_num(0.0)
+        values = ((self._values(model, view) - low) / (high - low)).nan_to_num(0.0)
         return units(model, normalised=self.normalised).to_pixels(values)
 
 
@@ -85,14 +85,12 @@ class AttackProtocol:
         normalised = self.rescaling is not None and self.rescaling.normalised
         return AsReleased(self.attack, units(model, normalised=normalised))
 
-    def shown(
-        self, model: OpenModel, images: Sequence[Pixels], bounds: Sequence[Bounds | None]
-    ) -> Tensor:
-        """What is attacked: (image, RGB, row, column) in [0, 1] at the model's input size."""
+    def shown(self, model: OpenModel, view: Tensor, bounds: Sequence[Bounds | None]) -> Tensor:
+        """What is attacked of the model's own view: (image, RGB, row, column) in [0, 1]."""
         if self.rescaling is None:
-            return model.view(images)
+            return view
         known = [pair for pair in bounds if pair is not None]
-        return self.rescaling.shown(model, images, known)
+        return self.rescaling.shown(model, view, known)
 
     def passes_per_image(self) -> int:
         """Forward and backward passes per image at most."""

@@ -14,7 +14,6 @@ from zoo_eval.numerics.attacks.decisions import Decision
 from zoo_eval.numerics.attacks.logits import Batch, Counted, Logits, at_rows, differentiable
 from zoo_eval.numerics.attacks.norms import length
 from zoo_eval.numerics.attacks.procedures import Procedure
-from zoo_eval.stimuli.stimulus_set import Pixels
 
 # The clean decision, the check for a gradient, the prediction and the stimulus in 8 bits.
 CHECKS_PER_IMAGE = 4 + masking.PASSES_PER_IMAGE
@@ -32,9 +31,9 @@ NOT_FINITE = "the attack gave values that are not finite: its gradient is zero o
 
 @dataclass(frozen=True)
 class Stimulus:
-    """One image to attack, its class, and the values that a protocol rescales it by."""
+    """One image to attack by its number in the set, its class, and the values that a protocol rescales it by."""
 
-    image: Pixels
+    number: int
     label: int
     bounds: Bounds | None = None
 

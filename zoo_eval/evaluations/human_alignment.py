@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -22,7 +23,7 @@ from zoo_eval.evaluations.evaluation import (
     Workbench,
     imagenet_labelled,
 )
-from zoo_eval.evaluations.regions import Canvas, PlacedSection, seen_by
+from zoo_eval.evaluations.regions import Canvas, PlacedSection, canvas_px
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.open_model import OpenModel
 from zoo_eval.numerics.alignment import former, renamed
@@ -30,6 +31,7 @@ from zoo_eval.numerics.saliency.method import Logits, Method, NotAttributable
 from zoo_eval.numerics.saliency.registry import METHODS
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 from zoo_eval.trial import Trial
+from zoo_eval.views.views import Views
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,10 @@ class Attribution:
     canvas: Canvas
     draws: str
 
+    @cached_property
+    def _views(self) -> Views:
+        return self.model.views(self.stimuli, canvas_px(self.canvas))
+
     def of(self, numbers: Sequence[int]) -> tuple[Sequence[int], Tensor]:
         """The attributions (image, channel, row, column) of these stimuli, on the CPU.
 
@@ -53,8 +59,7 @@ class Attribution:
             Refusal: the model has no gradient to the pixels, or no such class.
         """
         model, stimuli = self.model, self.stimuli
-        transform = seen_by(model.transform, self.canvas)
-        pixels = transform.view_images([stimuli.images[n] for n in numbers], model.device)
+        pixels = self._views[numbers]
         logits: Logits = model.logits if self.canvas == "own" else model
         seeds = [seed_from(f"{self.draws}/{stimuli.ids[n]}") for n in numbers]
         true = torch.tensor([self.labels[n] for n in numbers], device=model.device)

@@ -1,7 +1,6 @@
 """The smallest perturbation that changes each image's decision, in [0, 1] pixels."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -28,7 +27,7 @@ from zoo_eval.evaluations.evaluation import (
     Workbench,
     imagenet_labelled,
 )
-from zoo_eval.evaluations.regions import PlacedSection
+from zoo_eval.evaluations.regions import PlacedSection, canvas_px
 from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.open_model import OpenModel
@@ -36,12 +35,12 @@ from zoo_eval.numerics.attacks import registry
 from zoo_eval.numerics.attacks.attack import Attack
 from zoo_eval.numerics.attacks.decisions import Argmax, Targeted, TopK, animate
 from zoo_eval.numerics.attacks.foolbox_adapter import PREFIX, FoolboxAttack
-from zoo_eval.numerics.attacks.logits import Logits
 from zoo_eval.numerics.attacks.norms import Norm
 from zoo_eval.numerics.attacks.procedures import Corrected
 from zoo_eval.pictures import levels, png
-from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 from zoo_eval.trial import Trial
+from zoo_eval.views.views import Views
 
 # Whatever the sweep file chooses, stored and measured as it should be.
 CORRECTED = "corrected"
@@ -228,7 +227,8 @@ class MinimalAttack(PlacedSection):
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
         model, _ = bench.opened()
         stimuli, labels = bench.inputs.labelled(self.stimuli)
-        shown = self._stimuli(model, stimuli.images, labels)
+        views = model.views(stimuli, canvas_px(self.canvas))
+        shown = self._stimuli(model, views, labels)
         maps = self._looked_at(bench.candidate, bench.inputs, stimuli)
         seen = None
         if maps is not None:
@@ -237,7 +237,7 @@ class MinimalAttack(PlacedSection):
             torch.manual_seed(trial.random_seed)
             attacked: list[AttackOutcome] = []
             # A batch too large for the GPU is attacked again from its start, in halves.
-            attack_run = self._attack_run(trial, model)
+            attack_run = self._attack_run(trial, model, views)
             for part in model.in_batches(shown, attack_run.on):
                 attacked.extend(part)
             tables = self._tables(trial, stimuli.ids, attacked)
@@ -261,23 +261,22 @@ class MinimalAttack(PlacedSection):
         own = PUBLISHED_REDUCTION if self.published is None else self.published.channel_reduction
         return ChannelReductions(tuple(dict.fromkeys((*STANDARD, own))), own)
 
-    def _stimuli(
-        self, model: OpenModel, images: Sequence[Pixels], labels: Sequence[int]
-    ) -> list[Stimulus]:
+    def _stimuli(self, model: OpenModel, views: Views, labels: Sequence[int]) -> list[Stimulus]:
         rescaling = self.published.rescaling if self.published else None
         if rescaling is None:
-            return [Stimulus(*one) for one in zip(images, labels, strict=True)]
-        bounds = rescaling.bounds(model, images)
-        return [Stimulus(*one) for one in zip(images, labels, bounds, strict=True)]
+            return [Stimulus(number, label) for number, label in enumerate(labels)]
+        bounds = rescaling.bounds(model, views)
+        numbered = enumerate(zip(labels, bounds, strict=True))
+        return [Stimulus(number, label, both) for number, (label, both) in numbered]
 
-    def _attack_run(self, trial: Trial, model: OpenModel) -> AttackRun:
+    def _attack_run(self, trial: Trial, model: OpenModel, views: Views) -> AttackRun:
         published = self.published
         if published is not None:
             return AttackRun(
                 published.procedure(model),
                 model.logits,
                 lambda batch: published.shown(
-                    model, [one.image for one in batch], [one.bounds for one in batch]
+                    model, views[[one.number for one in batch]], [one.bounds for one in batch]
                 ),
                 self._decide,
                 defects=published.defects,
@@ -288,20 +287,14 @@ class MinimalAttack(PlacedSection):
         attack = self._attack(name)
         if self._draws_by_trial(name, attack):
             attack = self._attack(name, seed=trial.random_seed)
-        view, logits = self._canvas(model)
         return AttackRun(
             Corrected(attack),
-            logits,
-            lambda batch: view([one.image for one in batch]),
+            model.logits if self.canvas == "own" else model,
+            lambda batch: views[[one.number for one in batch]],
             self._decide,
             needs_gradient=not (isinstance(attack, FoolboxAttack) and attack.gradient_free),
             seed=trial.random_seed,
         )
-
-    def _canvas(self, model: OpenModel) -> tuple[Callable[[Sequence[Pixels]], Tensor], Logits]:
-        if self.canvas == "own":
-            return model.view, model.logits
-        return partial(model.transform.at(self.canvas).view_images, device=model.device), model
 
     def _tables(
         self, trial: Trial, stimulus_ids: Sequence[str], attacked: Sequence[AttackOutcome]

@@ -90,6 +90,11 @@ def common(transforms: Iterable[Transform], canvas_px: int) -> Region:
     return found
 
 
+def canvas_px(canvas: Canvas) -> int | None:
+    """A canvas's side in pixels; None for the model's own view."""
+    return None if canvas == "own" else canvas
+
+
 def seen_by(transform: Transform, canvas: Canvas) -> Transform:
     """What brings an image to the pixels that are attributed: the model's own view, or a canvas."""
     return transform if canvas == "own" else transform.at(canvas)

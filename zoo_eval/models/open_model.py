@@ -15,6 +15,8 @@ from zoo_eval.numerics import precision
 from zoo_eval.numerics.precision import DEVICES, FLOAT32, Numerics
 from zoo_eval.sources.registry import source_of
 from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
+from zoo_eval.views.kept import ViewFolder
+from zoo_eval.views.views import NO_FOLDER, Views
 from zoo_eval.weights import checkpoints, key_mappings
 
 LARGEST_ON_GPU = 128
@@ -67,12 +69,14 @@ class OpenModel:
         net: nn.Module,
         device: torch.device,
         numerics: Numerics = FLOAT32,
+        folder: ViewFolder = NO_FOLDER,
     ) -> None:
         self.card = card
         self.blueprint = plan
         self.transform = plan.transform
         self.device = device
         self.numerics = numerics
+        self.folder = folder
         self.net = net.eval().requires_grad_(False).to(device)
         self.batch_size = first_batch(plan.anatomy.activation_bytes, device)
         self.n_passes = 0
@@ -100,16 +104,30 @@ class OpenModel:
         """Decoded images (row, column, RGB) of any size -> what the model sees, in [0, 1]."""
         return self.transform.view_images(images, self.device)
 
+    def views(self, stimuli: StimulusSet, canvas_px: int | None = None) -> Views:
+        """What the model sees of a stimulus set, or what a square canvas of that side shows of it."""
+        transform = self.transform if canvas_px is None else self.transform.at(canvas_px)
+        return Views(stimuli, transform, self.device, self.folder)
+
     @torch.no_grad()
     def predict(self, images: Sequence[Pixels]) -> Tensor:
         """Logits (image, class) of decoded images, on the CPU, batch by batch."""
         batches = self.in_batches(images, lambda batch: self.logits(self.view(batch)).cpu())
         return torch.cat(list(batches))
 
+    @torch.no_grad()
     def predictions(self, stimuli: StimulusSet) -> Tensor:
         """`predict` of a stimulus set, each of which is predicted once while the model is open."""
         if stimuli.digest not in self._predictions:
-            self._predictions[stimuli.digest] = self.predict(stimuli.images)
+            views, found, done = self.views(stimuli), None, 0
+            for part in self.in_batches(range(len(views)), lambda rows: self.logits(views[rows])):
+                # Filled in: joined at the end, they would be in memory twice.
+                if found is None:
+                    found = torch.empty((len(views), *part.shape[1:]), dtype=part.dtype)
+                found[done : done + len(part)] = part
+                done += len(part)
+            assert found is not None, "a stimulus set has images"
+            self._predictions[stimuli.digest] = found
         return self._predictions[stimuli.digest]
 
     def in_batches(self, images: Sequence[S], work: Callable[[Sequence[S]], T]) -> Iterator[T]:
@@ -137,10 +155,16 @@ class OpenModel:
                 yield result
 
 
-def open_model(card: ModelCard, device: torch.device, numerics: Numerics = FLOAT32) -> OpenModel:
+def open_model(
+    card: ModelCard,
+    device: torch.device,
+    numerics: Numerics = FLOAT32,
+    folder: ViewFolder = NO_FOLDER,
+) -> OpenModel:
     """The card's model, loaded; networks of this process run by these numerics from then on.
 
-    On a CPU, the process keeps freed memory from then on (see `allocator`).
+    What it sees of stimulus sets is kept in `folder`, to be read again by this and other models. On
+    a CPU, the process keeps freed memory from then on (see `allocator`).
 
     Raises:
         Refusal: its weights are absent, damaged or do not fit; a device that is neither `cpu` nor
@@ -157,4 +181,4 @@ def open_model(card: ModelCard, device: torch.device, numerics: Numerics = FLOAT
     net = _network(card, plan.weights_digest)
     # After the network: code that builds one may set them for itself.
     precision.use(numerics)
-    return OpenModel(card, plan, net, device, numerics)
+    return OpenModel(card, plan, net, device, numerics, folder)

@@ -37,6 +37,7 @@ class Settings(TypedDict, total=False):
     seed: int
     numerics: str
     memory_budget: str
+    view_budget: str
     gpus_per_model: float | str
     retry_failed: bool
     max_slots: int
@@ -78,7 +79,8 @@ def run(
         evaluations: `zoo_eval.NeuralFit(recording="it")` and the like, or tables.
         store: a folder or `s3://bucket/prefix`, made where it is not there.
         runner: "local", one model after another in this process, or "ray".
-        settings: `seed` (0), `numerics` ("float32", "tf32", "bf16"), `memory_budget` ("2GiB"), `gpus_per_model`, `retry_failed` (False),
+        settings: `seed` (0), `numerics` ("float32", "tf32", "bf16"), `memory_budget` ("2GiB"),
+            `view_budget` ("16GiB"), `gpus_per_model`, `retry_failed` (False),
             `max_slots` (models open at a time, on Ray), `progress` (True: a bar, or lines).
 
     Raises:

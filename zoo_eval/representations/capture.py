@@ -16,7 +16,7 @@ from zoo_eval.networks.activations import one_per_image, vector_per_image
 from zoo_eval.networks.anatomy import POOLED, Pooled
 from zoo_eval.numerics import precision
 from zoo_eval.numerics.precision import FLOAT32
-from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 T = TypeVar("T")
 # Gets a layer and a batch's activations (image, ...), which are valid during the call only.
@@ -35,18 +35,20 @@ class Capture:
     model: OpenModel
 
     @torch.no_grad()
-    def show(self, images: Sequence[Pixels], layers: Sequence[str], receive: Receiver) -> None:
-        """Shows a batch of images to the network; `receive` gets each layer and its activations.
+    def show(self, view: Tensor, layers: Sequence[str], receive: Receiver) -> None:
+        """Shows a batch (image, RGB, row, column), as the model sees it, to the network.
+
+        `receive` gets each layer and its activations.
 
         Raises:
             Refusal: a layer is not one tensor per image.
         """
         hooked = [name for name in layers if name not in UNNAMED]
         pooled = self.model.blueprint.anatomy.pooled if POOLED in layers else None
-        net, n_images = self.model.net, len(images)
+        net, n_images = self.model.net, len(view)
         handed = receive if self.model.numerics == FLOAT32 else self._exactly(receive)
         with _hooks(net, hooked, n_images, handed), _pooled(net, pooled, n_images, handed):
-            logits = self.model.logits(self.model.view(images))
+            logits = self.model.logits(view)
         if LOGITS in layers:
             receive(LOGITS, logits)
 
@@ -66,6 +68,7 @@ class Capture:
 
         A batch that was too large is shown again in parts, and reduced again.
         """
+        views = self.model.views(stimuli)
 
         def work(rows: Sequence[int]) -> tuple[int, dict[str, T]]:
             found: dict[str, T] = {}
@@ -73,7 +76,7 @@ class Capture:
             def receive(layer: str, activation: Tensor) -> None:
                 found[layer] = reduce(layer, activation, rows[0])
 
-            self.show([stimuli.images[row] for row in rows], layers, receive)
+            self.show(views[rows], layers, receive)
             return rows[0], found
 
         return self.model.in_batches(range(start, len(stimuli)), work)
@@ -90,7 +93,7 @@ class Capture:
         def note(layer: str, activation: Tensor) -> None:
             found[layer] = tuple(activation.shape[1:])
 
-        self.show(stimuli.images[:1], layers, note)
+        self.show(self.model.views(stimuli)[[0]], layers, note)
         return {layer: found[layer] for layer in layers}
 
 

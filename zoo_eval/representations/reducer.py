@@ -126,9 +126,10 @@ class GramReducer:
 
         # One at a time and spread over the set: the same whatever the batch size.
         n = min(N_REFERENCES, len(stimuli)) if many else 0
+        views = self.capture.model.views(stimuli)
         for reference in range(n):
-            image = stimuli.images[reference * len(stimuli) // n]
-            self.capture.show([image], list(many), copy)
+            view = views[[reference * len(stimuli) // n]]
+            self.capture.show(view, list(many), copy)
             for layer, part in many.items():
                 offsets[part] += seen[layer] / n
         return offsets

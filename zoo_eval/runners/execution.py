@@ -21,6 +21,7 @@ from zoo_eval.numerics import precision
 from zoo_eval.representations.representations import Representations
 from zoo_eval.runners import provenance
 from zoo_eval.store import Store
+from zoo_eval.sweep.file import Budgets
 from zoo_eval.sweep.plan import ModelWork, RefusedTrial, TrialGroup
 from zoo_eval.trial import Trial
 
@@ -65,7 +66,7 @@ def _fetch(card: ModelCard) -> None:
 
 
 def run_work(
-    work: ModelWork, inputs: Inputs, store: Store, *, device: torch.device, budget_bytes: int
+    work: ModelWork, inputs: Inputs, store: Store, *, device: torch.device, budgets: Budgets
 ) -> Iterator[Report]:
     """Runs and commits a model's groups, reporting before and after each.
 
@@ -75,11 +76,11 @@ def run_work(
         StoreError: the store is full or cannot be written.
     """
     with precision.using(work.candidate.numerics):
-        yield from _run(work, inputs, store, device=device, budget_bytes=budget_bytes)
+        yield from _run(work, inputs, store, device=device, budgets=budgets)
 
 
 def _run(
-    work: ModelWork, inputs: Inputs, store: Store, *, device: torch.device, budget_bytes: int
+    work: ModelWork, inputs: Inputs, store: Store, *, device: torch.device, budgets: Budgets
 ) -> Iterator[Report]:
     bench = Workbench(inputs, work.candidate)
     opening: Exception | None = None
@@ -87,10 +88,11 @@ def _run(
         yield Started(None)
         # Whatever a model raises while it is opened is its own failure, recorded with its trials.
         try:
-            bench.model = open_model(work.candidate.card, device, work.candidate.numerics)
+            numerics = work.candidate.numerics
+            bench.model = open_model(work.candidate.card, device, numerics, budgets.views)
             if bench.model.blueprint != work.candidate.blueprint:
                 raise Refusal("its weights changed since they were planned; run the sweep again")
-            bench.representations = Representations(bench.model, budget_bytes)
+            bench.representations = Representations(bench.model, budgets.memory_bytes)
         except Exception as error:  # noqa: BLE001
             opening = error
     for index, group in enumerate(work.groups):

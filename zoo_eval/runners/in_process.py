@@ -26,29 +26,25 @@ class InProcess:
         self._inputs: Inputs | None = None
 
     def inputs(self) -> Inputs:
-        """Everything that the sweep is applied to; what had to be decoded for it stays in memory."""
+        """Everything that the sweep is applied to."""
         if self._inputs is None:
-            self._inputs = load.read_inputs(self.sweep, self.roster, "kept")
+            self._inputs = load.read_inputs(self.sweep, self.roster, "streamed")
         return self._inputs
 
     def run(self, plan: Plan, progress: Progress, expected: Expected = NOTHING_MEASURED) -> None:
         """Runs every model's work, longest first.
 
         Raises:
-            BadInput: an image changed since it was planned.
+            BadInput: a recording cannot be planted.
             StoreError: the store is full or cannot be written.
         """
-        planned = self.inputs()
-        inputs = load.held(planned, load.digests(planned))
-        made = load.made(inputs, plan.recordings, self.roster, self.store)
+        inputs, budgets = self.inputs(), self.sweep.run.budgets
+        made = load.made(inputs, plan.recordings, self.roster, self.store, budgets.views)
         inputs = replace(inputs, recordings={**inputs.recordings, **made})
         device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-        budget_bytes = self.sweep.run.memory_budget_bytes
         longest = sorted(plan.work, key=lambda work: -expected.seconds.get(work.name, 0.0))
         for work, upcoming in zip_longest(longest, longest[1:]):
             prefetch(upcoming)
-            for report in run_work(
-                work, inputs, self.store, device=device, budget_bytes=budget_bytes
-            ):
+            for report in run_work(work, inputs, self.store, device=device, budgets=budgets):
                 if isinstance(report, Finished):
                     progress.finished(work.name, report)

@@ -45,11 +45,13 @@ from zoo_eval.runners.schedule import (
 )
 from zoo_eval.runners.slots import Slots, SlotShape
 from zoo_eval.runners.worker import Slot, SlotInfo
+from zoo_eval.stimuli.identities import Identity
 from zoo_eval.store import Store
 from zoo_eval.sweep import load
 from zoo_eval.sweep.cards import Roster
-from zoo_eval.sweep.file import Sweep
+from zoo_eval.sweep.file import Budgets, Sweep
 from zoo_eval.sweep.plan import ModelWork, Plan
+from zoo_eval.views.kept import ViewFolder
 
 POLL_S = 0.25
 LOST = (
@@ -183,7 +185,7 @@ class OnRay:
         self.store = store
         self.max_slots = max_slots
         self._described: Inputs | None = None
-        # References to inputs without their images, and with them.
+        # References to inputs without what is in memory of their images, and with it.
         self._loaded: Sequence[Any] = ()
 
     def inputs(self) -> Inputs:
@@ -210,7 +212,7 @@ class OnRay:
         """
         described = self.inputs()
         if not self._loaded:
-            self._load(load.digests(described))
+            self._load(load.identities(described))
         made = self._make(plan, described)
         wanted = self.sweep.run.gpus_per_model
         slots = Slots(slot_shape(wanted), shares=wanted == "auto", at_most=self.max_slots)
@@ -219,7 +221,7 @@ class OnRay:
             [self._loaded, made],
             self.store,
             progress,
-            budget_bytes=self.sweep.run.memory_budget_bytes,
+            budgets=self.sweep.run.budgets,
         )
         try:
             pool.run()
@@ -228,14 +230,14 @@ class OnRay:
                 f"Ray failed: {one_line(error)}; run the same command again to go on"
             ) from error
 
-    def _load(self, digests: dict[str, str]) -> None:
-        """Has the inputs loaded on the cluster, all images decoded once."""
+    def _load(self, planned: dict[str, Identity]) -> None:
+        """Has the inputs read on the cluster; images that nobody knows yet are decoded there."""
         connect()
         if not single_machine():
             self.sweep.refuse_relative_paths("the cluster has several machines")
         # The return of a task, not a put: should its node be lost, Ray makes it again elsewhere.
         task: Any = ray.remote(_load).options(num_cpus=0, num_returns=2)
-        self._loaded = task.remote(self.sweep, self.roster, digests)
+        self._loaded = task.remote(self.sweep, self.roster, planned)
 
     def _make(self, plan: Plan, described: Inputs) -> Sequence[Any]:
         """Has planted recordings made that the plan needs and that are not there yet."""
@@ -243,19 +245,22 @@ class OnRay:
         if not names:
             return [ray.put(None), ray.put({})]
         task: Any = ray.remote(_make).options(num_cpus=0, num_returns=2)
-        made: Sequence[Any] = task.remote(self._loaded[1], names, self.roster, self.store.uri)
+        folder = self.sweep.run.budgets.views
+        made: Sequence[Any] = task.remote(
+            self._loaded[1], names, self.roster, self.store.uri, folder
+        )
         return made
 
 
-def _load(sweep: Sweep, roster: Roster, digests: dict[str, str]) -> tuple[Inputs, Inputs]:
-    inputs = load.held(load.read_inputs(sweep, roster, "held"), digests)
+def _load(sweep: Sweep, roster: Roster, planned: dict[str, Identity]) -> tuple[Inputs, Inputs]:
+    inputs = load.as_planned(load.read_inputs(sweep, roster, "streamed"), planned)
     return load.described(inputs), inputs
 
 
 def _make(
-    inputs: Inputs, names: Sequence[str], roster: Roster, store_uri: str
+    inputs: Inputs, names: Sequence[str], roster: Roster, store_uri: str, folder: ViewFolder
 ) -> tuple[None, dict[str, Recording]]:
-    return None, load.made(inputs, names, roster, Store(store_uri))
+    return None, load.made(inputs, names, roster, Store(store_uri), folder)
 
 
 def _got(reference: Any) -> Any:
@@ -289,14 +294,14 @@ class _Pool:
         store: Store,
         progress: Progress,
         *,
-        budget_bytes: int,
+        budgets: Budgets,
     ) -> None:
         self.schedule = schedule
         self.loading = [told for told, _ in inputs]
         self.inputs = [held for _, held in inputs]
         self.store = store
         self.progress = progress
-        self.budget_bytes = budget_bytes
+        self.budgets = budgets
         self.actors: dict[int, Any] = {}
         # The slots whose next word comes through a reference.
         self.starting: dict[Any, int] = {}
@@ -333,7 +338,7 @@ class _Pool:
     def _start(self, slot: int, shape: SlotShape) -> None:
         wanted = {"num_cpus": shape.num_cpus, "num_gpus": shape.num_gpus}
         make: Any = ray.remote(Slot).options(**wanted, max_restarts=0, max_task_retries=0)
-        actor = make.remote(self.store.uri, self.budget_bytes, shape, ray.get)
+        actor = make.remote(self.store.uri, self.budgets, shape, ray.get)
         self.actors[slot] = actor
         self.starting[actor.ready.remote()] = slot
 

@@ -11,6 +11,7 @@ from zoo_eval.models import allocator
 from zoo_eval.runners.execution import Report, prefetch, run_work
 from zoo_eval.runners.slots import SlotShape
 from zoo_eval.store import Store
+from zoo_eval.sweep.file import Budgets
 from zoo_eval.sweep.plan import ModelWork
 
 
@@ -26,12 +27,12 @@ class Slot:
     """A plain actor, so its methods run in its main thread; `get` resolves the runner's references."""
 
     def __init__(
-        self, store_uri: str, budget_bytes: int, shape: SlotShape, get: Callable[[Any], Any]
+        self, store_uri: str, budgets: Budgets, shape: SlotShape, get: Callable[[Any], Any]
     ) -> None:
         # Ray sets OMP_NUM_THREADS from num_cpus; PyTorch's own pool must agree with it.
         torch.set_num_threads(max(1, int(shape.num_cpus)))
         self.store = Store(store_uri)
-        self.budget_bytes = budget_bytes
+        self.budgets = budgets
         self.get = get
         on_gpu = shape.num_gpus > 0 and torch.cuda.is_available()
         self.device = torch.device("cuda:0" if on_gpu else "cpu")
@@ -54,16 +55,13 @@ class Slot:
     ) -> Iterator[Report]:
         """Runs a model's work, reporting before and after each group.
 
-        `inputs` holds two references: to inputs with their images, and to recordings that take the
-        place of those. The weights of the one upcoming are fetched meanwhile.
+        `inputs` holds two references: to inputs, and to recordings that take the place of those. The weights of the one upcoming are fetched meanwhile.
         """
         self.model = work.name
         prefetch(upcoming)
-        held: Inputs = self.get(inputs[0])
-        loaded = replace(held, recordings={**held.recordings, **self.get(inputs[1])})
-        yield from run_work(
-            work, loaded, self.store, device=self.device, budget_bytes=self.budget_bytes
-        )
+        known: Inputs = self.get(inputs[0])
+        loaded = replace(known, recordings={**known.recordings, **self.get(inputs[1])})
+        yield from run_work(work, loaded, self.store, device=self.device, budgets=self.budgets)
         # The next model's heap starts where this one's did.
         allocator.give_back()
         self.model = "idle"

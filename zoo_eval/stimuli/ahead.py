@@ -16,7 +16,10 @@ MOST_THREADS = 16
 
 def n_threads() -> int:
     """How many cores this process may use, within reason."""
-    return min(MOST_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return min(
+        MOST_THREADS,
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    )
 
 
 @cache

@@ -1,9 +1,11 @@
 """Seeded random crops of other stimulus sets."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal
+from threading import Lock
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import PIL
@@ -11,11 +13,11 @@ from PIL import Image
 from pydantic import Field
 
 from zoo_eval.digests import digest
+from zoo_eval.stimuli.identities import Shape
 from zoo_eval.stimuli.order import disputed
 from zoo_eval.stimuli.stimulus_set import (
     Images,
     Pixels,
-    Shape,
     StimuliSection,
     StimulusSet,
     Sweepmates,
@@ -23,6 +25,8 @@ from zoo_eval.stimuli.stimulus_set import (
 
 # A crop's side, as a share of its photo's shorter side.
 SMALLEST, LARGEST = 0.35, 0.85
+# What photos may take that are held because more of their crops may be asked for.
+RECENT_BYTES = 2**27
 
 
 class CropSection(StimuliSection):
@@ -50,6 +54,31 @@ class Crop:
     side: int
 
 
+class RecentPhotos:
+    """The photos that crops were cut from lately, as many as `RECENT_BYTES` holds."""
+
+    def __init__(self, sources: Sequence[StimulusSet]) -> None:
+        self._sources = sources
+        self._held: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
+        self._n_bytes = 0
+        self._lock = Lock()
+
+    def __getitem__(self, place: tuple[int, int]) -> Pixels:
+        """The photo at (set, number), whose set may decode it anew."""
+        with self._lock:
+            if place in self._held:
+                self._held.move_to_end(place)
+                return self._held[place]
+        photo = self._sources[place[0]].images[place[1]]
+        with self._lock:
+            if place not in self._held:
+                self._held[place] = photo
+                self._n_bytes += photo.nbytes
+            while self._n_bytes > RECENT_BYTES:
+                self._n_bytes -= self._held.popitem(last=False)[1].nbytes
+        return photo
+
+
 @dataclass(frozen=True, eq=False)
 class Crops(Images):
     """Squares of photos, resized when they are shown."""
@@ -61,9 +90,16 @@ class Crops(Images):
     def __len__(self) -> int:
         return len(self.crops)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_photos"}
+
+    @cached_property
+    def _photos(self) -> RecentPhotos:
+        return RecentPhotos(self.sources)
+
     def decode(self, number: int) -> Pixels:
         crop = self.crops[number]
-        photo = self.sources[crop.source].images[crop.number]
+        photo = self._photos[crop.source, crop.number]
         rows, columns = (slice(at, at + crop.side) for at in (crop.top, crop.left))
         square = Image.fromarray(photo[rows, columns])
         return np.asarray(square.resize((self.size_px, self.size_px), Image.Resampling.BICUBIC))

@@ -42,7 +42,9 @@ def opened(source: Path | bytes, where: str = "") -> Iterator[Image.Image]:
     except BadInput as error:
         raise BadInput(f"{place}: {error}") from error
     except Image.DecompressionBombError as error:
-        raise BadInput(f"{place}: cannot be decoded as an image ({error}); save it smaller") from error
+        raise BadInput(
+            f"{place}: cannot be decoded as an image ({error}); save it smaller"
+        ) from error
     except Exception as error:
         raise BadInput(f"{place}: cannot be decoded as an image: {_told(source)}") from error
 

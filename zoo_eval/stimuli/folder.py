@@ -113,7 +113,14 @@ class Files(Images):
 
 def _stamp(path: Path) -> list[str | int]:
     found = path.stat()
-    return [str(path), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    return [
+        str(path),
+        found.st_dev,
+        found.st_ino,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    ]
 
 
 def read_folder(

@@ -31,7 +31,9 @@ def listed(folder: Path, include: Sequence[str]) -> Listed:
     """
     for pattern in include:
         if not pattern or PurePath(pattern).is_absolute():
-            raise BadInput(f"include {pattern!r}: a pattern is a name or a relative path with * or ?")
+            raise BadInput(
+                f"include {pattern!r}: a pattern is a name or a relative path with * or ?"
+            )
     patterns = [PurePath(pattern).parts for pattern in include]
     images, hidden, others = [], 0, Counter[str]()
     for file in _files(folder):
@@ -60,7 +62,9 @@ def _files(folder: Path) -> Iterator[Path]:
     """Every file below a folder; a folder that is linked to from within itself is entered once."""
 
     def fail(error: OSError) -> None:
-        raise BadInput(f"{error.filename}: cannot be opened ({error.strerror}); check its permissions")
+        raise BadInput(
+            f"{error.filename}: cannot be opened ({error.strerror}); check its permissions"
+        )
 
     entered: dict[Path, set[tuple[int, int]]] = {folder: {_node(folder)}}
     for place, folders, names in os.walk(folder, followlinks=True, onerror=fail):

@@ -266,7 +266,9 @@ def joined(first: StimulusSet, second: StimulusSet) -> StimulusSet:
     groups = tuple(f"{part.name}/{group}" for part in parts for group in part.groups)
     found = StimulusSet(f"{first.name} + {second.name}", ids, Joined(parts), groups)
     pixels = tuple(one for part in parts for one in part.identity.pixels)
-    known = Identity(found.described_by, digest([part.digest for part in parts]), found.shapes, pixels)
+    known = Identity(
+        found.described_by, digest([part.digest for part in parts]), found.shapes, pixels
+    )
     return replace(found, known=known)
 
 

@@ -1,6 +1,7 @@
 """Sweep: the validated sweep file; an unknown key is an error with its line and the nearest key."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,8 @@ from zoo_eval.stimuli.stimulus_set import STIMULI, StimuliSection
 from zoo_eval.sweep import toml
 from zoo_eval.sweep.cards import ModelsSection
 from zoo_eval.units import size_in_bytes
+from zoo_eval.views.kept import DEFAULT_BUDGET, ViewFolder
+from zoo_eval.views.views import NO_FOLDER
 
 
 class StoreSection(Section):
@@ -27,15 +30,25 @@ class StoreSection(Section):
     uri: SweepPath
 
 
+@dataclass(frozen=True)
+class Budgets:
+    """What a process may take: bytes of memory for its Gram matrices, and the folder of its views."""
+
+    memory_bytes: int
+    views: ViewFolder = NO_FOLDER
+
+
 class RunSection(Section):
     """How it is run; nothing here changes a number, except the seed and the numerics.
 
     `numerics` are those of networks: `float32`, every product of float32 factors as they are;
     `tf32`, which lets a GPU round the factors to TensorFloat-32; `bf16`, which casts them to bfloat16.
-    Fits and similarities are float64 whatever it says.
+    Fits and similarities are float64 whatever it says. `view_budget` is the disk that what models
+    see of stimuli may take in each machine's cache folder; "0GiB" keeps none.
     """
 
     memory_budget: str = "2GiB"
+    view_budget: str = DEFAULT_BUDGET
     gpus_per_model: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
     seed: int = 0
     numerics: NumericsName = "float32"
@@ -49,7 +62,13 @@ class RunSection(Section):
     def memory_budget_bytes(self) -> int:
         return size_in_bytes(self.memory_budget)
 
-    @field_validator("memory_budget")
+    @property
+    def budgets(self) -> Budgets:
+        """What a process may take."""
+        views = ViewFolder(size_in_bytes(self.view_budget))
+        return Budgets(self.memory_budget_bytes, views)
+
+    @field_validator("memory_budget", "view_budget")
     @classmethod
     def _is_a_size(cls, text: str) -> str:
         size_in_bytes(text)

@@ -16,17 +16,19 @@ from zoo_eval.models.open_model import open_model
 from zoo_eval.recordings.recording import Pending, Recording
 from zoo_eval.representations.grams import NonFinite
 from zoo_eval.representations.representations import Representations
+from zoo_eval.stimuli.identities import Identity
 from zoo_eval.stimuli.stimulus_set import LayerIdentity, StimulusSet
 from zoo_eval.store import Store
 from zoo_eval.sweep.cards import Roster
 from zoo_eval.sweep.file import Sweep
 from zoo_eval.transforms import Transform
+from zoo_eval.views.kept import ViewFolder
+from zoo_eval.views.views import NO_FOLDER
 
 PLANTING_BYTES = 2**31
 # What becomes of images while inputs are read. `undecoded`: none is decoded, or `NotKnown` is raised;
-# `streamed`: those whose set's digest is not known yet are decoded and let go, which suits a plan;
-# `kept`: these stay in memory; `held`: all are decoded and stay.
-Pictures = Literal["undecoded", "streamed", "kept", "held"]
+# `streamed`: those whose set's digest is not known yet are decoded, one after another, and let go.
+Pictures = Literal["undecoded", "streamed"]
 
 
 class NotKnown(Exception):
@@ -49,51 +51,60 @@ def described(inputs: Inputs) -> Inputs:
     return replace(inputs, stimuli=stimuli)
 
 
-def held(inputs: Inputs, digests: Mapping[str, str]) -> Inputs:
-    """The same with all images in memory, for a run that was planned with these digests of sets.
+def as_planned(inputs: Inputs, planned: Mapping[str, Identity]) -> Inputs:
+    """The same under the identities that a run was planned with: an image that changed since is refused.
 
     Raises:
-        BadInput: an image changed since.
+        BadInput: a set has other ids, labels or groups than it was planned with.
     """
-    stimuli = {name: one.held() for name, one in inputs.stimuli.items()}
-    for name, digest in digests.items():
-        if stimuli[name].digest != digest:
+    for name, identity in planned.items():
+        if inputs.stimuli[name].described_by != identity.described:
             raise BadInput(
                 f"stimuli {name!r} changed while the sweep was planned; run the same command again"
             )
-    return replace(inputs, stimuli=stimuli)
+    stimuli = {name: replace(inputs.stimuli[name], known=one) for name, one in planned.items()}
+    return replace(inputs, stimuli={**inputs.stimuli, **stimuli})
 
 
-def digests(inputs: Inputs) -> dict[str, str]:
-    """The digests of the stimulus sets by name."""
-    return {name: one.digest for name, one in inputs.stimuli.items()}
+def identities(inputs: Inputs) -> dict[str, Identity]:
+    """Those of the stimulus sets by name."""
+    return {name: one.identity for name, one in inputs.stimuli.items()}
 
 
 def made(
-    inputs: Inputs, names: Collection[str], roster: Roster, store: Store
+    inputs: Inputs,
+    names: Collection[str],
+    roster: Roster,
+    store: Store,
+    folder: ViewFolder = NO_FOLDER,
 ) -> dict[str, Recording]:
     """Those of the named recordings that were only planned yet, by name.
 
-    One that was made before is kept in the store, under its digest.
+    One that was made before is kept in the store, under its digest. What the network is shown for
+    it is kept in `folder`.
 
     Raises:
         BadInput: the model cannot be opened, or its layer cannot give the recording.
     """
-    return {
-        name: _made(recording, pending, inputs, roster, store)
-        for name, recording in inputs.recordings.items()
-        if name in names and (pending := recording.pending) is not None
-    }
+    found = {}
+    for name, recording in inputs.recordings.items():
+        if name not in names or (pending := recording.pending) is None:
+            continue
+        kept = store.read_input(pending.digest)
+        if kept is None:
+            found[name] = _planted(recording, pending, inputs, roster, folder)
+            store.write_input(pending.digest, pending.table(found[name]))
+        else:
+            found[name] = pending.kept(kept)
+    return found
 
 
-def _made(
-    recording: Recording, pending: Pending, inputs: Inputs, roster: Roster, store: Store
+def _planted(
+    recording: Recording, pending: Pending, inputs: Inputs, roster: Roster, folder: ViewFolder
 ) -> Recording:
-    kept = store.read_input(pending.digest)
-    if kept is not None:
-        return pending.kept(kept)
     try:
-        model = open_model(_card(pending.model, roster), torch.device("cpu"))
+        card = _card(pending.model, roster)
+        model = open_model(card, torch.device("cpu"), folder=folder)
         representations = Representations(model, PLANTING_BYTES)
         shown = inputs.stimulus_set(recording.stimuli)
         gram = representations.grams(shown, [pending.layer])[pending.layer]
@@ -103,9 +114,7 @@ def _made(
         raise BadInput(
             f"recording {recording.name!r} cannot be planted: {gram}; choose another layer"
         )
-    found = pending.made(gram.gram.numpy())
-    store.write_input(pending.digest, pending.table(found))
-    return found
+    return pending.made(gram.gram.numpy())
 
 
 @dataclass
@@ -142,14 +151,10 @@ class _Reader:
         return self.sets[name]
 
     def _pictured(self, stimuli: StimulusSet) -> StimulusSet:
-        """The set as its images are wanted; its digest is known then, and that each can be decoded."""
-        is_known = stimuli.has_known_digest
-        if self.pictures == "undecoded" and not is_known:
+        """The set with its identity, which says that each image can be decoded."""
+        if self.pictures == "undecoded" and not stimuli.has_known_digest:
             raise NotKnown(stimuli.name)
-        if self.pictures == "held" or (self.pictures == "kept" and not is_known):
-            return stimuli.held()
-        _ = stimuli.digest
-        return stimuli
+        return stimuli.identified()
 
     def images_with(self, importance: str) -> StimulusSet:
         bringing = [name for name, one in self.sweep.importance.items() if one.brings_images]
