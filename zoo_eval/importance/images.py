@@ -1,30 +1,25 @@
 """Decoding of images and maps: colour photos, grey maps, arrays; never a colour picture as a map."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from zoo_eval.errors import BadInput
+from zoo_eval.stimuli.decoding import decoded, opened
 from zoo_eval.stimuli.stimulus_set import Pixels
 
 RawMap = npt.NDArray[np.float32]
-UNREADABLE = (Image.DecompressionBombError, OSError, SyntaxError, ValueError)
 
 
 def photo(encoded: bytes, where: str) -> Pixels:
-    """An encoded image as uint8 (row, column, RGB).
+    """An encoded image as uint8 (row, column, RGB), by the rules of image files.
 
     Raises:
         BadInput: the bytes are not a readable image.
     """
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            return np.asarray(image.convert("RGB"))
-    except UNREADABLE as error:
-        raise BadInput(f"{where}: image cannot be decoded ({error}); remove it") from error
+    with opened(encoded, f"{where}: image") as image:
+        return decoded(image)
 
 
 def grey_map(encoded: bytes, where: str) -> RawMap:
@@ -33,12 +28,8 @@ def grey_map(encoded: bytes, where: str) -> RawMap:
     Raises:
         BadInput: the bytes are not a readable image, or one in colour.
     """
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            shown = image.convert("RGB") if image.mode == "P" else image
-            values = np.asarray(shown)
-    except UNREADABLE as error:
-        raise BadInput(f"{where}: map cannot be decoded ({error}); remove it") from error
+    with opened(encoded, f"{where}: map") as image:
+        values = np.asarray(image.convert("RGB") if image.mode == "P" else image)
     if values.ndim == 3:
         colours = values[..., :3] if values.shape[2] > 2 else values[..., :1]
         if (colours != colours[..., :1]).any():

@@ -11,6 +11,7 @@ from PIL import Image
 from pydantic import ConfigDict
 
 from zoo_eval.errors import BadInput
+from zoo_eval.stimuli import decoding
 from zoo_eval.stimuli.folder import Files, read_folder
 from zoo_eval.stimuli.ids import Lookup
 from zoo_eval.stimuli.order import disputed
@@ -47,8 +48,8 @@ def images(
     Args:
         source: an array uint8 (image, row, column, RGB), a list of such arrays (row, column, RGB) of
             any sizes, a list of PIL images, a list of paths, or a folder, whose images are taken in
-            the order of their names as text. PIL images and files are decoded to RGB: grey is
-            repeated, transparency dropped. Arrays are copied.
+            the order of their names as text. PIL images and files are decoded to RGB as in
+            docs/stimuli.md: grey is repeated, transparency dropped, 16 bits are divided by 257. Arrays are copied.
         ids: one name per image, as text; by default their numbers from 0, for files their names,
             for a folder paths relative to it.
         labels: class indices (of ImageNet's 1000, for accuracy and attacks), in the order of the
@@ -110,7 +111,10 @@ def _each(source: Any) -> Sequence[Any]:
 
 def _pixels(one: Any, number: int) -> Pixels:
     if isinstance(one, Image.Image):
-        return np.asarray(one.convert("RGB"))
+        try:
+            return decoding.decoded(one)
+        except BadInput as error:
+            raise BadInput(f"image {number}: {error}") from error
     array = np.asarray(one)
     where = f"image {number}"
     if array.dtype.kind == "f":

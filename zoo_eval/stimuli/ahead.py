@@ -27,6 +27,10 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(n_threads(), thread_name_prefix="ahead")
 
 
+# Threads are not there in a copy of the process.
+os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 class Ahead(Generic[T]):
     """`make` of each number below `n`, which is asked for in rising order for the most part.
 
