@@ -162,15 +162,15 @@ class AttackRun:
         return attacked
 
 
-def lengths(perturbation: Tensor, stimulus: Tensor) -> dict[str, float]:
-    """Lengths of what is stored (channel, row, column), in float64."""
+def lengths(perturbation: Tensor, stimulus: Tensor) -> dict[str, float | None]:
+    """Lengths of what is stored (channel, row, column), in float64; a black image has none to relate to."""
     exact = perturbation.double()
-    l2 = float(exact.norm())
+    l2, of_stimulus = float(exact.norm()), float(stimulus.double().norm())
     return {
         "l2": l2,
         "linf": float(exact.abs().max()),
         "rms": l2 / exact.numel() ** 0.5,
-        "relative_l2": l2 / float(stimulus.double().norm()),
+        "relative_l2": l2 / of_stimulus if of_stimulus else None,
     }
 
 

@@ -44,8 +44,12 @@ class Features(LayeredSection):
         stimuli = bench.inputs.stimulus_set(self.stimuli)
         by_layer = {trial.layer: trial for trial in trials if trial.layer}
         rows: dict[str, list[dict[str, Any]]] = {layer: [] for layer in by_layer}
+        broken: dict[str, str] = {}
         for batch in representations.features(stimuli, list(by_layer)):
             for layer, vectors in batch.items():
+                finite = vectors.isfinite().all(1)
+                if layer not in broken and not finite.all():
+                    broken[layer] = stimuli.ids[len(rows[layer]) + int(finite.int().argmin())]
                 for vector in vectors.numpy():
                     rows[layer].append(
                         {
@@ -55,4 +59,13 @@ class Features(LayeredSection):
                         }
                     )
         for layer, trial in by_layer.items():
-            yield Result(trial, {"features": rows[layer]})
+            if layer in broken:
+                yield Result(trial, error=_not_finite(layer, broken[layer]))
+            else:
+                yield Result(trial, {"features": rows[layer]})
+
+
+def _not_finite(layer: str, stimulus_id: str) -> ValueError:
+    return ValueError(
+        f"layer {layer} has non-finite activations, first of {stimulus_id!r}; check the weights"
+    )

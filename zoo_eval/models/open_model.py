@@ -87,12 +87,23 @@ class OpenModel:
         return self.logits(self.transform.view(pixels))
 
     def logits(self, view: Tensor) -> Tensor:
-        """Logits (image, class) of what the model sees: pixels already at its input size."""
+        """Logits (image, class) of what the model sees: pixels already at its input size.
+
+        float32, whatever precision the network gives: everything after it is written for that.
+
+        Raises:
+            Refusal: the network returns no tensor with a row per image.
+        """
         self.n_passes += len(view)
         with self.numerics.cast(self.device):
-            logits: Tensor = self.net(self.transform.normalise(view))
-        if logits.dtype in REDUCED:
-            logits = logits.float()
+            logits = self.net(self.transform.normalise(view))
+        if not isinstance(logits, Tensor) or logits.shape[:1] != view.shape[:1]:
+            given = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise Refusal(
+                f"the network returns {given} for {len(view)} images, not one tensor (image, class) of "
+                "logits; wrap it in a module that does"
+            )
+        logits = logits.float()
         if logits.requires_grad:
             logits.register_hook(self._count_backward)  # type: ignore[no-untyped-call]  # torch
         return logits

@@ -77,7 +77,8 @@ def _traced(net: nn.Module, size: Size) -> tuple[Tensor, int, int]:
     try:
         # With gradients: fused inference kernels would hide what is multiplied.
         with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda t: t):
-            logits = net(pixels)
+            # A copy: a network may work in place on what it is given.
+            logits = net(pixels.clone())
     except Exception as error:
         raise Refusal(f"it does not run on {pixels_text(size)} px ({one_line(error)})") from error
     # A network without a head may return what it likes: nobody takes it for classes.

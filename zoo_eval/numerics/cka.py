@@ -5,8 +5,6 @@ from torch import Tensor
 
 from zoo_eval.numerics import gram as grams
 
-CONSTANT = 1e-13
-
 
 def cka(gram_x: Tensor, gram_y: Tensor) -> float:
     """Linear CKA, from 0 to 1: <H K H, H L H> / (||H K H|| ||H L H||), H centring.
@@ -46,7 +44,7 @@ def centred(gram: Tensor) -> Tensor:
     """H K H, H centring: the Gram matrix of centred features; NaN where they are constant."""
     products = grams.centred(gram)
     # What is left of constant features is rounding, and would correlate with anything.
-    is_constant = products.trace() <= CONSTANT * gram.trace()
+    is_constant = products.trace() <= grams.CONSTANT * gram.trace()
     return products.fill_(torch.nan) if is_constant else products
 
 

@@ -27,6 +27,11 @@ def constant(values: Tensor) -> Tensor:
     return values.amax(-2) == values.amin(-2)
 
 
+def deviations(values: Tensor) -> Tensor:
+    """Each column of (..., row, target) minus its mean; those of a constant are no rounding but zero."""
+    return (values - values.mean(-2, keepdim=True)).masked_fill(constant(values)[..., None, :], 0)
+
+
 def median_defined(r: Tensor) -> float | None:
     """The median of the values that are not NaN (mean of the middle two); None without any."""
     defined = r[~r.isnan()]

@@ -2,6 +2,9 @@
 
 from torch import Tensor
 
+# What is left of features by centring them, as a share, where they are constant up to rounding.
+CONSTANT = 1e-13
+
 
 def centred_blocks(gram: Tensor, train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
     """The Gram blocks of features centred by their mean over the training rows.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo_eval.numerics import ridge
 from zoo_eval.numerics.correlation import constant, median_defined, pearson
-from zoo_eval.numerics.gram import centred_blocks
+from zoo_eval.numerics.gram import CONSTANT, centred_blocks
 from zoo_eval.numerics.path_scores import path_scores
 from zoo_eval.numerics.pls import fit_paths
 from zoo_eval.numerics.splits import (
@@ -366,11 +366,21 @@ def _ridge(
     for fold, some in zip(folds, inner, strict=True):
         train, test = _on(fold.train, gram), _on(fold.test, gram)
         blocks = centred_blocks(gram, train, test)
+        if blocks[0].trace() <= CONSTANT * gram.diagonal()[train].sum():
+            found.append(_unfitted(responses[train], len(test)))
+            continue
         alphas = relative * ridge.mean_eigenvalue(blocks[0])
         held_out = [torch.searchsorted(train, _on(held.test, gram)) for held in some]
         tuned = ridge.tune(*blocks, responses[train], alphas, held_out)
         found.append((tuned.predictions, tuned.selection_r, relative[tuned.choice]))
     return found
+
+
+def _unfitted(responses: Tensor, n_test: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What a fold gives whose training features are constant: the mean, and no choice."""
+    mean = responses.mean(0)
+    nothing = torch.full_like(mean, torch.nan)
+    return mean.expand(n_test, -1), nothing, nothing
 
 
 def _reasons(r: Tensor, observed: Tensor) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo_eval.numerics.correlation import constant, pearson
+from zoo_eval.numerics.correlation import deviations, pearson
 
 BLOCK_BYTES = 2**28
 # Of the logarithm, added to errors relative to the largest: equal errors go to the larger penalty.
@@ -122,9 +122,9 @@ def penalty_bytes(n_train: int, n_held_out: int, n_targets: int) -> int:
 
 
 def _centred(responses: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviations; those of a constant are no rounding but zero."""
+    """Mean and deviations from it."""
     mean = responses.mean(0)
-    return mean, (responses - mean).masked_fill(constant(responses), 0)
+    return mean, deviations(responses)
 
 
 def mean_eigenvalue(inner: Tensor) -> float:

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo_eval.numerics.correlation import deviations
+from zoo_eval.numerics.gram import CONSTANT
 from zoo_eval.numerics.kendall import taus_a
 from zoo_eval.numerics.ranking import Ranking, ranking
 from zoo_eval.numerics.threads import enough_for, threads
@@ -33,8 +35,6 @@ FEWEST_STIMULI = 3
 MANY_STIMULI = 500
 # Numbers of a Gram matrix that stay in a core's cache while they are worked on.
 BLOCK = 2**17
-# A row whose variance is this small a share of its mean square is constant up to rounding.
-CONSTANT = 1e-13
 
 
 def dissimilarities(
@@ -76,7 +76,16 @@ def dissimilarities(
 
 
 def feature_dissimilarities(features: Tensor, dissimilarity: Dissimilarity) -> Tensor:
-    """`dissimilarities` of features or responses themselves, float64 (stimulus, feature)."""
+    """`dissimilarities` of features or responses themselves, float64 (stimulus, feature).
+
+    What a dissimilarity does not depend on is left out first, so that a large offset costs no more
+    than its own rounding: each feature's mean over stimuli (`squared_euclidean`), each stimulus's
+    mean over features (`correlation`); `cosine` depends on both.
+    """
+    if dissimilarity == "squared_euclidean":
+        features = deviations(features)
+    elif dissimilarity == "correlation":
+        features = deviations(features.T).T
     if features.is_cuda:
         gram = features @ features.T
     else:

@@ -14,6 +14,7 @@ from zoo_eval.digests import bytes_digest, canonical_json
 from zoo_eval.errors import BadInput
 from zoo_eval.numerics import ceilings
 from zoo_eval.numerics.ceilings import SCALES
+from zoo_eval.numerics.correlation import deviations
 from zoo_eval.numerics.rsa import Dissimilarity, Rdm, feature_dissimilarities
 from zoo_eval.numerics.splits import Rows
 from zoo_eval.recordings.ceiling import ALL, FROM_FILE, PLANTED, Ceiling, CeilingChoices
@@ -77,7 +78,8 @@ class OfTargets(Recording):
         return [Rdm(feature_dissimilarities(responses, dissimilarity))]
 
     def gram_at(self, rows: Rows) -> Tensor:
-        responses = torch.from_numpy(self.mean[rows])
+        # Whoever reads it centres it; after the product, a large offset would have cost digits.
+        responses = deviations(torch.from_numpy(self.mean[rows]))
         return responses @ responses.T
 
     def ceilings(self, choices: CeilingChoices) -> Sequence[Ceiling]:
