@@ -20,6 +20,7 @@ from pathlib import Path
 
 from zoo_eval.cli import main as zoo_eval
 from zoo_eval.errors import BadInput
+from zoo_eval.files.names import printable
 from zoo_eval.runners import own_ray
 
 SWEEP = "sweeps/demo.toml"
@@ -41,7 +42,7 @@ def main(sweep: str = SWEEP) -> int:
         with cluster() as environment:
             code = submit(sweep, environment)
     except BadInput as error:
-        print(f"demo: {error}", file=sys.stderr)
+        print(printable(f"demo: {error}"), file=sys.stderr)
         return 2
     if code == 0:
         code = show(sweep)

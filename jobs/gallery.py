@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from zoo_eval.errors import ZooEvalError
+from zoo_eval.files.names import printable
 from zoo_eval.queries.connection import connect
 from zoo_eval.report.html import gallery_page
 from zoo_eval.store import Store
@@ -17,7 +18,7 @@ def main(store: str, out: str, models: str = "*") -> int:
     try:
         page = gallery_page(connect(Store(store)), models)
     except ZooEvalError as error:
-        print(f"gallery: {error}", file=sys.stderr)
+        print(printable(f"gallery: {error}"), file=sys.stderr)
         return 2
     Path(out).write_text(page, encoding="utf-8")
     print(f"wrote {out}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from zoo_eval import __version__
 from zoo_eval.errors import BadInput, ZooEvalError
+from zoo_eval.files.names import printable
 
 if TYPE_CHECKING:
     from zoo_eval.commands.sweep import SweepOptions
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ZooEvalError as error:
         if options.debug:
             raise
-        print(f"zoo-eval: {error}", file=sys.stderr)
+        print(printable(f"zoo-eval: {error}"), file=sys.stderr)
         return BAD if isinstance(error, BadInput) else INCOMPLETE
     except KeyboardInterrupt:
         print(
@@ -93,7 +94,7 @@ def _models(options: Options) -> int:
     table, notes = table_of(options.patterns, options.where, options.sweep)
     write(table, options.format, widest=sys.maxsize if options.layers else WIDEST)
     for note in notes:
-        print(note, file=sys.stderr)
+        print(printable(note), file=sys.stderr)
     return OK
 
 
@@ -150,7 +151,9 @@ def _sql(options: Options) -> int:
     from zoo_eval.queries.connection import connect
     from zoo_eval.store import Store
 
-    write(connect(Store(options.store)).query(options.query), options.format)
+    store = connect(Store(options.store))
+    ask = store.query if options.format == "parquet" else store.readable
+    write(ask(options.query), options.format)
     return OK
 
 
@@ -239,7 +242,7 @@ def _doctor(options: Options) -> int:
     from zoo_eval.commands import doctor
 
     checks = doctor.checks(options.store)
-    print(doctor.as_text(checks))
+    print("\n".join(map(printable, doctor.as_text(checks).splitlines())))
     return INCOMPLETE if any(check.status == "missing" for check in checks) else OK
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import sys
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zoo_eval.errors import BadInput
+from zoo_eval.files.names import printable
 
 WIDEST = 60
 
@@ -22,9 +24,9 @@ def write(table: pa.Table, form: str, *, widest: int = WIDEST) -> None:
     if form == "parquet":
         if sys.stdout.isatty():
             raise BadInput("Parquet is binary: redirect it to a file (> rows.parquet)")
-        pq.write_table(table, pa.PythonFile(sys.stdout.buffer, mode="w"))
+        sys.stdout.buffer.write(_parquet(table))
     elif form == "json":
-        json.dump(_rows(table), sys.stdout, indent=1, default=str)
+        json.dump(_of_json(_rows(table)), sys.stdout, indent=1, default=str, allow_nan=False)
         print()
     elif form == "csv":
         writer = csv.writer(sys.stdout)
@@ -40,7 +42,11 @@ def as_text(table: pa.Table, widest: int = WIDEST) -> str:
     cells = [[short(row[name], widest) for row in rows] for name in table.column_names]
     numeric = [pa.types.is_integer(c.type) or pa.types.is_floating(c.type) for c in table.columns]
     widths = [max(map(len, [name, *column])) for name, column in zip(table.column_names, cells)]
-    lines = [table.column_names, ["-" * width for width in widths], *map(list, zip(*cells))]
+    lines = [
+        [printable(name) for name in table.column_names],
+        ["-" * width for width in widths],
+        *map(list, zip(*cells)),
+    ]
     return "\n".join(
         "  ".join(
             text.rjust(width) if right else text.ljust(width)
@@ -50,6 +56,38 @@ def as_text(table: pa.Table, widest: int = WIDEST) -> str:
     )
 
 
+def _parquet(table: pa.Table) -> memoryview:
+    """The bytes of a Parquet file.
+
+    Raises:
+        BadInput: Parquet has no type for a column, which is named.
+    """
+    for field in table.schema:
+        try:
+            pq.write_table(
+                pa.table({field.name: table[field.name].slice(0, 1)}), pa.BufferOutputStream()
+            )
+        except (pa.ArrowException, ValueError) as error:
+            raise BadInput(
+                f"column {field.name!r} is {field.type}, for which Parquet has no type; take it as text: "
+                f"CAST({field.name} AS VARCHAR)"
+            ) from error
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content)
+    return memoryview(content.getvalue())
+
+
+def _of_json(value: Any) -> Any:
+    """The value with text for the numbers that JSON has not: "NaN", "Infinity", "-Infinity"."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {str(key): _of_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_of_json(one) for one in value]
+    return value
+
+
 def _rows(table: pa.Table) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = table.to_pylist(maps_as_pydicts="strict")
     return rows
@@ -57,7 +95,7 @@ def _rows(table: pa.Table) -> list[dict[str, Any]]:
 
 def short(value: Any, widest: int = WIDEST) -> str:
     """A value as one cell, cut where it is long."""
-    text = _readable(value)
+    text = printable(_readable(value))
     return text if len(text) <= widest else text[: widest - 3] + "..."
 
 
@@ -71,5 +109,5 @@ def _plain(value: Any) -> Any:
     if value is None:
         return ""
     if isinstance(value, list | dict | tuple):
-        return json.dumps(value, default=str)
+        return json.dumps(_of_json(value), default=str, allow_nan=False)
     return value

@@ -7,6 +7,7 @@ from typing import Literal
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import BadInput
+from zoo_eval.files.names import say
 from zoo_eval.inputs import Inputs
 from zoo_eval.paths import SweepPath
 from zoo_eval.runners.execution import record_refusals
@@ -108,7 +109,8 @@ def show_plan(options: SweepOptions) -> int:
     lines = [describe(todo), *chosen.matched(), *by_position(inputs), *remarks(inputs)]
     lines += [describe_work(one, speeds) for one in work]
     lines += [f"  refused: {_describe_refused(refused)}" for refused in todo.refused]
-    print("\n".join([*lines, describe_cost(todo, speeds)]))
+    for line in [*lines, describe_cost(todo, speeds)]:
+        say(line)
     return 1 if todo.refused else 0
 
 
@@ -125,7 +127,7 @@ def _existing_store(uri: str) -> Store | None:
     return Store(uri)
 
 
-def run(options: SweepOptions, say: Say = print) -> int:
+def run(options: SweepOptions, say: Say = say) -> int:
     """Runs the pending trials of a sweep file; 0 if all were done, 1 if some failed or were refused.
 
     Raises:

@@ -40,7 +40,7 @@ _OWN: Mapping[bytes, tuple[str, ...]] = {
     b"GIF8": _IMAGES,
 }
 _PAGES = (b"<!doctype html", b"<html", b"<head", b"<!-- ")
-_UNKNOWN = "damaged, cut off or of another kind; fetch it again"
+UNKNOWN = "damaged, cut off or of another kind; fetch it again"
 _DAMAGED = "damaged or cut off; fetch it again"
 
 
@@ -71,7 +71,7 @@ def of_bytes(head: bytes, suffix: str = "") -> str:
         return "an XML page, as an object store's error is; fetch the file itself"
     if not head.strip(b"\0"):
         return "nothing but zeros, as an interrupted copy leaves; fetch it again"
-    return _UNKNOWN
+    return UNKNOWN
 
 
 def _archive(path: Path) -> str:

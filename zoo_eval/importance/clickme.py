@@ -18,6 +18,7 @@ from zoo_eval.importance.preparation import PUBLISHED, Preparation
 from zoo_eval.importance.selection import ALL, Selection
 from zoo_eval.importance.tf_example import Feature, Malformed, parse
 from zoo_eval.importance.tfrecord import records
+from zoo_eval.stimuli.classes import N_LABELS
 from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet, Sweepmates
 
 # Fel et al. 2022: Spearman between the maps of two halves of the participants.
@@ -127,7 +128,7 @@ def _click(features: dict[str, Feature], label: int, stimulus_id: str, where: st
 
 def _label(features: dict[str, Feature], where: str) -> int:
     value = features.get("label", [])
-    if len(value) != 1 or not isinstance(value[0], int) or value[0] < 0:
+    if len(value) != 1 or not isinstance(value[0], int) or not 0 <= value[0] < N_LABELS:
         raise BadInput(f"{where}: `label` is {value[:3]}, not one class index; is this ClickMe?")
     return value[0]
 

@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import ConfigDict
 
 from zoo_eval.errors import BadInput
-from zoo_eval.stimuli import decoding
+from zoo_eval.stimuli import classes, decoding
 from zoo_eval.stimuli.folder import Files, read_folder
 from zoo_eval.stimuli.ids import Lookup
 from zoo_eval.stimuli.order import disputed
@@ -52,8 +52,8 @@ def images(
             docs/stimuli.md: grey is repeated, transparency dropped, 16 bits are divided by 257. Arrays are copied.
         ids: one name per image, as text; by default their numbers from 0, for files their names,
             for a folder paths relative to it.
-        labels: class indices (of ImageNet's 1000, for accuracy and attacks), in the order of the
-            images or by id, with its suffix or without.
+        labels: class indices (of ImageNet's 1000, for accuracy and attacks), or WordNet ids or names
+            of ImageNet's classes, in the order of the images or by id, with its suffix or without.
         groups: names of what must stay in one fold (crops of one photo), in the order of the images
             or by id; by default every image is alone.
 
@@ -172,7 +172,9 @@ def _ordered(part: str, given: Names, ids: Sequence[str]) -> Sequence[Any]:
 
 
 def _label(value: Any) -> int:
+    if isinstance(value, str):
+        return classes.label("labels", value)
     try:
-        return index(value)
+        return classes.index("labels", index(value))
     except TypeError as error:
         raise BadInput(f"label {value!r} is no class index; give whole numbers from 0") from error

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from zoo_eval.commands.output import as_text, short
 from zoo_eval.errors import BadInput, nearest
+from zoo_eval.files.names import in_html
 from zoo_eval.queries.connection import Connection, connect
 from zoo_eval.store import Store
 from zoo_eval.trends.comparisons import trends
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # How many rows are shown; all are there.
 SHOWN = 20
+# What a library raises that has no value for what a column holds.
+UNREADABLE = (pa.ArrowException, ValueError, OverflowError, TypeError, KeyError)
 
 
 class Rows:
@@ -36,6 +38,10 @@ class Rows:
     def _table(self) -> pa.Table:
         return self._connection.query(self.sql)
 
+    @cached_property
+    def _readable(self) -> pa.Table:
+        return self._connection.readable(self.sql)
+
     def __len__(self) -> int:
         n: int = self._table.num_rows
         return n
@@ -51,33 +57,43 @@ class Rows:
     def df(self) -> "pandas.DataFrame":
         """The rows as a pandas DataFrame; maps (such as `neural_scores`) are dicts.
 
+        A column that it has no values for (an infinite date) is text.
+
         Raises:
             BadInput: pandas is not installed, or a value cannot be computed.
         """
         _needed("pandas")
-        found: pandas.DataFrame = self._table.to_pandas(maps_as_pydicts="strict")
+        try:
+            found: pandas.DataFrame = self._table.to_pandas(maps_as_pydicts="strict")
+        except UNREADABLE:
+            found = self._readable.to_pandas(maps_as_pydicts="strict")
         return found
 
     def pl(self) -> "polars.DataFrame":
         """The rows as a polars DataFrame; maps are lists of key and value.
 
+        A column that it has no values for is text.
+
         Raises:
             BadInput: polars is not installed, or a value cannot be computed.
         """
         library = _needed("polars")
-        found: polars.DataFrame = library.from_arrow(self._table)
+        try:
+            found: polars.DataFrame = library.from_arrow(self._table)
+        except (*UNREADABLE, library.exceptions.PolarsError):
+            found = library.from_arrow(self._readable)
         return found
 
     def __repr__(self) -> str:
-        return f"{as_text(self._table.slice(0, SHOWN))}\n{self._size}"
+        return f"{as_text(self._readable.slice(0, SHOWN))}\n{self._size}"
 
     def _repr_html_(self) -> str:
-        rows = self._table.slice(0, SHOWN).to_pylist(maps_as_pydicts="strict")
-        head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
+        rows = self._readable.slice(0, SHOWN).to_pylist(maps_as_pydicts="strict")
+        head = "".join(f"<th>{in_html(name)}</th>" for name in self.columns)
         body = "".join(f"<tr>{''.join(map(_cell, row.values()))}</tr>" for row in rows)
         return (
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-            f"<p>{escape(self._size)}</p>"
+            f"<p>{in_html(self._size)}</p>"
         )
 
     @property
@@ -89,7 +105,7 @@ class Rows:
 def _cell(value: Any) -> str:
     # Numbers to the right, as in every table of this package.
     side = ' style="text-align: right"' if isinstance(value, int | float) else ""
-    return f"<td{side}>{escape(short(value))}</td>"
+    return f"<td{side}>{in_html(short(value))}</td>"
 
 
 def _needed(library: str) -> Any:

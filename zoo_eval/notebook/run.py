@@ -12,6 +12,7 @@ from torch import nn
 from zoo_eval.commands.sweep import Outcome, RunnerName, RunOptions, run_sweep
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.evaluations.evaluation import EvaluationSection
+from zoo_eval.files.names import say
 from zoo_eval.importance.maps import ImportanceSection
 from zoo_eval.notebook.bar import Bar
 from zoo_eval.notebook.images import images
@@ -128,7 +129,7 @@ def _run(sweep: Sweep, options: RunOptions, taken: Sequence[Taken], shows: bool)
         outcome = run_sweep(
             sweep,
             options,
-            _say if shows else _nothing,
+            say if shows else _nothing,
             live=[one.card for one in taken],
             progress=Bar.of if shows else Progress.of,
         )
@@ -146,10 +147,6 @@ def _refuse_unsendable(taken: Sequence[Taken]) -> None:
                 f'{one.card.name} cannot be sent to another process ({why}); use runner="local", or '
                 "leave that out of the module: a function of an importable file can be sent"
             )
-
-
-def _say(line: str) -> None:
-    print(line)
 
 
 def _nothing(line: str) -> None:

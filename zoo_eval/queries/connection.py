@@ -78,7 +78,33 @@ class Connection:
             result = self._duckdb.sql(self._one_select(sql)).to_arrow_table()
         except duckdb.Error as error:
             raise self._mistake(sql, error) from error
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            raise BadInput(
+                f"SQL: Arrow has no type for a column ({one_line(error)}); CAST(... AS VARCHAR)"
+            ) from error
         return result.rename_columns(_distinct(result.column_names))
+
+    def readable(self, sql: str) -> pa.Table:
+        """`query`, where a column that Python has no values for is text, as DuckDB writes it.
+
+        Such as an infinite date, a year beyond 9999, a map whose keys are lists, or bytes.
+
+        Raises:
+            BadInput: as `query` does.
+        """
+        found = self.query(sql)
+        odd = {place for place, column in enumerate(found.columns) if not is_readable(column)}
+        if not odd:
+            return found
+        places = [f"#{place + 1}" for place in range(found.num_columns)]
+        chosen = [
+            f"CAST({one} AS VARCHAR)" if place in odd else one for place, one in enumerate(places)
+        ]
+        try:
+            again = self._duckdb.sql(self._one_select(sql)).project(", ".join(chosen))
+            return again.to_arrow_table().rename_columns(found.column_names)
+        except duckdb.Error as error:
+            raise self._mistake(sql, error) from error
 
     def columns(self, sql: str) -> tuple[str, ...]:
         """The columns of the result of one SELECT, of which nothing is computed.
@@ -139,6 +165,40 @@ class Connection:
         """The result of one SELECT as rows."""
         rows: list[dict[str, Any]] = self.query(sql).to_pylist()
         return rows
+
+
+def is_readable(column: pa.ChunkedArray) -> bool:
+    """Whether Python has values for all that is in a column, and such as say what they are."""
+    if not _is_odd(column.type):
+        return True
+    try:
+        column.to_pylist(maps_as_pydicts="strict")
+    except (pa.ArrowException, ValueError, OverflowError, TypeError, KeyError):
+        return False
+    return not _has_bytes(column.type)
+
+
+def _is_odd(kind: pa.DataType) -> bool:
+    """Whether a type may hold what Python does not."""
+    types = pa.types
+    return (
+        types.is_temporal(kind)
+        or types.is_map(kind)
+        or types.is_union(kind)
+        or _has_bytes(kind)
+        or any(_is_odd(one) for one in _inner(kind))
+    )
+
+
+def _has_bytes(kind: pa.DataType) -> bool:
+    types = pa.types
+    is_binary = types.is_binary(kind) or types.is_large_binary(kind)
+    is_binary = is_binary or types.is_binary_view(kind) or types.is_fixed_size_binary(kind)
+    return is_binary or any(map(_has_bytes, _inner(kind)))
+
+
+def _inner(kind: pa.DataType) -> list[pa.DataType]:
+    return [kind.field(place).type for place in range(kind.num_fields)]
 
 
 def select(table: pa.Table, where: str | None) -> pa.Table:

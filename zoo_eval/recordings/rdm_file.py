@@ -1,6 +1,5 @@
 """RDM files: the matrices in a .npz, .mat or .csv, and which stimulus each row is of where they say."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo_eval.errors import BadInput, nearest, one_line
+from zoo_eval.files import csv_table
 from zoo_eval.recordings import matlab
 from zoo_eval.recordings.recording import Numbers
 
@@ -51,7 +51,7 @@ def read(where: str, path: Path, variable: str | None, n_stimuli: int) -> RdmFil
     try:
         variables = readers[suffix](path)
         ids = _texts(variables.pop(STIMULUS_IDS)) if STIMULUS_IDS in variables else None
-    except (OSError, ValueError, NotImplementedError, BadZipFile, KeyError, csv.Error) as error:
+    except (OSError, ValueError, NotImplementedError, BadZipFile, KeyError) as error:
         raise BadInput(
             f"{where} cannot be read as {path.suffix} ({one_line(error)}); write it again"
         ) from error
@@ -121,12 +121,24 @@ def _npz(path: Path) -> dict[str, Array]:
 
 
 def _csv(path: Path) -> dict[str, Array]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
-    lengths = {len(row) for row in rows}
-    if len(lengths) != 1:
-        raise ValueError("rows of different lengths" if rows else "no rows")
+    grid = csv_table.opened(str(path), path)
+    rows = [cells for _, cells in grid.rows]
+    if not rows:
+        raise ValueError("no rows")
+    for line, cells in grid.rows:
+        if len(cells) != len(rows[0]):
+            raise ValueError(f"line {line} has {len(cells)} cells, the first {len(rows[0])}")
+    if grid.separator != ",":
+        rows = [[_decimal(cell, grid.separator) for cell in cells] for cells in rows]
     return {"": np.array(rows)}
+
+
+def _decimal(cell: str, separator: str) -> str:
+    """A number with a decimal comma as one with a point; all else, such as an id, as it is."""
+    try:
+        return str(csv_table.number(cell, separator)) if "," in cell else cell
+    except ValueError:
+        return cell
 
 
 def _chosen(where: str, variables: Mapping[str, Array], variable: str | None) -> Array:

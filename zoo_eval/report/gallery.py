@@ -4,13 +4,13 @@ import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from zoo_eval.files.names import in_html
 from zoo_eval.pictures import levels, png
 
 Pixels = npt.NDArray[np.uint8]
@@ -65,14 +65,14 @@ def section(examples: Sequence[Example], *, title: str = "Gallery of smallest at
     """
     style = files("zoo_eval.report").joinpath("gallery.css").read_text(encoding="utf-8")
     if not examples:
-        return f"<h2>{escape(title)}</h2>\n<p>{HOW_TO_FILL}</p>\n"
+        return f"<h2>{in_html(title)}</h2>\n<p>{HOW_TO_FILL}</p>\n"
     note = (
         f"In the perturbation grey is 0; white and black are plus and minus the printed value, which "
         f"{100 * SHOWN_SHARE:g} % of its values stay within. Where people look, the photo is orange."
     )
     rows = "".join(_row(example) for example in examples)
     return (
-        f'<style>{style}</style><h2>{escape(title)}</h2>\n<p class="soft">{note}</p>\n'
+        f'<style>{style}</style><h2>{in_html(title)}</h2>\n<p class="soft">{note}</p>\n'
         f'<div class="gallery">{rows}</div>\n'
     )
 
@@ -131,8 +131,8 @@ def _row(example: Example) -> str:
         drawn = overlay_pixels(example.photo, example.human_map)
         figures.append(_figure(drawn, "human map", f"Spearman {agreement}"))
     heading = (
-        f"<h3>{escape(example.model)} "
-        f'<span class="soft">{escape(example.stimulus_id)}, {escape(example.attack)}</span></h3>'
+        f"<h3>{in_html(example.model)} "
+        f'<span class="soft">{in_html(example.stimulus_id)}, {in_html(example.attack)}</span></h3>'
     )
     return f'<article>{heading}<div class="pictures">{"".join(figures)}</div></article>\n'
 
@@ -141,9 +141,9 @@ def _figure(pixels: Pixels, name: str, said: str) -> str:
     encoded = base64.b64encode(png(pixels, smallest=True)).decode()
     height, width = pixels.shape[:2]
     return (
-        f'<figure><img alt="{escape(f"{name}: {said}")}" width="{width}" height="{height}" '
+        f'<figure><img alt="{in_html(f"{name}: {said}")}" width="{width}" height="{height}" '
         f'src="data:image/png;base64,{encoded}">'
-        f"<figcaption><b>{escape(name)}</b> {escape(said)}</figcaption></figure>"
+        f"<figcaption><b>{in_html(name)}</b> {in_html(said)}</figcaption></figure>"
     )
 
 

@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo_eval.errors import BadInput
+from zoo_eval.files.names import in_html
 from zoo_eval.queries.connection import Connection, connect
 from zoo_eval.report import examples, gallery, protocols, similarities, svg
 from zoo_eval.report.table import number, table
@@ -118,7 +118,7 @@ def _document(title: str, parts: Sequence[str]) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head>\n"
+        f"<title>{in_html(title)}</title><style>{style}</style></head>\n"
         f'<body>{"".join(parts)}<div id="tip" role="status" hidden></div>'
         f"<script>{script}</script></body></html>\n"
     )
@@ -129,7 +129,7 @@ def _asset(name: str) -> str:
 
 
 def _section(title: str, inside: str) -> str:
-    return f"<h2>{escape(title)}</h2>\n{inside}\n"
+    return f"<h2>{in_html(title)}</h2>\n{inside}\n"
 
 
 def _summary(connection: Connection, uri: str) -> str:
@@ -141,7 +141,7 @@ def _summary(connection: Connection, uri: str) -> str:
     planted = connection.rows(
         "SELECT DISTINCT recording FROM ceilings WHERE estimator = 'planted_exact'"
     )
-    names = ", ".join(escape(row["recording"]) for row in planted)
+    names = ", ".join(in_html(row["recording"]) for row in planted)
     warning = (
         f'<p class="planted"><strong>Planted:</strong> the responses of {names} were made from a '
         "layer of one of these models plus noise, to check the method. They are not neural data.</p>"
@@ -149,14 +149,14 @@ def _summary(connection: Connection, uri: str) -> str:
         else ""
     )
     by_nobody = connection.rows("SELECT DISTINCT importance FROM alignments WHERE planted")
-    if maps := ", ".join(escape(row["importance"]) for row in by_nobody):
+    if maps := ", ".join(in_html(row["importance"]) for row in by_nobody):
         warning += (
             f'<p class="planted"><strong>Planted:</strong> the maps of {maps} are local contrast of '
             "the images, to check the method. Nobody looked at anything: they are not human data.</p>"
         )
     return (
         f"<h1>zoo_eval report</h1><p>{counts['n_models']} models, {counts['n_ok']} finished "
-        f'trials{latest}. <span class="soft">Store: {escape(uri)}</span></p>{warning}'
+        f'trials{latest}. <span class="soft">Store: {in_html(uri)}</span></p>{warning}'
     )
 
 
@@ -205,7 +205,7 @@ def _setting(rows: Sequence[Row]) -> str:
         if row["tolerance"] is not None:
             said = [row["tolerance_stimuli"], row["tolerance_decision"]]
             said += [f"canvas {row['tolerance_canvas']}"] if row["tolerance_canvas"] else []
-            return f" All tolerances are of one setting: {escape(', '.join(filter(None, said)))}."
+            return f" All tolerances are of one setting: {in_html(', '.join(filter(None, said)))}."
     return ""
 
 
@@ -256,9 +256,9 @@ def _scatters(
         plot = svg.scatter(one.subject, points, x, axes[scale(one)], colours)
         said = "; ".join(describe(statistic) for statistic in one.statistics())
         figures.append(
-            f"<figure><h3>{escape(one.subject)}</h3>{plot}"
-            f"<figcaption>{svg.legend(points, colours)}<br>{escape(said)}<br>"
-            f'<span class="soft">{escape(one.key["protocol"])} {escape(one.key["parameters"])}</span>'
+            f"<figure><h3>{in_html(one.subject)}</h3>{plot}"
+            f"<figcaption>{svg.legend(points, colours)}<br>{in_html(said)}<br>"
+            f'<span class="soft">{in_html(one.key["protocol"])} {in_html(one.key["parameters"])}</span>'
             "</figcaption></figure>"
         )
     return f'<div class="figures">{"".join(figures)}</div>'
@@ -295,7 +295,7 @@ def _profiles(connection: Connection, family: dict[str, str]) -> str:
         title = f"{recording}, {readout}"
         plot = svg.profile(title, lines, x, axes[measure], colours)
         figures.append(
-            f"<figure><h3>{escape(title)}</h3>{plot}"
+            f"<figure><h3>{in_html(title)}</h3>{plot}"
             f"<figcaption>{svg.legend(lines, colours)}</figcaption></figure>"
         )
     return f'<div class="figures">{"".join(figures)}</div>'
@@ -342,4 +342,4 @@ def _footer(connection: Connection) -> str:
         f"{row['library_versions']}"
         for row in rows
     ]
-    return "<footer>" + "".join(f"<p>{escape(line)}</p>" for line in lines) + "</footer>"
+    return "<footer>" + "".join(f"<p>{in_html(line)}</p>" for line in lines) + "</footer>"

@@ -1,9 +1,9 @@
 """Attack protocols side by side: what each published one does, in plain words."""
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
+from zoo_eval.files.names import in_html
 from zoo_eval.queries.connection import Connection
 from zoo_eval.report.table import table
 
@@ -102,7 +102,7 @@ def _explained(present: set[str], rows: list[Row]) -> str:
     words = {name: text for name, text in WORDS.items() if name in present}
     words |= {name: text for name, text in DEFECTS.items() if name in named}
     items = "".join(
-        f"<dt><code>{escape(name)}</code></dt><dd>{escape(text)}</dd>"
+        f"<dt><code>{in_html(name)}</code></dt><dd>{in_html(text)}</dd>"
         for name, text in words.items()
     )
     return f"<dl>{items}</dl>"

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
+
+from zoo_eval.files.names import in_html
 
 WIDTH, HEIGHT = 560, 380
 LEFT, RIGHT, TOP, BOTTOM = 64, 18, 22, 52
@@ -95,8 +96,8 @@ def profile(title: str, lines: Sequence[Line], x: Axis, y: Axis, colours: Mappin
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in places)
         dots = "".join(
             f'<circle class="mark" tabindex="0" cx="{px:.1f}" cy="{py:.1f}" r="3" '
-            f'data-tip="{escape(f"{line.name}: {detail}")}">'
-            f"<title>{escape(f'{line.name}: {detail}')}</title></circle>"
+            f'data-tip="{in_html(f"{line.name}: {detail}")}">'
+            f"<title>{in_html(f'{line.name}: {detail}')}</title></circle>"
             for (px, py), (_, _, detail) in zip(places, line.points, strict=True)
         )
         parts.append(f'<g class="s{colour}"><polyline class="line" points="{path}"/>{dots}</g>')
@@ -106,7 +107,7 @@ def profile(title: str, lines: Sequence[Line], x: Axis, y: Axis, colours: Mappin
 def legend(marks: Sequence[Point] | Sequence[Line], colours: Mapping[str, int]) -> str:
     """The colour of each series that a plot shows."""
     return "".join(
-        f'<span class="key s{colours[series] % N_COLOURS}"><i></i>{escape(series or "other")}</span>'
+        f'<span class="key s{colours[series] % N_COLOURS}"><i></i>{in_html(series or "other")}</span>'
         for series in sorted({mark.series for mark in marks})
     )
 
@@ -115,7 +116,7 @@ def _mark(point: Point, x: Axis, y: Axis, number: int) -> str:
     px = _x(x, point.x)
     infinite = math.isinf(point.y)
     py = TOP if infinite else _y(y, point.y)
-    tip = escape(f"{point.name}: {point.detail}")
+    tip = in_html(f"{point.name}: {point.detail}")
     bar = ""
     if point.low is not None and point.high is not None:
         bar = (
@@ -154,12 +155,12 @@ def _frame(title: str, x: Axis, y: Axis, inside: str) -> str:
         )
     middle = (TOP + bottom) / 2
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{in_html(title)}">'
         f"{''.join(parts)}"
         f'<text class="label" x="{(LEFT + right) / 2}" y="{HEIGHT - 12}" text-anchor="middle">'
-        f"{escape(x.label)}</text>"
+        f"{in_html(x.label)}</text>"
         f'<text class="label" transform="translate(16 {middle}) rotate(-90)" text-anchor="middle">'
-        f"{escape(y.label)}</text>{inside}</svg>"
+        f"{in_html(y.label)}</text>{inside}</svg>"
     )
 
 

@@ -2,21 +2,22 @@
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import Any
+
+from zoo_eval.files.names import in_html
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     numeric = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(header))]
     head = "".join(
-        f"<th{_number_class(right)}><button>{escape(name)}</button></th>"
+        f"<th{_number_class(right)}><button>{in_html(name)}</button></th>"
         for name, right in zip(header, numeric, strict=True)
     )
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td{_number_class(right)} data-value="{escape(_sortable(value))}">'
-            f"{escape(number(value))}</td>"
+            f'<td{_number_class(right)} data-value="{in_html(_sortable(value))}">'
+            f"{in_html(number(value))}</td>"
             for value, right in zip(row, numeric, strict=True)
         )
         + "</tr>"

@@ -1,7 +1,5 @@
 """A folder of images, labelled by a CSV or by the files' names."""
 
-import csv
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,13 +10,12 @@ import PIL
 from pydantic import Field
 
 from zoo_eval.digests import digest
-from zoo_eval.errors import BadInput, nearest
 from zoo_eval.paths import SweepPath
 from zoo_eval.stimuli import decoding
+from zoo_eval.stimuli import labels as by_name
 from zoo_eval.stimuli.ahead import Ahead
 from zoo_eval.stimuli.decoding import Exif, opened
 from zoo_eval.stimuli.identities import Shape
-from zoo_eval.stimuli.ids import Lookup, stem
 from zoo_eval.stimuli.listing import listed
 from zoo_eval.stimuli.stimulus_set import (
     Images,
@@ -29,12 +26,14 @@ from zoo_eval.stimuli.stimulus_set import (
 )
 
 HEADERS_AHEAD = 256
+FOLDERS: Literal["folders"] = "folders"
 
 
 class FolderSection(StimuliSection):
-    """Images of a folder, labelled by a CSV (columns image, label) or by their names.
+    """Images of a folder, labelled by a CSV (columns image, label), by their names or their folders.
 
-    They are in the order of their names as text, folder by folder. Links are followed, hidden files
+    A label is a class index, a WordNet id or a name of one of ImageNet's classes; folders that are
+    all named by WordNet ids label their images unless something else does. They are in the order of their names as text, folder by folder. Links are followed, hidden files
     and folders left out. `exif` says whether a photo is turned as its EXIF orientation says; the
     libraries' own evaluation code does not.
     """
@@ -42,7 +41,7 @@ class FolderSection(StimuliSection):
     kind: Literal["folder"] = "folder"
     path: SweepPath
     include: tuple[str, ...] = ("*",)
-    labels: SweepPath | None = None
+    labels: Literal["folders"] | SweepPath | None = None
     label_pattern: str | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     exif: Exif = "ignore"
@@ -56,7 +55,7 @@ class FolderSection(StimuliSection):
             name,
             self.path.resolve(),
             include=self.include,
-            labels=None if self.labels is None else self.labels.resolve(),
+            labels=self.labels.resolve() if isinstance(self.labels, SweepPath) else self.labels,
             label_pattern=self.label_pattern,
             limit=self.limit,
             exif=self.exif,
@@ -128,7 +127,7 @@ def read_folder(
     path: Path,
     *,
     include: Sequence[str] = ("*",),
-    labels: Path | None = None,
+    labels: Path | Literal["folders"] | None = None,
     label_pattern: str | None = None,
     limit: int | None = None,
     exif: Exif = "ignore",
@@ -136,8 +135,9 @@ def read_folder(
     """The images of a folder, sorted by name, decoded when shown; ids are paths relative to it.
 
     Links to files and folders are followed; what is hidden, and what is no image by its suffix, is
-    left out and counted in `notes`. Labels come from a CSV with columns `image` and `label`, or from the first group of
-    `label_pattern` searched in each file's name.
+    left out and counted in `notes`. Labels come from a CSV with columns `image` and `label`, from the
+    first group of `label_pattern` searched in each id, or from the names of folders ("folders", or
+    where all of them are WordNet ids); see `classes.label`.
 
     Raises:
         BadInput: no image, or labels that do not match the images.
@@ -145,59 +145,16 @@ def read_folder(
     found = listed(path, include)
     files = found.images[:limit]
     ids = tuple(file.relative_to(path).as_posix() for file in files)
-    if labels is not None:
-        classes: tuple[int, ...] | None = _labels_from_csv(name, labels, ids, exact=limit is None)
+    notes = found.notes
+    classes: tuple[int, ...] | None
+    if labels == FOLDERS:
+        classes = by_name.from_folders(name, ids)
+    elif isinstance(labels, Path):
+        classes = by_name.from_csv(name, labels, ids, exact=limit is None)
     elif label_pattern is not None:
-        classes = tuple(_label_from_name(name, label_pattern, i) for i in ids)
-    else:
-        classes = None
+        classes = by_name.from_names(name, label_pattern, ids)
+    elif classes := by_name.by_wordnet_ids(ids):
+        notes = (*notes, f"images {by_name.BY_FOLDER}")
     return StimulusSet(
-        name, ids, Files(tuple(files), exif), groups=ids, labels=classes, notes=found.notes
+        name, ids, Files(tuple(files), exif), groups=ids, labels=classes, notes=notes
     )
-
-
-def _labels_from_csv(name: str, path: Path, ids: Sequence[str], *, exact: bool) -> tuple[int, ...]:
-    where, lookup = f"stimuli {name!r}: {path}", Lookup(ids)
-    known: dict[int, int] = {}
-    extra: list[str] = []
-    for image, label in _rows(where, path):
-        number = lookup.meant(where, image)
-        if number is None:
-            extra.append(image)
-        elif number in known:
-            raise BadInput(f"{where} labels {ids[number]!r} twice; keep one of the two")
-        else:
-            known[number] = label
-    if missing := [one for number, one in enumerate(ids) if number not in known]:
-        close = f"; {nearest(missing[0], extra, by=stem)}" if extra else ""
-        raise BadInput(
-            f"{where} has no label for {missing[0]!r} ({len(missing)} such images{close}); "
-            "add them or narrow `include`"
-        )
-    if exact and extra:
-        raise BadInput(
-            f"{where} labels {min(extra)!r}, which is not among the images "
-            f"({len(extra)} such labels); remove them or widen `include`"
-        )
-    return tuple(known[number] for number in range(len(ids)))
-
-
-def _rows(where: str, path: Path) -> list[tuple[str, int]]:
-    """Image and label of each row."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return [(row["image"] or "", int(row["label"])) for row in csv.DictReader(file)]
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise BadInput(
-            f"{where}: expected columns image,label with integer labels ({error}); correct it"
-        ) from error
-
-
-def _label_from_name(name: str, pattern: str, stimulus_id: str) -> int:
-    match = re.search(pattern, stimulus_id)
-    if match is None or not match.groups() or not match.group(1).isdigit():
-        raise BadInput(
-            f"stimuli {name!r}: label_pattern {pattern!r} finds no number in {stimulus_id!r}; "
-            "its first group must match the class index"
-        )
-    return int(match.group(1))

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
+from unicodedata import normalize
 
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.stimuli.stimulus_set import StimulusSet
@@ -25,20 +26,28 @@ def stem(stimulus_id: str) -> str:
 class Lookup:
     """Some stimulus ids, to be found by names with an image's suffix or without.
 
-    A number may be a float: 3.0 means the id 3, or 3.png.
+    A number may be a float: 3.0 means the id 3, or 3.png. Unicode is compared in composed form, for
+    a Mac's file names are not; folders may be separated by backslashes, and begin with "./".
     """
 
     def __init__(self, ids: Sequence[str]) -> None:
         self.ids = ids
 
     @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {one: number for number, one in enumerate(self.ids)}
+    def _composed(self) -> list[str]:
+        return [normalize("NFC", one) for one in self.ids]
+
+    @cached_property
+    def _numbers(self) -> dict[str, list[int]]:
+        found = defaultdict(list)
+        for number, one in enumerate(self._composed):
+            found[one].append(number)
+        return dict(found)
 
     @cached_property
     def _by_stem(self) -> dict[str, list[int]]:
         found = defaultdict(list)
-        for number, one in enumerate(self.ids):
+        for number, one in enumerate(self._composed):
             found[stem(one)].append(number)
         return dict(found)
 
@@ -46,19 +55,29 @@ class Lookup:
         """The number of the id that a name means, from 0; None where it means none of them.
 
         Raises:
-            BadInput: it may mean several, which differ in their suffix; `where` it stands is said.
+            BadInput: it may mean several, which differ in their suffix, or in how their letters are
+                composed; `where` it stands is said.
         """
+        composed = normalize("NFC", name)
+        alike = self._alike(composed) or self._alike(composed.replace("\\", "/").removeprefix("./"))
+        if len(alike) > 1:
+            several = " or ".join(ascii(self.ids[number]) for number in alike)
+            how = "write the suffix"
+            if len({self._composed[number] for number in alike}) == 1:
+                how = "their letters are composed in two ways: rename one"
+            raise BadInput(f"{where}: {name!r} may be {several}; {how}")
+        return alike[0] if alike else None
+
+    def _alike(self, name: str) -> list[int]:
+        """Numbers of the ids that a name in composed form may mean."""
         if name in self._numbers:
             return self._numbers[name]
         alike = self._by_stem.get(stem(name), [])
         if stem(name) != name:
-            alike = [number for number in alike if self.ids[number] == stem(name)]
-        elif not alike and (whole := _WHOLE.fullmatch(name)):
-            alike = self._by_stem.get(whole[1], [])
-        if len(alike) > 1:
-            several = " or ".join(repr(self.ids[number]) for number in alike)
-            raise BadInput(f"{where}: {name!r} may be {several}; write the suffix")
-        return alike[0] if alike else None
+            return [number for number in alike if self._composed[number] == stem(name)]
+        if not alike and (whole := _WHOLE.fullmatch(name)):
+            return self._by_stem.get(whole[1], [])
+        return alike
 
     def nearest(self, name: str) -> str:
         """The ids closest to a name that means none, as the tail of a message."""

@@ -4,15 +4,16 @@ Three kinds of file are known by their header: timm's `results/results-imagenet.
 `docs/openclip_results.csv`, and an own one with `model` and any of the columns in `OWN`.
 """
 
-import csv
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import BadInput, nearest
+from zoo_eval.files import csv_table
+from zoo_eval.files.csv_table import Line
 from zoo_eval.transforms import Transform
 
 Parse = Callable[[str], Any]
@@ -67,53 +68,51 @@ def read(path: Path) -> Sheet:
         BadInput: it cannot be read, has unknown columns, a wrong value (with its line), or says
             something twice.
     """
+    where = f"facts {path}"
+    table = csv_table.read(where, path, (), ["model", *OWN, *TIMM, *OPEN_CLIP])
+    parse = _kind(where, set(table.columns))
     rows: dict[str, list[Row]] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            for line, row in _rows(path, csv.DictReader(file)):
-                same = rows.setdefault(row.model, [])
-                if any(row.view == other.view for other in same):
-                    raise BadInput(f"{path}, line {line}: {row.model} is there twice; remove one")
-                same.append(row)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"facts {path} cannot be read ({error}); correct the path") from error
+    for line in table.lines:
+        row = _row(line, parse)
+        same = rows.setdefault(row.model, [])
+        if any(row.view == other.view for other in same):
+            raise BadInput(f"{line.where}: {row.model} is there twice; remove one")
+        same.append(row)
     return Sheet(path, rows)
 
 
-def _rows(path: Path, lines: "csv.DictReader[str]") -> Iterator[tuple[int, Row]]:
-    parse = _kind(path, set(lines.fieldnames or ()))
-    for line in lines:
-        try:
-            yield lines.line_num, parse(line)
-        except (ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
-            raise BadInput(f"{path}, line {lines.line_num}: {error}; correct the value") from error
+def _row(line: Line, parse: Callable[[Line], Row]) -> Row:
+    try:
+        return parse(line)
+    except (ValueError, OverflowError, ZeroDivisionError) as error:
+        raise BadInput(f"{line.where}: {error}; correct the value") from error
 
 
-def _kind(path: Path, header: set[str]) -> Callable[[Mapping[str, str]], Row]:
+def _kind(where: str, header: set[str]) -> Callable[[Line], Row]:
     if header >= TIMM:
         return _timm
     if header >= OPEN_CLIP:
         return _open_clip
     if "model" not in header:
-        raise BadInput(f"{path}: no column `model`; its columns are {', '.join(sorted(header))}")
+        raise BadInput(f"{where}: no column `model`; its columns are {', '.join(sorted(header))}")
     if unknown := sorted(header - {"model", *OWN}):
-        raise BadInput(f"{path}: unknown column {unknown[0]!r}; {nearest(unknown[0], OWN)}")
+        raise BadInput(f"{where}: unknown column {unknown[0]!r}; {nearest(unknown[0], OWN)}")
     return _own
 
 
-def _timm(line: Mapping[str, str]) -> Row:
-    input_px, crop = int(line["img_size"]), float(line["crop_pct"])
-    facts = {"published_top1": _share(str(round(float(line["top1"]) / 100, 6)))}
+def _timm(line: Line) -> Row:
+    input_px, crop = int(line["img_size"]), line.number("crop_pct")
+    facts = {"published_top1": _share(str(round(line.number("top1") / 100, 6)))}
     return Row(f"timm/{line['model']}", facts, (input_px, math.floor(input_px / crop)))
 
 
-def _open_clip(line: Mapping[str, str]) -> Row:
+def _open_clip(line: Line) -> Row:
     name = f"open_clip/{line['name']}:{line['pretrained']}"
     return Row(name, {"published_top1": _share(line["ImageNet 1k"])})
 
 
-def _own(line: Mapping[str, str]) -> Row:
-    return Row(line["model"], {k: parse(line[k]) for k, parse in OWN.items() if line.get(k)})
+def _own(line: Line) -> Row:
+    return Row(line["model"], {k: parse(line[k]) for k, parse in OWN.items() if line[k]})
 
 
 def joined(

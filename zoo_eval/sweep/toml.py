@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from zoo_eval import section
-from zoo_eval.errors import BadInput
+from zoo_eval.errors import BadInput, one_line
+from zoo_eval.files import foreign
 from zoo_eval.section import Section, WrongSection
 
 S = TypeVar("S", bound=Section)
@@ -38,12 +39,21 @@ def opened(path: Path) -> tuple[str, dict[str, Any]]:
         BadInput: it cannot be read, or is not TOML.
     """
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8-sig")
         return text, tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{path}: not valid TOML: {error}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"file {path} cannot be read ({error}); correct the path") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: no text in UTF-8; {foreign.told(path)}") from error
+    except OSError as error:
+        raise BadInput(
+            f"file {path} cannot be read ({error.strerror}); correct the path"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        # Numbers of thousands of digits, and lists within lists within lists.
+        raise BadInput(
+            f"{path}: TOML that cannot be held ({one_line(error)}); simplify it"
+        ) from error
 
 
 def explained(path: Path, text: str, error: WrongSection) -> BadInput:

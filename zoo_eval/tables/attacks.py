@@ -30,7 +30,9 @@ ATTACKS = trial_table(
     Column("l2", REAL, "Euclidean norm of the perturbation", "", True),
     Column("linf", REAL, "largest absolute change", "", True),
     Column("rms", REAL, "l2 / sqrt(number of values)", "", True),
-    Column("relative_l2", REAL, "l2 / Euclidean norm of the stimulus; null for a black one", "", True),
+    Column(
+        "relative_l2", REAL, "l2 / Euclidean norm of the stimulus; null for a black one", "", True
+    ),
     Column("survives_8bit", FLAG, "changed after rounding to 8 bits; null unless found", "", True),
     Column("label", COUNT, "the correct class"),
     Column("target", COUNT, "the class to be reached; null if untargeted", nullable=True),
