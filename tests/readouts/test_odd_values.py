@@ -112,9 +112,19 @@ def test_the_other_folds_of_ridge_are_as_without_the_constant_one(parts):
     own = torch.from_numpy(features)
     means = torch.from_numpy(responses.mean(1))
     groups = SHOWN.groups
-    found = nested(own @ own.T, means, groups, RidgeSolver(), n_folds=5, n_inner_folds=3, seed=0)
+    found = nested(
+        own @ own.T,
+        means,
+        groups,
+        RidgeSolver((0.1, 1.0, 10.0)),
+        n_folds=5,
+        n_inner_folds=3,
+        seed=0,
+    )
     dead = torch.zeros(N, N, dtype=torch.float64)
-    nothing = nested(dead, means, groups, RidgeSolver(), n_folds=5, n_inner_folds=3, seed=0)
+    nothing = nested(
+        dead, means, groups, RidgeSolver((0.1, 1.0, 10.0)), n_folds=5, n_inner_folds=3, seed=0
+    )
     assert all(one.r.isfinite().all() for one in found)
     assert all(one.r.isnan().all() and one.choice.isnan().all() for one in nothing)
 

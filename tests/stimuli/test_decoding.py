@@ -77,7 +77,7 @@ SHOWN = {
 
 
 @pytest.mark.parametrize("orientation", SHOWN)
-@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
 def test_exif_turns_an_image_only_where_it_is_applied(tmp_path, name, orientation):
     turned(tmp_path, name, orientation)
     path = tmp_path / name
@@ -86,6 +86,18 @@ def test_exif_turns_an_image_only_where_it_is_applied(tmp_path, name, orientatio
     assert np.array_equal(applied, SHOWN[orientation](ignored))
     assert Files((path,), "apply").shapes == (applied.shape,)
     assert Files((path,)).shapes == (ignored.shape,)
+
+
+@pytest.mark.parametrize("orientation", SHOWN)
+def test_a_tiff_is_turned_by_pillow_once(tmp_path, orientation):
+    turned(tmp_path, "a.tif", orientation)
+    turned(tmp_path, "upright.png", 1)
+    stored = Files((tmp_path / "upright.png",))[0]
+    for exif in ("ignore", "apply"):
+        files = Files((tmp_path / "a.tif",), exif)
+        assert np.array_equal(files[0], SHOWN[orientation](stored))
+        assert files.shapes == (files[0].shape,)
+        assert files.remark(0) is None
 
 
 def test_a_plan_counts_the_images_that_are_turned_or_not(tmp_path):
@@ -115,7 +127,7 @@ POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\
     [
         (POSTSCRIPT, "a PostScript document; save it as PNG"),
         (b"", "empty"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer; run `git lfs pull`"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer; run `git lfs pull`"),
         (b"<!DOCTYPE html>", "an HTML page"),
         (b"\x89PNG\r\n\x1a\nnothing follows", "damaged or cut off"),
     ],

@@ -57,7 +57,7 @@ def test_labels_come_from_names(photos):
     assert read_folder("set", photos, label_pattern=r"_(\d+)").labels == (3, 7, 2, 9, 1)
 
 
-@pytest.mark.parametrize("pattern", [r"x(\d+)", r"_\d+", r"([a-z])_"])
+@pytest.mark.parametrize("pattern", [r"x(\d+)", r"_\d+"])
 def test_a_pattern_without_a_number_names_the_first_image(photos, pattern):
     with pytest.raises(BadInput, match=r"label_pattern .* finds no number in 'a_3.png'"):
         read_folder("set", photos, label_pattern=pattern)
@@ -86,7 +86,7 @@ def test_a_missing_label_names_its_image(photos):
 
 
 def test_a_folder_is_no_labels_file(photos):
-    with pytest.raises(BadInput, match=r"expected columns image,label .*; correct it"):
+    with pytest.raises(BadInput, match=r"photos cannot be read \(Is a directory\)"):
         read_folder("set", photos, labels=photos)
 
 
@@ -98,10 +98,15 @@ def test_a_label_of_no_image_is_named_unless_a_limit_explains_it(photos):
 
 
 @pytest.mark.parametrize(
-    ("rows", "header"), [(["a_3.png,cat"], "image,label"), (["a_3.png,1"], "file,class"), (["a_3.png"], "image,label")]
-)  # fmt: skip
-def test_a_csv_of_another_kind_is_an_error(photos, rows, header):
-    with pytest.raises(BadInput, match="expected columns image,label with integer labels"):
+    ("rows", "header", "said"),
+    [
+        (["a_3.png,catt"], "image,label", r"line 2: label 'catt' is no class index"),
+        (["a_3.png,1"], "file,class", "expected columns image,label, but there is no 'image'"),
+        (["a_3.png"], "image,label", "line 2: 1 cells below 2 columns"),
+    ],
+)
+def test_a_csv_of_another_kind_is_an_error(photos, rows, header, said):
+    with pytest.raises(BadInput, match=said):
         read_folder("set", photos, labels=labels_file(photos, rows, header))
 
 

@@ -78,9 +78,9 @@ def test_names_are_matched_exactly_and_the_share_is_said(tmp_path):
         ("model,year\nx,2020\ny,soon\n", r"line 3: invalid literal .*; correct the value"),
         ("model,published_top1\nx,80.2\n", "line 2: 80.2 is no share between 0 and 1"),
         ("model,year\nx,2020\nx,2021\n", "line 3: x is there twice; remove one"),
-        (TIMM.replace("81.214", "n/a"), "line 3: could not convert string to float: 'n/a'"),
+        (TIMM.replace("81.214", "n/a"), "line 3: top1 'n/a' is no number"),
         (TIMM + TIMM.splitlines()[2] + "\n", "line 5: timm/resnet50.a1_in1k is there twice"),
-        ("", "no column `model`"),
+        ("", "is empty; write a header and a row each"),
     ],
 )
 def test_a_wrong_file_is_one_line_that_says_where(tmp_path, text, said):

@@ -182,11 +182,11 @@ print(float(Views(stimuli, SQUARE, torch.device("cpu"), FOLDER)[range(N)].double
 
 def test_an_image_that_changed_since_it_was_planned_is_refused_whoever_sees_it(photos, tmp_path):
     Image.new("RGB", (50, 33), (1, 2, 3)).save(tmp_path / "photos" / "3.png")
+    (tmp_path / "photos" / "4.png").write_bytes(b"no image")
     views = Views(photos, SQUARE, CPU, FOLDER)
     assert len(views[[0, 1, 2]]) == 3
     with pytest.raises(Refusal, match=r"'3\.png' of stimuli 'photos' changed since it was planned"):
         _ = views[[3]]
-    (tmp_path / "photos" / "4.png").write_bytes(b"no image")
     with pytest.raises(BadInput, match=r"4\.png: cannot be decoded as an image"):
         _ = views[[4]]
     # The others are as good as before.

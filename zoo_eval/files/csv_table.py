@@ -92,7 +92,8 @@ def read(where: str, path: Path, needed: Sequence[str], known: Collection[str] =
     """
     grid = opened(where, path)
     if not grid.rows:
-        raise BadInput(f"{where} is empty; give a header with {', '.join(needed)}, and a row each")
+        named = f" with {', '.join(needed)}" if needed else ""
+        raise BadInput(f"{where} is empty; write a header{named} and a row each")
     (_, header), *rows = grid.rows
     columns = _columns(where, header, [*needed, *known])
     if missing := [column for column in needed if column not in columns]:

@@ -75,14 +75,14 @@ def run(
             `zoo_eval.model(net, transform)`.
         stimuli: by name: `zoo_eval.images(...)` or what it takes, or a table as in a sweep file,
             {"kind": "crops", "of": ["photos"], "n": 300}.
-        recordings: by name: `zoo_eval.responses(...)` or what it takes, or a table.
+        recordings: `zoo_eval.responses(...)` or what it takes, or a table, by name.
         importance: human maps by name, a table each.
         evaluations: `zoo_eval.NeuralFit(recording="it")` and the like, or tables.
         store: a folder or `s3://bucket/prefix`, made where it is not there.
-        runner: "local", one model after another in this process, or "ray".
+        runner: "local", in this process, or "ray".
         settings: `seed` (0), `numerics` ("float32", "tf32", "bf16"), `memory_budget` ("2GiB"),
-            `view_budget` ("16GiB"), `gpus_per_model`, `retry_failed` (False),
-            `max_slots` (models open at a time, on Ray), `progress` (True: a bar, or lines).
+            `view_budget` ("16GiB"), `gpus_per_model`, `retry_failed` (False), `max_slots` (models
+            open at a time, on Ray), `progress` (True: a bar, or lines).
 
     Raises:
         BadInput: something given is wrong; nothing was run.

@@ -87,7 +87,7 @@ class Connection:
     def readable(self, sql: str) -> pa.Table:
         """`query`, where a column that Python has no values for is text, as DuckDB writes it.
 
-        Such as an infinite date, a year beyond 9999, a map whose keys are lists, or bytes.
+        Such as an infinite date, a year beyond 9999, a map whose keys are lists, an interval, or bytes.
 
         Raises:
             BadInput: as `query` does.
@@ -171,11 +171,13 @@ def is_readable(column: pa.ChunkedArray) -> bool:
     """Whether Python has values for all that is in a column, and such as say what they are."""
     if not _is_odd(column.type):
         return True
+    if _is_foreign(column.type):
+        return False
     try:
         column.to_pylist(maps_as_pydicts="strict")
     except (pa.ArrowException, ValueError, OverflowError, TypeError, KeyError):
         return False
-    return not _has_bytes(column.type)
+    return True
 
 
 def _is_odd(kind: pa.DataType) -> bool:
@@ -184,17 +186,23 @@ def _is_odd(kind: pa.DataType) -> bool:
     return (
         types.is_temporal(kind)
         or types.is_map(kind)
-        or types.is_union(kind)
-        or _has_bytes(kind)
+        or _is_foreign(kind)
         or any(_is_odd(one) for one in _inner(kind))
     )
 
 
-def _has_bytes(kind: pa.DataType) -> bool:
+def _is_foreign(kind: pa.DataType) -> bool:
+    """Whether it is, or holds, bytes, an interval or a union: of these Python's values say little."""
     types = pa.types
-    is_binary = types.is_binary(kind) or types.is_large_binary(kind)
-    is_binary = is_binary or types.is_binary_view(kind) or types.is_fixed_size_binary(kind)
-    return is_binary or any(map(_has_bytes, _inner(kind)))
+    own = (
+        types.is_binary(kind),
+        types.is_large_binary(kind),
+        types.is_binary_view(kind),
+        types.is_fixed_size_binary(kind),
+        types.is_interval(kind),
+        types.is_union(kind),
+    )
+    return any(own) or any(map(_is_foreign, _inner(kind)))
 
 
 def _inner(kind: pa.DataType) -> list[pa.DataType]:

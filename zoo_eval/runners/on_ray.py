@@ -55,14 +55,9 @@ from zoo_eval.views.kept import ViewFolder
 
 POLL_S = 0.25
 LOST = (
-    RayActorError,
-    NodeDiedError,
-    WorkerCrashedError,
-    OutOfMemoryError,
-    TaskCancelledError,
-    OwnerDiedError,
-    ObjectLostError,
-)
+    RayActorError, NodeDiedError, WorkerCrashedError, OutOfMemoryError, TaskCancelledError,
+    OwnerDiedError, ObjectLostError,
+)  # fmt: skip
 
 
 def connect() -> None:

@@ -58,6 +58,8 @@ def decoded(image: Image.Image, exif: Exif = "ignore") -> Pixels:
     Raises:
         BadInput: values that have no stated range (32-bit integers, floats).
     """
+    # A TIFF is turned by Pillow itself when it is loaded, and says so no longer.
+    image.load()
     if exif == "apply":
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
@@ -68,7 +70,9 @@ def decoded(image: Image.Image, exif: Exif = "ignore") -> Pixels:
 
 
 def orientation(image: Image.Image) -> int:
-    """The orientation that an opened file says (1: upright, as it is)."""
+    """The orientation that an opened file says (1: upright, as it is); a TIFF is turned by Pillow."""
+    if image.format == "TIFF":
+        return UPRIGHT
     found = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
     return found if found in range(1, 9) else UPRIGHT
 

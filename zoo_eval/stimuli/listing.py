@@ -53,7 +53,8 @@ def _notes(hidden: int, others: Counter[str]) -> Iterator[str]:
     if hidden:
         yield f"{hidden} hidden files are left out"
     if others:
-        told = ", ".join(f"{n} {suffix}" for suffix, n in others.most_common(MOST_KINDS))
+        first = sorted(others.items(), key=lambda one: (-one[1], one[0]))[:MOST_KINDS]
+        told = ", ".join(f"{n} {suffix}" for suffix, n in first)
         more = "" if len(others) <= MOST_KINDS else ", ..."
         yield f"{others.total()} files are no images by their suffix ({told}{more}) and left out"
 
@@ -95,5 +96,5 @@ def _fits_whole(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     if not pattern:
         return not parts
     if pattern[0] == "**":
-        return any(_fits_whole(parts[start:], pattern[1:]) for start in range(len(parts)))
+        return any(_fits_whole(parts[start:], pattern[1:]) for start in range(len(parts) + 1))
     return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _fits_whole(parts[1:], pattern[1:])
