@@ -81,8 +81,7 @@ def run(
         store: a folder or `s3://bucket/prefix`, made where it is not there.
         runner: "local", in this process, or "ray".
         settings: `seed` (0), `numerics` ("float32", "tf32", "bf16"), `memory_budget` ("2GiB"),
-            `view_budget` ("16GiB"), `gpus_per_model`, `retry_failed` (False), `max_slots` (models
-            open at a time, on Ray), `progress` (True: a bar, or lines).
+            `view_budget` ("16GiB"), `gpus_per_model`, `retry_failed`, `max_slots`, `progress`.
 
     Raises:
         BadInput: something given is wrong; nothing was run.
