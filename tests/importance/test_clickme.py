@@ -110,7 +110,7 @@ RAW = photo(0, 16).astype("<f4")
         ({"image": [IMAGE], "heatmap": [MAP], "label": [1, 2]}, "`label` is .1, 2."),
         ({"image": [1], "heatmap": [MAP], "label": [1]}, "no bytes `image`"),
         ({"image": [IMAGE], "heatmap": [bytes(4)], "label": [1]}, "one of image and map is JPEG"),
-        ({"image": [IMAGE[:40]], "heatmap": [MAP], "label": [1]}, "image cannot be decoded"),
+        ({"image": [IMAGE[:40]], "heatmap": [MAP], "label": [1]}, "image: cannot be decoded"),
         ({"image": [IMAGE], "heatmap": [IMAGE], "label": [1]}, "map is a picture in colour"),
         ({"image": [bytes(13)], "heatmap": [bytes(4)], "label": [1]}, "13 bytes are neither JPEG"),
         ({"image": [RAW.tobytes()], "heatmap": [b""], "label": [1]}, "0 bytes are neither JPEG"),

@@ -33,14 +33,14 @@ def test_the_digest_follows_from_values_and_scale(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no column 'target'; needed: target, ceiling"),
-        ("target,value\nt1,0.1\n", "no column 'ceiling'"),
+        ("", "is empty; write a header with target, ceiling"),
+        ("target,value\nt1,0.1\n", "there is no 'ceiling'"),
         ("target,ceiling\nt1,0.1\n", r"no ceiling for target 't2' \(2 such targets\)"),
         ("target,ceiling\nt1,0.1\nt1,0.2\n", "line 3: target 't1' stands twice"),
         ("target,ceiling\nt1,0.1\nt4,0.2\n", "line 3: unknown target 't4'; nearest: t"),
         ("target,ceiling\nt1,high\n", "line 2: ceiling 'high' is no number"),
         ("target,ceiling\nt1,\n", "line 2: ceiling '' is no number"),
-        ("target,ceiling\nt1\n", "line 2: ceiling '' is no number"),
+        ("target,ceiling\nt1\n", "line 2: 1 cells below 2 columns"),
         ("target,ceiling\nt1,nan\n", "line 2: ceiling 'nan' is no number"),
         ("target,ceiling\nt1,81.6\n", "81.6 is not from 0 to 1; divide percents by 100"),
         ("target,ceiling\nt1,-0.1\n", "-0.1 is not from 0 to 1"),
@@ -52,8 +52,8 @@ def test_a_fault_is_located(tmp_path, text, message):
 
 
 def test_an_unreadable_file_is_an_error(tmp_path):
-    with pytest.raises(BadInput, match="cannot be read as CSV"):
+    with pytest.raises(BadInput, match="cannot be read|no text in UTF-8|is no CSV"):
         ceiling_file.read("r", tmp_path / "absent.csv", TARGETS, "variance")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\xff")
-    with pytest.raises(BadInput, match="cannot be read as CSV"):
+    with pytest.raises(BadInput, match="cannot be read|no text in UTF-8|is no CSV"):
         ceiling_file.read("r", tmp_path / "binary.csv", TARGETS, "variance")

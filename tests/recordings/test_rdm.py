@@ -141,7 +141,7 @@ def test_a_file_of_another_kind_is_an_error(tmp_path, suffix):
     ("text", "message"),
     [
         ("", "no rows"),
-        ("0,1\n1", "rows of different lengths"),
+        ("0,1\n1", "line 2 has 1 cells, the first 2"),
         (
             "c,a,b,d\n0,1,x,1\n1,0,1,1\n1,1,0,1\n1,1,1,0",
             "row 2, column 3 is 'x'; give numbers below the header",

@@ -82,7 +82,7 @@ class Recording(ABC):
 
     @abstractmethod
     def gram_at(self, rows: Rows) -> Tensor:
-        """Inner products of stimuli, float64 (stimulus, stimulus), at some of them.
+        """Inner products of stimuli, float64 (stimulus, stimulus), at some of them, centred over these.
 
         Raises:
             BadInput: they do not follow from what is known.
