@@ -52,8 +52,8 @@ def test_a_fault_is_located(tmp_path, text, message):
 
 
 def test_an_unreadable_file_is_an_error(tmp_path):
-    with pytest.raises(BadInput, match="cannot be read|no text in UTF-8|is no CSV"):
+    with pytest.raises(BadInput, match=r"cannot be read|no text in UTF-8|is no CSV"):
         ceiling_file.read("r", tmp_path / "absent.csv", TARGETS, "variance")
     (tmp_path / "binary.csv").write_bytes(b"image\xfe\xfe\x80\xff")
-    with pytest.raises(BadInput, match="cannot be read|no text in UTF-8|is no CSV"):
+    with pytest.raises(BadInput, match=r"cannot be read|no text in UTF-8|is no CSV"):
         ceiling_file.read("r", tmp_path / "binary.csv", TARGETS, "variance")
