@@ -125,7 +125,7 @@ def test_two_files_of_one_name_are_refused(both):
         (np.zeros((0, 64)), "must be numbers"),
         (np.zeros((64, 64), complex), "must be numbers"),
         (np.full((64, 64), np.nan), "'below/c_3.png' has a NaN"),
-        (np.array([[{}]], dtype=object), "is not an array of numbers"),
+        (np.array([[{}]], dtype=object), "is no array of numbers"),
     ],
 )
 def test_arrays_that_are_no_map_are_refused(both, values, reason):

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import canonical_json, file_digest
-from zoo_eval.errors import Refusal
+from zoo_eval.errors import BadInput, Refusal
 from zoo_eval.evaluations.evaluation import Candidate, EvaluationSection, Result, Workbench
+from zoo_eval.files import arrays
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import revision
 from zoo_eval.models.open_model import OpenModel
@@ -47,13 +48,22 @@ def read_reference(path: Path) -> tuple[Tensor, Tensor]:
         Refusal: the file is absent or lacks the arrays `pixels` (uint8) and `logits`.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            pixels = torch.from_numpy(arrays["pixels"]).permute(0, 3, 1, 2).float() / 255
-            return pixels, torch.from_numpy(arrays["logits"]).float()
-    except (OSError, KeyError, ValueError) as error:
+        found = arrays.npz(path)
+    except BadInput as error:
+        raise Refusal(f"reference logits {error}") from error
+    pixels, logits = (found.get(name, np.zeros(0)) for name in ("pixels", "logits"))
+    fits = pixels.ndim == 4 and pixels.shape[3] == 3 and pixels.dtype == np.uint8
+    if not fits or logits.ndim != 2 or len(logits) != len(pixels) or logits.dtype.kind != "f":
+        held = ", ".join(f"{name} {one.dtype} {list(one.shape)}" for name, one in found.items())
         raise Refusal(
-            f"reference logits {path}: {error}; expected an .npz with `pixels` and `logits`"
-        ) from error
+            f"reference logits {path}: expected `pixels`, uint8 (image, row, column, RGB), and `logits` "
+            f"(image, class), got {held or 'nothing'}; write them so"
+        )
+    if not np.isfinite(logits).all():
+        raise Refusal(f"reference logits {path}: NaN or infinite logits; write them again")
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255, torch.from_numpy(
+        logits
+    ).float()
 
 
 class Gate(EvaluationSection):

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo_eval.errors import BadInput
+from zoo_eval.files import arrays
 from zoo_eval.stimuli.decoding import decoded, opened
 from zoo_eval.stimuli.stimulus_set import Pixels
 
@@ -44,11 +45,7 @@ def array_map(path: Path) -> RawMap:
     Raises:
         BadInput: the file is damaged, needs code to load, or holds something else.
     """
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{path}: is not an array of numbers ({error}); save it again") from error
-    return one_map(values, str(path))
+    return one_map(arrays.npy(path), str(path))
 
 
 def one_map(values: npt.NDArray[np.generic], where: str) -> RawMap:

@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_eval.errors import BadInput, one_line
+from zoo_eval.errors import BadInput
+from zoo_eval.files import arrays, foreign
 from zoo_eval.importance.images import RawMap
 from zoo_eval.importance.maps import Ceiling, ImportanceMaps, OwnImagesSection, of_stimuli
 from zoo_eval.importance.preparation import BLURRED_BEFORE, Preparation
 from zoo_eval.importance.selection import ALL, Selection
+from zoo_eval.stimuli.classes import N_LABELS
 from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet, Sweepmates
 
 CHANNELS = {"image": 3, "heatmap": 1}
@@ -79,6 +81,7 @@ def read(
 
 
 def _load(path: Path) -> dict[str, Any]:
+    arrays.check_archive(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -88,7 +91,7 @@ def _load(path: Path) -> dict[str, Any]:
         ) from error
     except Exception as error:
         # An unpickler that is fed nonsense raises anything: KeyError, IndexError, AssertionError...
-        raise BadInput(f"{path}: is damaged ({one_line(error)}); replace it") from error
+        raise BadInput(f"{path}: cannot be read: {foreign.told(path)}") from error
     if not isinstance(content, dict) or not {*CHANNELS, "label"} <= content.keys():
         held = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise BadInput(
@@ -116,6 +119,6 @@ def _label(content: dict[str, Any], path: Path) -> int:
     value = content["label"]
     if isinstance(value, Tensor) and value.numel() == 1 and not value.is_floating_point():
         value = int(value.item())
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < N_LABELS:
         raise BadInput(f"{path}: expected label as one class index, got {value!r}; save it so")
     return value

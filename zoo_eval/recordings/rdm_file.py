@@ -4,17 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
-from zoo_eval.errors import BadInput, nearest, one_line
-from zoo_eval.files import csv_table
+from zoo_eval.errors import BadInput, nearest
+from zoo_eval.files import arrays, csv_table, foreign
 from zoo_eval.recordings import matlab
 from zoo_eval.recordings.recording import Numbers
 
 Array = npt.NDArray[Any]
+
+
+class Wrong(ValueError):
+    """What is in a file is whole, but not what it should be."""
+
+
 Ids = tuple[str, ...]
 # The variable of a .npz or .mat that says which stimulus each row is of.
 STIMULUS_IDS = "stimulus_ids"
@@ -44,17 +49,22 @@ def read(where: str, path: Path, variable: str | None, n_stimuli: int) -> RdmFil
     Raises:
         BadInput: an unreadable file, no array or several without `variable`, or ids that are none.
     """
-    readers = {".npz": _npz, ".mat": matlab.variables, ".csv": _csv}
+    readers = {".npz": arrays.npz, ".mat": matlab.variables, ".csv": _csv}
     suffix = path.suffix.lower()
     if suffix not in readers:
         raise BadInput(f"{where} is of no known kind; give a {', '.join(readers)} file")
     try:
         variables = readers[suffix](path)
         ids = _texts(variables.pop(STIMULUS_IDS)) if STIMULUS_IDS in variables else None
-    except (OSError, ValueError, NotImplementedError, BadZipFile, KeyError) as error:
+    except BadInput as error:
+        raise BadInput(f"{where} cannot be read as {path.suffix}: {error}") from error
+    except Wrong as error:
         raise BadInput(
-            f"{where} cannot be read as {path.suffix} ({one_line(error)}); write it again"
+            f"{where} cannot be read as {path.suffix} ({error}); write it again"
         ) from error
+    except Exception as error:
+        # Readers that are fed nonsense raise anything.
+        raise BadInput(f"{where} cannot be read as {path.suffix}: {foreign.told(path)}") from error
     array = _chosen(where, variables, variable)
     if suffix == ".csv":
         return _without_ids(where, array, n_stimuli)
@@ -113,21 +123,14 @@ def _of_pairs(array: Array) -> str:
     return f" (the pairs of {n} stimuli)" if is_vector and n > 2 else ""
 
 
-def _npz(path: Path) -> dict[str, Array]:
-    with np.load(path, allow_pickle=False) as file:
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise ValueError("a single .npy array under another name")
-        return {key: file[key] for key in file.files}
-
-
 def _csv(path: Path) -> dict[str, Array]:
     grid = csv_table.opened(str(path), path)
     rows = [cells for _, cells in grid.rows]
     if not rows:
-        raise ValueError("no rows")
+        raise Wrong("no rows")
     for line, cells in grid.rows:
         if len(cells) != len(rows[0]):
-            raise ValueError(f"line {line} has {len(cells)} cells, the first {len(rows[0])}")
+            raise Wrong(f"line {line} has {len(cells)} cells, the first {len(rows[0])}")
     if grid.separator != ",":
         rows = [[_decimal(cell, grid.separator) for cell in cells] for cells in rows]
     return {"": np.array(rows)}
@@ -157,14 +160,14 @@ def _chosen(where: str, variables: Mapping[str, Array], variable: str | None) ->
 def _texts(array: Array) -> list[Ids]:
     """Ids (stimulus,), also as a row or column, or (subject, stimulus), as one tuple or one each."""
     if array.dtype.kind not in "USiuf":
-        raise ValueError(
+        raise Wrong(
             f"`{STIMULUS_IDS}` is of type {array.dtype}, not text; of MATLAB take cellstr of it"
         )
     values = np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
     if values.ndim == 2 and 1 in values.shape:
         values = values.ravel()
     if values.ndim not in (1, 2):
-        raise ValueError(f"`{STIMULUS_IDS}` has shape {values.shape}, give (stimulus,)")
+        raise Wrong(f"`{STIMULUS_IDS}` has shape {values.shape}, give (stimulus,)")
     return [tuple(str(one).strip() for one in row) for row in np.atleast_2d(values)]
 
 

@@ -1,0 +1,209 @@
+"""Every reader of users' files: how a small valid file of it is made, and what is read from one."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from tests.importance.shards import framed, jpeg_record
+from tests.recordings import rdm_files
+from tests.recordings.sweepmates import Mates
+from zoo_eval.evaluations.gate import read_reference
+from zoo_eval.importance import clickme, lab_pth
+from zoo_eval.importance import folder as map_folder
+from zoo_eval.importance.preparation import Preparation
+from zoo_eval.paths import SweepPath
+from zoo_eval.recordings import ceiling_file, parquet
+from zoo_eval.recordings.rdm import RdmSection
+from zoo_eval.stimuli.folder import read_folder
+from zoo_eval.sweep import facts, toml
+from zoo_eval.sweep import file as sweep_file
+from zoo_eval.sweep.cards import CardFile
+from zoo_eval.weights import checkpoints
+
+IDS = ("c", "a", "b", "d")
+SHOWN = rdm_files.shown_set(IDS)
+PIXELS = np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8)
+SWEEP = """[store]
+uri = "results/mine"
+[models]
+include = ["local/*"]
+[stimuli.photos]
+kind = "folder"
+path = "images"
+limit = 3
+[[evaluations]]
+kind = "accuracy"
+stimuli = "photos"
+"""
+CARDS = '[[models]]\nname = "mine"\narchitecture = "timm/resnet18"\nyear = 2020\n'
+
+
+@dataclass(frozen=True)
+class Reader:
+    """`make` writes a valid file below a folder; `read` gives what is in it, to be compared."""
+
+    name: str
+    make: Callable[[Path], Any]
+    read: Callable[[Path], Any]
+
+    def write(self, folder: Path) -> Path:
+        """The valid file."""
+        path = folder / self.name
+        self.make(path)
+        return path
+
+
+def content(thing: Any) -> str:
+    """A digest of arrays, tensors and what holds them."""
+    sha = hashlib.sha256()
+
+    def add(one: Any) -> None:
+        if isinstance(one, torch.Tensor):
+            sha.update(f"{one.dtype} {list(one.shape)}".encode())
+            sha.update(one.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        elif isinstance(one, np.ndarray):
+            sha.update(f"{one.dtype} {one.shape}".encode() + np.ascontiguousarray(one).tobytes())
+        elif isinstance(one, dict):
+            for key in sorted(one):
+                sha.update(str(key).encode())
+                add(one[key])
+        elif isinstance(one, list | tuple):
+            for part in one:
+                add(part)
+        else:
+            sha.update(repr(one).encode())
+
+    add(thing)
+    return sha.hexdigest()
+
+
+def images(path: Path) -> Any:
+    return read_folder("set", path.parent, include=[path.name]).digest
+
+
+def labels(path: Path) -> Any:
+    folder = path.parent / "photos"
+    return read_folder("set", folder, labels=path).labels
+
+
+def with_photos(path: Path, text: str) -> None:
+    folder = path.parent / "photos"
+    folder.mkdir(exist_ok=True)
+    for name in "abc":
+        Image.new("RGB", (4, 4)).save(folder / f"{name}.png")
+    path.write_text(text)
+
+
+def rdm(path: Path) -> Any:
+    section = RdmSection(stimuli="shown", path=SweepPath.of(path, None))
+    return content(section.read("r", Mates(SHOWN)).rdms)
+
+
+def recording(path: Path) -> None:
+    rows = [
+        {"stimulus_id": s, "repetition": r, "target_id": t, "response": float(n) + r}
+        for n, s in enumerate(IDS) for r in (0, 1) for t in ("t1", "t2")
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+def shards(path: Path) -> None:
+    path.write_bytes(b"".join(framed(jpeg_record(n, n)) for n in range(2)))
+
+
+def of_clickme(path: Path) -> Any:
+    stimuli, maps = clickme.read(
+        "maps", path.parent, shards=path.name, preparation=Preparation(16, None), human_ceiling=None
+    )
+    return stimuli.digest, content(maps.maps)
+
+
+def lab_file(path: Path) -> None:
+    image = torch.from_numpy(PIXELS[:24, :24].transpose(2, 0, 1).copy())
+    heatmap = torch.arange(24 * 24).reshape(1, 24, 24).remainder(256).to(torch.uint8)
+    torch.save({"image": image, "heatmap": heatmap, "label": torch.tensor(3)}, path)
+
+
+def of_lab(path: Path) -> Any:
+    stimuli, maps = lab_pth.read(
+        "maps", path.parent, files=path.name, preparation=Preparation(16, None)
+    )
+    return stimuli.digest, content(maps.maps)
+
+
+def of_map_folder(path: Path) -> Any:
+    shown = rdm_files.shown_set([path.stem])
+    maps = map_folder.read(
+        "maps", shown, path.parent, preparation=Preparation(8, None), human_ceiling=None
+    )
+    return content(maps.maps)
+
+
+def state(seed: int = 0) -> dict[str, torch.Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    return {name: torch.randn(8, 9, generator=rng) for name in ("conv.weight", "head.weight")}
+
+
+def h5(path: Path) -> None:
+    rdm_files.mat73(path, rdm=rdm_files.rdms())
+
+
+def reference(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(path, pixels=PIXELS[None, :8, :8], logits=rng.standard_normal((1, 10)))
+
+
+def of_sweep(path: Path) -> Any:
+    return sweep_file.read(path, path.parent).model_dump_json()
+
+
+def of_cards(path: Path) -> Any:
+    return toml.read(path, CardFile, path.parent).model_dump_json()
+
+
+def of_facts(path: Path) -> Any:
+    return repr(sorted(facts.read(path).rows.items()))
+
+
+def of_ceilings(path: Path) -> Any:
+    return ceiling_file.read("r", path, ("t1", "t2"), "variance").digest
+
+
+def saved(**options: Any) -> Callable[[Path], None]:
+    return lambda path: Image.fromarray(PIXELS).save(path, **options)
+
+
+READERS = (
+    Reader("image.png", saved(), images),
+    Reader("image.jpg", saved(quality=90), images),
+    Reader("image.webp", saved(), images),
+    Reader("image.bmp", saved(), images),
+    Reader("image.tif", saved(), images),
+    Reader("deflated.tif", saved(compression="tiff_deflate"), images),
+    Reader("labels.csv", lambda path: with_photos(path, "image,label\na,1\nb,2\nc,goldfish\n"), labels),
+    Reader("facts.csv", lambda path: path.write_text("model,year\ntimm/a,2020\ntimm/b,2021\n"), of_facts),
+    Reader("ceilings.csv", lambda path: path.write_text("target,ceiling\nt1,0.5\nt2,0.25\n"), of_ceilings),
+    Reader("rdm.csv", lambda path: rdm_files.csv_rows(path, rdm_files.rdms()[0].tolist()), rdm),
+    Reader("rdm.npz", lambda path: rdm_files.npz(path, rdm=rdm_files.rdms()), rdm),
+    Reader("rdm5.mat", lambda path: rdm_files.mat(path, rdm=rdm_files.rdms()), rdm),
+    Reader("rdm73.mat", h5, rdm),
+    Reader("sweep.toml", lambda path: path.write_text(SWEEP), of_sweep),
+    Reader("cards.toml", lambda path: path.write_text(CARDS), of_cards),
+    Reader("weights.pth", lambda path: torch.save(state(), path), lambda path: content(checkpoints.read(path))),
+    Reader("weights.safetensors", lambda path: save_file(state(), path), lambda path: content(checkpoints.read(path))),
+    Reader("recording.parquet", recording, lambda path: content(parquet.read("r", path, SHOWN).responses)),
+    Reader("clicks.tfrecords", shards, of_clickme),
+    Reader("lab.pth", lab_file, of_lab),
+    Reader("map.npy", lambda path: np.save(path, np.arange(64.0).reshape(8, 8)), of_map_folder),
+    Reader("map.png", lambda path: Image.fromarray(PIXELS[:24, :24, 0]).save(path), of_map_folder),
+    Reader("reference.npz", reference, lambda path: content(read_reference(path))),
+)  # fmt: skip
