@@ -120,7 +120,7 @@ def test_other_than_real_numbers_are_an_error(tmp_path, array):
 def test_a_pickled_array_is_not_opened(tmp_path):
     path = npz(tmp_path / "r.npz", rdm=np.array([{}], dtype=object))
     with pytest.raises(
-        BadInput, match=r"cannot be read as .npz .*it holds objects, which only code could load"
+        BadInput, match=r"cannot be read as .npz: .*it holds objects, which only code could load"
     ):
         read(path)
 
