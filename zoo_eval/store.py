@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from zoo_eval.digests import digest
-from zoo_eval.errors import BadInput, StoreError
+from zoo_eval.errors import BadInput, StoreError, one_line
+from zoo_eval.files import foreign
 from zoo_eval.tables import SCHEMA_VERSION, TABLES, TRIALS, Table, View, declared
 
 MARKER = "zoo_eval_store.json"
@@ -32,6 +33,11 @@ LOCK = ".lock"
 DECLARED = "declared"
 # Below this a sweep is not started: tables are small, but a full disk must not be met half-way.
 LEAST_FREE_BYTES = 64 * 2**20
+# What Arrow raises on a damaged file.
+UNREADABLE = (pa.ArrowException, OSError, ValueError)
+CHECKED = ds.ParquetFileFormat(
+    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
 
 
 @dataclass(frozen=True)
@@ -66,14 +72,14 @@ class Store:
     def ledger(self) -> Ledger:
         """The last status and the number of attempts of every trial."""
         columns = ["trial_id", "attempt", "status"]
-        table = self.dataset(TRIALS.name).to_table(columns=columns).sort_by("attempt")
+        table = self.read(TRIALS.name, columns=columns).sort_by("attempt")
         ids, attempts, statuses = (table[column].to_pylist() for column in columns)
         return Ledger(dict(zip(ids, statuses)), dict(zip(ids, attempts)))
 
     def weights_digests(self) -> dict[str, list[str]]:
         """Every model's weights digests, the last recorded first."""
         columns = ["model", "weights_digest", "started_at"]
-        table = self.dataset(TRIALS.name).to_table(columns=columns)
+        table = self.read(TRIALS.name, columns=columns)
         found: dict[str, list[str]] = {}
         for row in table.sort_by([("started_at", "descending")]).to_pylist():
             known = found.setdefault(row["model"], [])
@@ -91,7 +97,34 @@ class Store:
             files = [file for file in files if Path(file).name in committed]
         if not files:
             return ds.dataset(schema.empty_table())
-        return ds.dataset(files, schema=schema, format="parquet", filesystem=self.fs)
+        return ds.dataset(files, schema=schema, format=CHECKED, filesystem=self.fs)
+
+    def read(
+        self, table: str, schema: pa.Schema | None = None, columns: list[str] | None = None
+    ) -> pa.Table:
+        """A table's committed rows, in memory.
+
+        Raises:
+            StoreError: a file is damaged; it is named.
+        """
+        try:
+            return self.dataset(table, schema).to_table(columns=columns)
+        except UNREADABLE as error:
+            raise StoreError(self.damage() or f"store {self.uri}: {one_line(error)}") from error
+
+    def damage(self) -> str | None:
+        """Which of the files of all tables is damaged, the first of them, and what to do; None if none."""
+        for name in self.tables():
+            for file in self._files(name):
+                try:
+                    pq.ParquetFile(file, filesystem=self.fs, page_checksum_verification=True).read()
+                except UNREADABLE:
+                    what = foreign.told(Path(file)) if self.is_local else "it is damaged"
+                    return (
+                        f"store {self.uri}: {name}/{Path(file).name} cannot be read: {what}; or restore "
+                        "it, or remove it and its namesakes in the other tables: their trials run again"
+                    )
+        return None
 
     def commit(
         self, rows: Mapping[str, Sequence[Mapping[str, Any]]], trials: Sequence[Mapping[str, Any]]
@@ -216,7 +249,14 @@ class Store:
         path = f"inputs/{name}.parquet"
         if not self._exists(path):
             return None
-        return pq.read_table(self._path(path), filesystem=self.fs)
+        try:
+            return pq.read_table(
+                self._path(path), filesystem=self.fs, page_checksum_verification=True
+            )
+        except UNREADABLE:
+            # It is made again, and the same.
+            self.fs.delete_file(self._path(path))
+            return None
 
     def check_space(self) -> None:
         """Refuses a local store whose disk is nearly full.
@@ -266,7 +306,7 @@ class Store:
 
     def _write(self, relative: str, table: pa.Table, *, replace: bool) -> None:
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
+        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
         self._written(relative, sink.getvalue().to_pybytes(), replace=replace)
 
     def _written(self, relative: str, content: bytes, *, replace: bool) -> None:

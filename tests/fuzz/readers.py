@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from tests.importance.shards import framed, jpeg_record
+from tests.planted_rows import ledger_row, result_row
 from tests.recordings import rdm_files
 from tests.recordings.sweepmates import Mates
 from zoo_eval.evaluations.gate import read_reference
@@ -21,12 +22,15 @@ from zoo_eval.importance import clickme, lab_pth
 from zoo_eval.importance import folder as map_folder
 from zoo_eval.importance.preparation import Preparation
 from zoo_eval.paths import SweepPath
+from zoo_eval.queries.connection import connect
 from zoo_eval.recordings import ceiling_file, parquet
 from zoo_eval.recordings.rdm import RdmSection
 from zoo_eval.stimuli.folder import read_folder
+from zoo_eval.store import Store
 from zoo_eval.sweep import facts, toml
 from zoo_eval.sweep import file as sweep_file
 from zoo_eval.sweep.cards import CardFile
+from zoo_eval.trial import Trial
 from zoo_eval.weights import checkpoints
 
 IDS = ("c", "a", "b", "d")
@@ -58,6 +62,7 @@ class Reader:
     def write(self, folder: Path) -> Path:
         """The valid file."""
         path = folder / self.name
+        path.parent.mkdir(exist_ok=True)
         self.make(path)
         return path
 
@@ -178,6 +183,37 @@ def of_ceilings(path: Path) -> Any:
     return ceiling_file.read("r", path, ("t1", "t2"), "variance").digest
 
 
+def of_store(path: Path) -> Any:
+    """Everything that a store's tables and views hold."""
+    connection = connect(Store(str(path.parent.parent)))
+    names = ("trials", "accuracy", "leaderboard", "failures")
+    return [repr(connection.query(f"SELECT * FROM {name}").to_pylist()) for name in names]
+
+
+def stored(table: str) -> Callable[[Path], None]:
+    """Makes a store of one commit, whose file of this table is the one to be damaged."""
+
+    def make(path: Path) -> None:
+        store = Store(str(path.parent.parent), create=True)
+        trials = [trial(number) for number in range(3)]
+        rows = [result_row("accuracy", one, top1=0.5) for one in trials]
+        store.commit({"accuracy": rows}, [ledger_row(one) for one in trials])
+        (written,) = path.parent.glob("*.parquet")
+        written.rename(path)
+        for other in path.parent.parent.glob("*/*.parquet"):
+            if other != path and other.parent.name != table:
+                other.rename(other.with_name(path.name))
+
+    return make
+
+
+def trial(number: int) -> Trial:
+    return Trial(
+        "accuracy", 1, "standard", model=f"local/m{number}", weights_digest="w", architecture="x",
+        transform={}, stimuli="photos", stimuli_digest="p", seed=number,
+    )  # fmt: skip
+
+
 def saved(**options: Any) -> Callable[[Path], None]:
     return lambda path: Image.fromarray(PIXELS).save(path, **options)
 
@@ -205,5 +241,7 @@ READERS = (
     Reader("lab.pth", lab_file, of_lab),
     Reader("map.npy", lambda path: np.save(path, np.arange(64.0).reshape(8, 8)), of_map_folder),
     Reader("map.png", lambda path: Image.fromarray(PIXELS[:24, :24, 0]).save(path), of_map_folder),
+    Reader("trials/commit.parquet", stored("trials"), of_store),
+    Reader("accuracy/commit.parquet", stored("accuracy"), of_store),
     Reader("reference.npz", reference, lambda path: content(read_reference(path))),
 )  # fmt: skip

@@ -10,10 +10,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from zoo_eval.errors import BadInput, one_line
+from zoo_eval.errors import BadInput, StoreError, ZooEvalError, one_line
 from zoo_eval.queries import mistakes
 from zoo_eval.store import Store
 from zoo_eval.tables import TRIALS, VIEWS, Table, View
+
+# What only the query is to blame for.
+WRONG_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 
 
 class Connection:
@@ -24,14 +27,15 @@ class Connection:
     """
 
     def __init__(self, store: Store) -> None:
+        self._store = store
         self._duckdb = duckdb.connect()
         # Local session settings only; queries see nothing but the store.
         self._duckdb.execute("SET TimeZone = 'UTC'")
         tables = store.tables()
         for name, table in tables.items():
-            rows = store.dataset(name, table.schema_in_sql)
             # Nearly every view reads the ledger, which is small: from its many files only once.
-            self._duckdb.register(f"_{name}", rows.to_table() if name == TRIALS.name else rows)
+            read = store.read if name == TRIALS.name else store.dataset
+            self._duckdb.register(f"_{name}", read(name, table.schema_in_sql))
         for table in tables.values():
             self._duckdb.execute(f'CREATE VIEW "{table.name}" AS {_visible(table)}')
         for name in VIEWS:
@@ -73,6 +77,7 @@ class Connection:
 
         Raises:
             BadInput: the SQL is wrong, or would change something.
+            StoreError: a file of the store is damaged.
         """
         try:
             result = self._duckdb.sql(self._one_select(sql)).to_arrow_table()
@@ -117,7 +122,10 @@ class Connection:
         except duckdb.Error as error:
             raise self._mistake(sql, error) from error
 
-    def _mistake(self, sql: str, error: duckdb.Error) -> BadInput:
+    def _mistake(self, sql: str, error: duckdb.Error) -> ZooEvalError:
+        if not isinstance(error, WRONG_SQL) and (damage := self._store.damage()) is not None:
+            return StoreError(damage)
+
         def columns(name: str) -> Sequence[str]:
             return self._duckdb.sql(f'SELECT * FROM "{name}"').columns
 
