@@ -7,7 +7,7 @@ SOURCES := zoo_eval jobs benchmarks tests
 export RAY_USAGE_STATS_ENABLED := 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 
-.PHONY: setup demo test kernels check format bench docs lock clean
+.PHONY: setup demo test kernels fuzz check format bench docs lock clean
 
 setup: .venv/installed
 
@@ -32,6 +32,10 @@ test: setup
 kernels: setup
 	$(BIN)/python -m tests.kernels
 
+# Damaged files of every reader, some thousand each: half an hour. A short part is in the tests.
+fuzz: setup
+	$(BIN)/python -m tests.fuzz
+
 check: setup
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -50,6 +54,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.capture --quick
 	$(BIN)/python -m benchmarks.alignment --quick
 	$(BIN)/python -m benchmarks.runner --quick
+	$(BIN)/python -m benchmarks.stimuli --quick
 	$(BIN)/python -m benchmarks.pixels --quick
 	$(BIN)/python -m benchmarks.crops --quick
 	$(BIN)/python -m benchmarks.zoo --quick

@@ -148,6 +148,9 @@ def test_the_one_that_was_not_used_for_longest_makes_room(photos, monkeypatch):
     _ = Views(photos, three, CPU, rooms)[range(N)]
     assert len(files()) == 2
     os.utime(first, (1, 1))
+    # What never fits makes no room for itself.
+    assert ViewFolder(rooms.budget_bytes // 3).kept("large", N, three.unseen) is None
+    assert len(files()) == 2
     _ = Views(photos, three, CPU, rooms)[range(N)]
     assert first not in files()
     assert len(files()) == 2

@@ -57,6 +57,8 @@ class ViewFolder:
 
     def _make_room(self, wanted: "KeptViews") -> bool:
         """Removes what was not used for longest, but for what is in use; whether that was enough."""
+        if wanted.n_bytes > self.budget_bytes:
+            return False
         folder = wanted.path.parent
         files = sorted(
             (file.stat().st_mtime, file.stat().st_size, file) for file in folder.glob("*.view")

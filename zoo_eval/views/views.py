@@ -51,10 +51,10 @@ class Views:
             BadInput: an image cannot be decoded.
             Refusal: an image changed since its set was planned.
         """
-        rows = self._ahead[numbers]
+        # Opened here, before several threads ask for it at once.
         if self._kept is not None:
             self._kept.touch()
-        return self.transform.as_pixels(rows, self.device)
+        return self.transform.as_pixels(self._ahead[numbers], self.device)
 
     def _row(self, number: int) -> Seen:
         if self._parts:
