@@ -39,7 +39,9 @@ class Edits:
 class ModelCard:
     """A model by name: its architecture and where its weights come from.
 
-    Those are its source's own unless there is a `checkpoint`, or a `url` with the file's `sha256`.
+    Those are its source's own unless there is a `checkpoint`, or a `url` with the file's `sha256`. Of
+    such a file `weights_key` says which weights are meant, and `ignore` (patterns) which tensors are
+    left out that the network does not have.
 
     `published_view` is the input size and crop that `published_top1` was measured at, where those
     are not the model's own. `unavailable` says why it cannot be opened at all; its trials are then refused.
@@ -55,6 +57,8 @@ class ModelCard:
     sha256: str | None = None
     transform: "Transform | None" = None
     keys: str | tuple[tuple[str, str], ...] | None = None
+    weights_key: str | None = None
+    ignore: tuple[str, ...] = ()
     edits: Edits = field(default_factory=Edits)
     reference_logits: Path | None = None
     published_top1: float | None = None
