@@ -32,6 +32,15 @@ def nearest(name: str, known: Iterable[str], *, n: int = 3, by: Callable[[str], 
     return "known: " + ", ".join(choices[:12]) if choices else "none are known"
 
 
+def refusal_of(error: BaseException, what: str) -> Refusal:
+    """What one model, recording or map raised, as its own refusal: whatever it is, the rest runs."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, ZooEvalError):
+        return Refusal(str(error))
+    return Refusal(f"{what} raised {one_line(error)}; correct it, or leave it out")
+
+
 def one_line(error: BaseException) -> str:
     """An exception's message on one line, with its class where the message says too little."""
     text = " ".join(str(error).split())

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from zoo_eval.catalog import Catalog, Edits, ModelCard
-from zoo_eval.errors import BadInput, Refusal
+from zoo_eval.errors import BadInput, refusal_of
 from zoo_eval.paths import SweepPath
 from zoo_eval.section import Section
 from zoo_eval.sources import registry
@@ -126,8 +126,9 @@ class LocalModelSection(ModelSection):
             family = registry.source_of(architecture).family(architecture)
             if self.transform is not None:
                 transform = self.transform.of(self.architecture)
-        except Refusal as error:
-            unavailable = str(error)
+        # Whatever a source raises of one model is that one's refusal.
+        except Exception as error:  # noqa: BLE001
+            unavailable = str(refusal_of(error, LOCAL + self.name))
         return ModelCard(
             name=LOCAL + self.name,
             source="local",
@@ -250,5 +251,5 @@ def with_facts(card: ModelCard, sheets: Sequence[Sheet]) -> ModelCard:
             sheets,
             lambda: registry.source_of(card.architecture).transform(card.architecture, None),
         )
-    except Refusal:
+    except Exception:  # noqa: BLE001
         return card
