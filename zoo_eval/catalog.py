@@ -1,6 +1,6 @@
 """ModelCard: a model described, not loaded. Catalog: the cards there are, selected by pattern."""
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -79,6 +79,18 @@ class ModelCard:
         )
 
 
+def fits(name: str, pattern: str) -> bool:
+    """Whether a pattern means a name: it is the name itself, whatever is in it, or fits it."""
+    return name == pattern or fnmatchcase(name, pattern)
+
+
+def names_fitting(pattern: str, names: Collection[str]) -> list[str]:
+    """The names that a pattern means: the one that it is, where there is one, else all that it fits."""
+    if pattern in names:
+        return [pattern]
+    return [name for name in names if fnmatchcase(name, pattern)]
+
+
 class Catalog:
     """Model cards by name.
 
@@ -107,12 +119,9 @@ class Catalog:
         """
         chosen: dict[str, ModelCard] = {}
         for pattern in include:
-            fitting = {n: c for n, c in self._cards.items() if fnmatchcase(n, pattern)}
+            fitting = names_fitting(pattern, self._cards)
             if not fitting:
                 raise BadInput(f"unknown model {pattern!r}; {nearest(pattern, self._cards)}")
-            chosen.update(fitting)
-        return [
-            card
-            for name, card in chosen.items()
-            if not any(fnmatchcase(name, pattern) for pattern in exclude)
-        ]
+            chosen.update((name, self._cards[name]) for name in fitting)
+        left_out = {name for pattern in exclude for name in names_fitting(pattern, self._cards)}
+        return [card for name, card in chosen.items() if name not in left_out]

@@ -12,6 +12,10 @@ class BadInput(ZooEvalError):
     """The command, the sweep file or a path is wrong: nothing was run (exit code 2)."""
 
 
+class WrongSweep(BadInput):
+    """The sweep or the call is wrong itself, whatever its files hold: never one input's refusal."""
+
+
 class Refusal(ZooEvalError):
     """One model, stimulus set or recording cannot be used: its trials are refused, the rest run."""
 

@@ -1,6 +1,5 @@
 """Blueprint: what is known of a card before it is opened: the identity of its weights, its shape."""
 
-import fnmatch
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from zoo_eval.catalog import ModelCard
+from zoo_eval.catalog import ModelCard, names_fitting
 from zoo_eval.digests import DIGEST_CHARACTERS, digest, file_digest
 from zoo_eval.errors import Refusal, nearest
 from zoo_eval.models import grading
@@ -131,7 +130,7 @@ class Blueprint:
 
     def _named(self, pattern: str) -> list[str]:
         known = [*self.modules, *UNNAMED]
-        fitting = fnmatch.filter(known, pattern)
+        fitting = names_fitting(pattern, known)
         if not fitting:
             raise NoSuchLayer(pattern, known)
         if fitting == [LOGITS]:
@@ -255,6 +254,7 @@ def identified(card: ModelCard) -> tuple[str, str | None]:
         base = digest({"untrained": card.architecture, "seed": INITIAL_SEED})
     elif card.sha256 is not None:
         # The file comes later: what it holds is not known yet.
+        urls.check(str(card.url), card.sha256)
         base, weights_key = card.sha256[:DIGEST_CHARACTERS], card.weights_key
         identity["weights_key"] = weights_key
     elif card.checkpoint is None:

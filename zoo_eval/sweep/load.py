@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 import torch
 
 from zoo_eval.catalog import ModelCard
-from zoo_eval.errors import BadInput, Refusal, nearest, refusal_of
+from zoo_eval.errors import BadInput, Refusal, StoreError, WrongSweep, nearest, refusal_of
 from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import blueprint, transform_of
@@ -30,10 +30,6 @@ PLANTING_BYTES = 2**31
 # What becomes of images while inputs are read. `undecoded`: none is decoded, or `NotKnown` is raised;
 # `streamed`: those whose set's digest is not known yet are decoded, one after another, and let go.
 Pictures = Literal["undecoded", "streamed"]
-
-
-class Misnamed(BadInput):
-    """The sweep file names what is not in it: wrong itself, whatever its files are."""
 
 
 class NotKnown(Exception):
@@ -84,26 +80,43 @@ def made(
     roster: Roster,
     store: Store,
     folder: ViewFolder = NO_FOLDER,
-) -> dict[str, Recording]:
-    """Those of the named recordings that were only planned yet, by name.
+) -> dict[str, Recording | str]:
+    """Those of the named recordings that were only planned yet, by name, or why one cannot be made.
 
     One that was made before is kept in the store, under its digest. What the network is shown for
     it is kept in `folder`.
 
     Raises:
-        BadInput: the model cannot be opened, or its layer cannot give the recording.
+        StoreError: the store cannot be written.
     """
-    found = {}
+    found: dict[str, Recording | str] = {}
     for name, recording in inputs.recordings.items():
         if name not in names or (pending := recording.pending) is None:
             continue
-        kept = store.read_input(pending.digest)
-        if kept is None:
-            found[name] = _planted(recording, pending, inputs, roster, folder)
-            store.write_input(pending.digest, pending.table(found[name]))
-        else:
-            found[name] = pending.kept(kept)
+        try:
+            kept = store.read_input(pending.digest)
+            if kept is None:
+                planted = _planted(recording, pending, inputs, roster, folder)
+                store.write_input(pending.digest, pending.table(planted))
+            else:
+                planted = pending.kept(kept)
+            found[name] = planted
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            found[name] = str(refusal_of(error, f"recording {name!r}"))
     return found
+
+
+def with_made(inputs: Inputs, made: Mapping[str, Recording | str]) -> Inputs:
+    """The inputs with recordings that were made since, or why they could not be."""
+    recordings = {name: one for name, one in made.items() if not isinstance(one, str)}
+    reasons = {("recording", name): one for name, one in made.items() if isinstance(one, str)}
+    return replace(
+        inputs,
+        recordings={**inputs.recordings, **recordings},
+        unreadable={**inputs.unreadable, **reasons},
+    )
 
 
 def _planted(
@@ -160,7 +173,7 @@ class _Reader:
         for name in names:
             try:
                 found[name] = read(name)
-            except (Misnamed, NotKnown):
+            except (WrongSweep, NotKnown):
                 raise
             except Exception as error:  # noqa: BLE001
                 self.being_read.clear()
@@ -169,13 +182,13 @@ class _Reader:
 
     def stimuli(self, name: str) -> StimulusSet:
         if name not in self.sweep.stimuli:
-            raise Misnamed(f"unknown stimuli {name!r}; {nearest(name, self.sweep.stimuli)}")
+            raise WrongSweep(f"unknown stimuli {name!r}; {nearest(name, self.sweep.stimuli)}")
         if (reason := self.unreadable.get(("stimuli", name))) is not None:
             raise Refusal(reason)
         if name not in self.sets:
             if name in self.being_read:
                 way = " -> ".join([*self.being_read, name])
-                raise Misnamed(f"stimuli {name!r} are made of themselves ({way}); name others")
+                raise WrongSweep(f"stimuli {name!r} are made of themselves ({way}); name others")
             self.being_read.append(name)
             self.sets[name] = self._pictured(self.sweep.stimuli[name].read(name, self))
             self.being_read.pop()
@@ -190,7 +203,7 @@ class _Reader:
     def images_with(self, importance: str) -> StimulusSet:
         bringing = [name for name, one in self.sweep.importance.items() if one.brings_images]
         if importance not in bringing:
-            raise Misnamed(
+            raise WrongSweep(
                 f"no importance {importance!r} that comes with images; "
                 f"{nearest(importance, bringing)}"
             )
@@ -228,5 +241,5 @@ def _transforms(cards: Iterable[ModelCard]) -> Iterator[Transform]:
 def _card(model: str, roster: Roster) -> ModelCard:
     by_name = {card.name: card for card in roster.cards}
     if model not in by_name:
-        raise Misnamed(f"model {model!r} is not in the sweep; {nearest(model, by_name)}")
+        raise WrongSweep(f"model {model!r} is not in the sweep; {nearest(model, by_name)}")
     return by_name[model]

@@ -146,7 +146,9 @@ class _Planner:
 
     def plan(self, cards: Sequence[ModelCard], digests: Mapping[str, str | Refusal]) -> Plan:
         evaluations = _with_companions(self.sweep.evaluations, self.inputs)
-        gate = Gate(stimuli=next((e.stimuli for e in evaluations if isinstance(e, Accuracy)), None))
+        classified = (one.stimuli for one in evaluations if isinstance(one, Accuracy))
+        readable = (name for name in classified if ("stimuli", name) not in self.inputs.unreadable)
+        gate = Gate(stimuli=next(readable, None))
         of_models = [gate, *(e for e in evaluations if e.needs_model)]
         self._add(Candidate(), [e for e in evaluations if not e.needs_model])
         fit = LayerFit(of_models)
