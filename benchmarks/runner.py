@@ -5,7 +5,6 @@ python -m benchmarks.runner [--quick]
 
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -37,7 +36,7 @@ def main() -> None:
         todo = plan(sweep, cards, runner.inputs(), Settled(store.ledger()))
         inputs = runner.inputs()
         made = load.made(inputs, todo.recordings, models, store)
-        inputs = replace(inputs, recordings={**inputs.recordings, **made})
+        inputs = load.with_made(inputs, made)
 
         # The bare loop goes first and so pays for every first call, the runner for none.
         start = time.perf_counter()

@@ -14,7 +14,8 @@ from zoo_eval.sources import open_clip, timm, torchvision
 from zoo_eval.sources.registry import source_of
 from zoo_eval.sweep import toml
 from zoo_eval.sweep.cards import CardFile
-from zoo_eval.weights import checkpoints, key_mappings
+from zoo_eval.weights import fitting, key_mappings
+from zoo_eval.weights.wrappers import Chosen
 
 HERE = Path(__file__).parents[1]
 FILES = sorted((HERE / "zoo").glob("*.toml"))
@@ -88,8 +89,8 @@ def wrapped(net):
 )
 def test_the_robustness_packages_names_fit(architecture):
     net = source_of(architecture).skeleton(architecture)
-    state = key_mappings.apply(wrapped(net), "robustness", net)
-    checkpoints.check(state, net, Path("as_robustness_saves_it.ckpt"))
+    found = Chosen(wrapped(net), "model", "model")
+    fitting.fitted(found, net, Path("as_robustness_saves_it.ckpt"), "robustness")
 
 
 def test_every_robust_model_of_the_release_is_in_a_file_or_on_the_page():

@@ -1,6 +1,6 @@
 """ModelCard: a model described, not loaded. Catalog: the cards there are, selected by pattern."""
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -39,7 +39,9 @@ class Edits:
 class ModelCard:
     """A model by name: its architecture and where its weights come from.
 
-    Those are its source's own unless there is a `checkpoint`, or a `url` with the file's `sha256`.
+    Those are its source's own unless there is a `checkpoint`, or a `url` with the file's `sha256`. Of
+    such a file `weights_key` says which weights are meant, and `ignore` (patterns) which tensors are
+    left out that the network does not have.
 
     `published_view` is the input size and crop that `published_top1` was measured at, where those
     are not the model's own. `unavailable` says why it cannot be opened at all; its trials are then refused.
@@ -55,6 +57,8 @@ class ModelCard:
     sha256: str | None = None
     transform: "Transform | None" = None
     keys: str | tuple[tuple[str, str], ...] | None = None
+    weights_key: str | None = None
+    ignore: tuple[str, ...] = ()
     edits: Edits = field(default_factory=Edits)
     reference_logits: Path | None = None
     published_top1: float | None = None
@@ -73,6 +77,18 @@ class ModelCard:
         return replace(
             self, weights="untrained", pretraining=None, objective=None, published_top1=None
         )
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Whether a pattern means a name: it is the name itself, whatever is in it, or fits it."""
+    return name == pattern or fnmatchcase(name, pattern)
+
+
+def names_fitting(pattern: str, names: Collection[str]) -> list[str]:
+    """The names that a pattern means: the one that it is, where there is one, else all that it fits."""
+    if pattern in names:
+        return [pattern]
+    return [name for name in names if fnmatchcase(name, pattern)]
 
 
 class Catalog:
@@ -103,12 +119,9 @@ class Catalog:
         """
         chosen: dict[str, ModelCard] = {}
         for pattern in include:
-            fitting = {n: c for n, c in self._cards.items() if fnmatchcase(n, pattern)}
+            fitting = names_fitting(pattern, self._cards)
             if not fitting:
                 raise BadInput(f"unknown model {pattern!r}; {nearest(pattern, self._cards)}")
-            chosen.update(fitting)
-        return [
-            card
-            for name, card in chosen.items()
-            if not any(fnmatchcase(name, pattern) for pattern in exclude)
-        ]
+            chosen.update((name, self._cards[name]) for name in fitting)
+        left_out = {name for pattern in exclude for name in names_fitting(pattern, self._cards)}
+        return [card for name, card in chosen.items() if name not in left_out]

@@ -12,6 +12,10 @@ class BadInput(ZooEvalError):
     """The command, the sweep file or a path is wrong: nothing was run (exit code 2)."""
 
 
+class WrongSweep(BadInput):
+    """The sweep or the call is wrong itself, whatever its files hold: never one input's refusal."""
+
+
 class Refusal(ZooEvalError):
     """One model, stimulus set or recording cannot be used: its trials are refused, the rest run."""
 
@@ -30,6 +34,15 @@ def nearest(name: str, known: Iterable[str], *, n: int = 3, by: Callable[[str], 
     if close := get_close_matches(by(name), compared, n=n, cutoff=0.5):
         return "nearest: " + ", ".join(compared[one] for one in close)
     return "known: " + ", ".join(choices[:12]) if choices else "none are known"
+
+
+def refusal_of(error: BaseException, what: str) -> Refusal:
+    """What one model, recording or map raised, as its own refusal: whatever it is, the rest runs."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, ZooEvalError):
+        return Refusal(str(error))
+    return Refusal(f"{what} raised {one_line(error)}; correct it, or leave it out")
 
 
 def one_line(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from zoo_eval.errors import BadInput, nearest
+from zoo_eval.errors import BadInput, Refusal, nearest
 from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.recordings.recording import Recording
 from zoo_eval.stimuli.stimulus_set import StimulusSet
@@ -15,19 +15,24 @@ class Inputs:
     """What evaluations are applied to.
 
     `compared` are the transforms of the sweep's models, where an evaluation hangs on all of them.
+    `unreadable` says of what could not be read why: by kind (`stimuli`, `recording`, `importance`) and
+    name; whoever asks for it is refused.
     """
 
     stimuli: Mapping[str, StimulusSet] = field(default_factory=dict)
     recordings: Mapping[str, Recording] = field(default_factory=dict)
     importance: Mapping[str, ImportanceMaps] = field(default_factory=dict)
     compared: tuple[Transform, ...] = ()
+    unreadable: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def stimulus_set(self, name: str) -> StimulusSet:
         """The stimulus set of that name.
 
         Raises:
             BadInput: there is none.
+            Refusal: it could not be read.
         """
+        self._refuse_unreadable("stimuli", name)
         if name not in self.stimuli:
             raise BadInput(f"unknown stimuli {name!r}; {nearest(name, self.stimuli)}")
         return self.stimuli[name]
@@ -48,7 +53,9 @@ class Inputs:
 
         Raises:
             BadInput: there is none.
+            Refusal: it could not be read.
         """
+        self._refuse_unreadable("recording", name)
         if name not in self.recordings:
             raise BadInput(f"unknown recording {name!r}; {nearest(name, self.recordings)}")
         return self.recordings[name]
@@ -58,8 +65,14 @@ class Inputs:
 
         Raises:
             BadInput: there are none, or they belong to other images.
+            Refusal: they could not be read.
         """
+        self._refuse_unreadable("importance", name)
         if name not in self.importance:
             raise BadInput(f"unknown importance {name!r}; {nearest(name, self.importance)}")
         self.importance[name].check(stimuli)
         return self.importance[name]
+
+    def _refuse_unreadable(self, kind: str, name: str) -> None:
+        if (reason := self.unreadable.get((kind, name))) is not None:
+            raise Refusal(reason)

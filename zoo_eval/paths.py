@@ -1,9 +1,11 @@
 """Paths in a sweep file: `package:` names a file inside an installed package, without importing it."""
 
-import importlib.util
 import os
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.machinery import ModuleSpec
+from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import uuid4
 
@@ -90,8 +92,8 @@ class SweepPath:
         """The file or folder that it means.
 
         Raises:
-            BadInput: the package is not installed, the path does not exist, or it is relative and
-                nobody knows to what.
+            BadInput: the package is not installed, the path does not exist or leads out of it, or it is
+                relative and nobody knows to what.
         """
         path = self._in_package() if self.text.startswith(PACKAGE) else Path(self.address)
         if not path.exists():
@@ -100,13 +102,21 @@ class SweepPath:
 
     def _in_package(self) -> Path:
         package, _, rest = self.text.removeprefix(PACKAGE).partition("/")
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
+        folders = _package_folders(package)
+        if not folders:
             raise BadInput(
                 f"{self.text}: package {package!r} is not installed; "
                 f"install it (pip install {package.replace('_', '-')}) or correct the path"
             )
-        return Path(next(iter(spec.submodule_search_locations))) / rest
+        inside = PurePosixPath(os.path.normpath(rest or "."))
+        if inside.is_absolute() or ".." in inside.parts:
+            raise BadInput(
+                f"{self.text}: leads out of package {package!r}; name a file inside it, or write its "
+                "own path"
+            )
+        return next(
+            (one / inside for one in folders if (one / inside).exists()), folders[0] / inside
+        )
 
     def __str__(self) -> str:
         return self.text
@@ -116,6 +126,25 @@ class SweepPath:
         return core_schema.with_info_plain_validator_function(
             _placed, serialization=core_schema.to_string_ser_schema()
         )
+
+
+def _package_folders(package: str) -> list[Path]:
+    """The folders of an installed package; none where there is no such one. Nothing is imported."""
+    places: Sequence[str] | None = None
+    *above, last = package.split(".")
+    for number, part in enumerate([*above, last], 1):
+        spec = _spec(".".join([*above, last][:number]), places) if part.isidentifier() else None
+        if spec is None or not spec.submodule_search_locations:
+            return []
+        places = list(spec.submodule_search_locations)
+    return [Path(one) for one in places or ()]
+
+
+def _spec(name: str, places: Sequence[str] | None) -> ModuleSpec | None:
+    """Where a module is, told by the finders alone: `importlib.util` would import what is above it."""
+    finders = (getattr(finder, "find_spec", None) for finder in sys.meta_path)
+    found = (find(name, places) for find in finders if find is not None)
+    return next(filter(None, found), None)
 
 
 def _placed(value: Any, info: ValidationInfo) -> SweepPath:

@@ -149,16 +149,19 @@ class _Steps:
             raise NotReadable("its crop is larger than what is resized to")
         if self.resized == "float32" and self.interpolation not in WITH_GRADIENT:
             raise NotReadable(f"it resizes a tensor by {self.interpolation!r}")
-        return Transform(
-            input_px=seen[0],
-            resize_px=rows,
-            interpolation=self.interpolation,  # type: ignore[arg-type]  # _interpolation
-            **self.colours,
-            squash=squash,
-            fill=self.fill,
-            input_width_px=seen[1] if seen[1] != seen[0] else None,
-            resized=self.resized,  # type: ignore[arg-type]  # one of the two
-        )
+        try:
+            return Transform(
+                input_px=seen[0],
+                resize_px=rows,
+                interpolation=self.interpolation,  # type: ignore[arg-type]  # _interpolation
+                **self.colours,
+                squash=squash,
+                fill=self.fill,
+                input_width_px=seen[1] if seen[1] != seen[0] else None,
+                resized=self.resized,  # type: ignore[arg-type]  # one of the two
+            )
+        except ValueError as error:
+            raise NotReadable(str(error)) from error
 
 
 def _interpolation(step: Any) -> str:

@@ -23,6 +23,11 @@ INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 WITH_GRADIENT: tuple[Interpolation, ...] = ("bilinear", "bicubic")
 
 
+# More than any network takes; a mean or a deviation of pixels in [0, 1] is never larger than this.
+MOST_PX = 2**14
+MOST_COLOUR = 2.0
+
+
 @dataclass(frozen=True)
 class Transform:
     """Shorter side to `resize_px`, centre crop to `input_px`, then (x - mean) / std per channel.
@@ -36,7 +41,8 @@ class Transform:
     evaluation transforms do; or `float32`, a tensor, as a pipeline does that makes a tensor first.
 
     Raises:
-        ValueError: an unknown interpolation, or an input that is not square and not squashed to.
+        ValueError: an unknown interpolation, an input that is not square and not squashed to, a crop
+            larger than what it is taken from, or a colour that is none of pixels in [0, 1].
     """
 
     input_px: int
@@ -59,6 +65,38 @@ class Transform:
             self.squash and self.resize_px == self.input_px
         ):
             raise ValueError("an input that is not square is squashed to, not cropped from")
+        self._check_sizes()
+        self._check_colours()
+
+    def _check_sizes(self) -> None:
+        sizes = {"input_px": self.input_px, "resize_px": self.resize_px}
+        if self.input_width_px is not None:
+            sizes["input_width_px"] = self.input_width_px
+        for name, size in sizes.items():
+            if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MOST_PX:
+                raise ValueError(
+                    f"{name} = {size!r}: expected a whole number of pixels, 1 to {MOST_PX}"
+                )
+        if self.resize_px < self.input_px and self.fill is None:
+            raise ValueError(
+                f"resize_px = {self.resize_px} is smaller than input_px = {self.input_px}: there is "
+                "nothing to crop; are they swapped? (input_px comes first)"
+            )
+
+    def _check_colours(self) -> None:
+        colours = {"mean": self.mean, "std": self.std, "fill": self.fill}
+        for name, values in colours.items():
+            if values is not None and (len(values) != 3 or not np.isfinite(values).all()):
+                raise ValueError(f"{name} = {values}: expected three numbers, red, green and blue")
+        if min(self.std) <= 0:
+            raise ValueError(f"std = {self.std}: expected three numbers above 0")
+        if max(map(abs, self.mean)) > MOST_COLOUR or max(self.std) > MOST_COLOUR:
+            raise ValueError(
+                f"mean = {self.mean}, std = {self.std} are of 0 to 255, and pixels of 0 to 1; divide "
+                "both by 255"
+            )
+        if self.fill is not None and not 0 <= min(self.fill) <= max(self.fill) <= 1:
+            raise ValueError(f"fill = {self.fill}: expected a colour of 0 to 1; divide it by 255")
 
     @property
     def size(self) -> Size:

@@ -1,5 +1,6 @@
 """A card becomes a blueprint without weights in memory, and an open model with exactly its weights."""
 
+from hashlib import sha256
 from math import prod
 from pathlib import Path
 
@@ -111,6 +112,66 @@ def test_weights_are_identified_by_file_mapping_and_edits(checkpoint):
         blueprint(card(weights="untrained", architecture="timm/test_vit")).weights_digest,
     }
     assert len({plain, *others}) == 7
+
+
+@pytest.fixture
+def both(net, tmp_path):
+    """A checkpoint with weights as trained, and their moving average."""
+    averaged = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    averaged["classifier.bias"] += 1
+    path = tmp_path / "both.pth"
+    torch.save({"model": net.state_dict(), "model_ema": averaged, "epoch": 3}, path)
+    return path
+
+
+def test_moving_averages_are_taken_and_told_and_have_an_identity_of_their_own(net, both):
+    bias = net.state_dict()["classifier.bias"]
+    for key, expected, told in ((None, bias + 1, "model_ema"), ("model", bias, "model")):
+        model = open_model(card(checkpoint=both, weights_key=key), CPU)
+        assert torch.equal(model.net.state_dict()["classifier.bias"], expected)
+        assert model.blueprint.weights_key == told
+    # What the file's digest alone meant before, it means still.
+    assert blueprint(card(checkpoint=both, weights_key="model")).weights_digest == file_digest(both)
+    digests = {blueprint(card(checkpoint=both, weights_key=k)).weights_digest
+               for k in (None, "model", "model_ema")}  # fmt: skip
+    assert len(digests) == 2
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s}, lambda s: {"net": s}])
+def test_without_averages_the_identity_is_that_of_the_file(net, tmp_path, wrap):
+    torch.save(wrap(net.state_dict()), tmp_path / "w.pth")
+    plan = blueprint(card(checkpoint=tmp_path / "w.pth"))
+    assert (plan.weights_digest, plan.weights_key) == (file_digest(tmp_path / "w.pth"), None)
+
+
+def test_what_is_ignored_changes_no_identity(net, tmp_path):
+    torch.save({**net.state_dict(), "aux.weight": torch.zeros(3)}, tmp_path / "w.pth")
+    with pytest.raises(
+        Refusal, match=r'1 unexpected \(first: aux.weight\); ignore = \["aux.weight"'
+    ):
+        blueprint(card(checkpoint=tmp_path / "w.pth"))
+    ignoring = card(checkpoint=tmp_path / "w.pth", ignore=("aux.*",))
+    assert blueprint(ignoring).weights_digest == file_digest(tmp_path / "w.pth")
+    opened = open_model(ignoring, CPU)
+    assert torch.equal(
+        opened.net.state_dict()["classifier.bias"], net.state_dict()["classifier.bias"]
+    )
+
+
+def test_averages_at_an_address_are_named_before_they_are_downloaded(net, both, monkeypatch):
+    monkeypatch.setattr("zoo_eval.models.blueprint.urls.download", lambda url, sha256: both)
+    digest = sha256(both.read_bytes()).hexdigest()
+    at = {"url": "https://example.org/both.pth", "sha256": digest}
+    with pytest.raises(Refusal, match='write weights_key = "model_ema" or "model"'):
+        open_model(card(**at), CPU)
+    bias = net.state_dict()["classifier.bias"]
+    found = set()
+    for key, expected in (("model", bias), ("model_ema", bias + 1)):
+        model = open_model(card(**at, weights_key=key), CPU)
+        assert torch.equal(model.net.state_dict()["classifier.bias"], expected)
+        assert model.blueprint.weights_key == key
+        found.add(model.blueprint.weights_digest)
+    assert len({*found, file_digest(both)}) == 3
 
 
 def test_edits_are_applied_with_a_seed_of_the_weights_digest(net, checkpoint):

@@ -1,6 +1,8 @@
 """Checkpoint files are read without running code, and refused with a reason when they cannot be."""
 
 import pickle
+import struct
+import zipfile
 from contextlib import suppress
 
 import pytest
@@ -106,17 +108,50 @@ def test_a_list_is_refused(tmp_path):
         checkpoints.read(tmp_path / "w.pth")
 
 
-def test_tensors_that_fit_are_not_refused(net, tmp_path):
-    checkpoints.check(net.state_dict(), net, tmp_path)
+def test_what_a_file_is_instead_is_said(net, tmp_path):
+    (tmp_path / "a.pth").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    (tmp_path / "b.pth").write_bytes(b"<!DOCTYPE html><html></html>")
+    (tmp_path / "c.safetensors").write_bytes(b"")
+    torch.jit.script(net).save(tmp_path / "d.pth")
+    said = {"a.pth": "a Git LFS pointer; run `git lfs pull`", "b.pth": "an HTML page",
+            "c.safetensors": "empty; fetch it again", "d.pth": "a TorchScript archive"}  # fmt: skip
+    for name, words in said.items():
+        with pytest.raises(Refusal, match=f"{name} is damaged or none: it is {words}") as refusal:
+            checkpoints.read(tmp_path / name)
+        assert "\n" not in str(refusal.value)
 
 
-def test_every_kind_of_misfit_is_named(net, tmp_path):
-    state = net.state_dict()
-    state["2.weight"] = state.pop("1.weight")
-    state["0.bias"] = torch.zeros(7)
-    with pytest.raises(
-        Refusal,
-        match=r"1 missing \(first: 1.weight\), 1 unexpected \(first: 2.weight\), "
-        r"1 misshapen \(first: 0.bias\); set `keys` or correct `architecture`",
-    ):
-        checkpoints.check(state, net, tmp_path / "w.pth")
+def test_a_file_is_read_by_what_it_is_and_not_by_what_it_is_called(net, tmp_path):
+    save_file(net.state_dict(), tmp_path / "w.bin")
+    torch.save(net.state_dict(), tmp_path / "w.safetensors")
+    for name in ("w.bin", "w.safetensors"):
+        assert_same(checkpoints.read(tmp_path / name), net)
+
+
+def test_a_small_archive_of_large_zeros_is_refused_before_it_is_unpacked(net, tmp_path):
+    whole, bomb = tmp_path / "w.pth", tmp_path / "bomb.pth"
+    torch.save({"a": torch.zeros(2_000_000)}, whole)
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.infolist():
+            new.writestr(member.filename, old.read(member))
+    assert bomb.stat().st_size < 20_000
+    with pytest.raises(Refusal, match=r"bomb.pth is refused: it has .* and declares 7.6 MiB"):
+        checkpoints.read(bomb)
+
+
+def test_an_old_file_that_names_more_numbers_than_it_has_is_refused(tmp_path):
+    file = tmp_path / "old.pth"
+    torch.save({"a": torch.zeros(5000)}, file, _use_new_zipfile_serialization=False)
+    assert checkpoints.read(file)["a"].shape == (5000,)
+    one, other = b"M" + struct.pack("<H", 5000), b"J" + struct.pack("<i", 2**30)
+    file.write_bytes(file.read_bytes().replace(one + b"Nt", other + b"Nt"))
+    with pytest.raises(Refusal, match=r"old.pth is refused: it has .* and declares 1.0 GiB"):
+        checkpoints.read(file)
+
+
+def test_safetensors_that_claim_more_than_the_file_are_refused(tmp_path):
+    file = tmp_path / "w.safetensors"
+    header = b'{"a":{"dtype":"F32","shape":[100000,100000],"data_offsets":[0,40000000000]}}'
+    file.write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(Refusal, match="is damaged"):
+        checkpoints.read(file)

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from zoo_eval.commands.models import listed
-from zoo_eval.errors import Refusal
+from zoo_eval.errors import refusal_of
 from zoo_eval.networks.anatomy import Anatomy
 from zoo_eval.networks.runs import names_text
 from zoo_eval.queries.connection import select
@@ -35,8 +35,8 @@ def layers(
     for one in chosen:
         try:
             rows += _rows(one.card.name, _anatomy(one))
-        except Refusal as error:
-            notes.append(f"{one.card.name}: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever one network raises is its own
+            notes.append(f"{one.card.name}: {refusal_of(error, 'it')}")
     return select(pa.Table.from_pylist(rows, schema=SCHEMA), where), notes
 
 

@@ -223,8 +223,12 @@ def by_position(inputs: Inputs) -> list[str]:
 
 
 def remarks(inputs: Inputs) -> list[str]:
-    """A line for each thing that is to be known of a stimulus set."""
-    return [
+    """A line for each thing that is to be known of a stimulus set, or that could not be read."""
+    unreadable = [
+        f"refused: {why}" if repr(name) in why else f"refused: {kind} {name!r}: {why}"
+        for (kind, name), why in inputs.unreadable.items()
+    ]
+    return unreadable + [
         f"stimuli {name!r}: {said}" for name, one in inputs.stimuli.items() for said in one.remarks
     ]
 

@@ -117,6 +117,7 @@ class Gate(EvaluationSection):
         verdict = self._verdict(model, bench.inputs, compare_top1=trial.stimuli is not None)
         row = {
             "weights_digest": blueprint.weights_digest,
+            "weights_key": blueprint.weights_key,
             "revision": revision(card),
             "source": card.source,
             "architecture": card.architecture,

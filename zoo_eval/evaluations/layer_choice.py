@@ -3,11 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import Annotated
 
 from pydantic import AfterValidator
 
+from zoo_eval.catalog import fits
 from zoo_eval.errors import Refusal
 from zoo_eval.evaluations.evaluation import Candidate, EvaluationSection
 from zoo_eval.models.blueprint import THINNED
@@ -49,7 +49,7 @@ class LayeredSection(EvaluationSection):
 
     def model_pattern(self, model: str) -> str | None:
         """The pattern that decides for a model: the first that fits; None if none does."""
-        return next((key for key in self.model_patterns if fnmatchcase(model, key)), None)
+        return next((key for key in self.model_patterns if fits(model, key)), None)
 
     def patterns_of(self, model_pattern: str) -> tuple[str, ...]:
         """The layers wanted of the models that a pattern decides for, as they are written."""

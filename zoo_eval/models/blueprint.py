@@ -1,6 +1,5 @@
 """Blueprint: what is known of a card before it is opened: the identity of its weights, its shape."""
 
-import fnmatch
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from zoo_eval.catalog import ModelCard
+from zoo_eval.catalog import ModelCard, names_fitting
 from zoo_eval.digests import DIGEST_CHARACTERS, digest, file_digest
 from zoo_eval.errors import Refusal, nearest
 from zoo_eval.models import grading
@@ -23,7 +22,7 @@ from zoo_eval.paths import cache_folder, write_whole
 from zoo_eval.sources.registry import source_of
 from zoo_eval.sources.source import INITIAL_SEED, Source
 from zoo_eval.transforms import Transform
-from zoo_eval.weights import checkpoints, key_mappings, urls
+from zoo_eval.weights import checkpoints, fitting, urls
 
 LOGITS = "logits"
 # What is no module's output: no name of a network's own, and without tokens.
@@ -45,12 +44,16 @@ READ_BYTES = 2**24
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What is known of a card before it is opened: the identity of its weights, and its shape."""
+    """What is known of a card before it is opened: the identity of its weights, and its shape.
+
+    `weights_key` is where in its checkpoint they stand, where the file holds others too.
+    """
 
     architecture: str
     weights_digest: str
     transform: Transform
     anatomy: Anatomy
+    weights_key: str | None = None
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -127,7 +130,7 @@ class Blueprint:
 
     def _named(self, pattern: str) -> list[str]:
         known = [*self.modules, *UNNAMED]
-        fitting = fnmatch.filter(known, pattern)
+        fitting = names_fitting(pattern, known)
         if not fitting:
             raise NoSuchLayer(pattern, known)
         if fitting == [LOGITS]:
@@ -194,11 +197,13 @@ def blueprint(card: ModelCard, known_digest: str | None = None) -> Blueprint:
         raise Refusal(card.unavailable)
     grading.check(card.edits)
     transform = transform_of(card)
+    digest_now, weights_key = (known_digest, None) if known_digest else identified(card)
     return Blueprint(
         architecture=card.architecture,
-        weights_digest=known_digest or weights_digest(card),
+        weights_digest=digest_now,
         transform=transform,
         anatomy=anatomy_of(source_of(card.architecture), card.architecture, transform.size),
+        weights_key=weights_key,
     )
 
 
@@ -229,12 +234,18 @@ def revision(card: ModelCard) -> str | None:
 
 
 def weights_digest(card: ModelCard) -> str:
-    """The identity of a card's weights as evaluated: file, key mapping, edits, own code.
+    """The identity of a card's weights as evaluated: file, key in it and mapping, edits, own code.
 
     Raises:
         Refusal: unknown architecture, weights that are absent or do not fit.
     """
+    return identified(card)[0]
+
+
+def identified(card: ModelCard) -> tuple[str, str | None]:
+    """The identity of a card's weights, and where in its file they stand if others do too."""
     source = source_of(card.architecture)
+    weights_key = None
     identity: dict[str, Any] = {"keys": card.keys, "edits": card.edits.of_weights}
     code = source.code_digest(card.architecture)
     if code is not None:
@@ -242,15 +253,22 @@ def weights_digest(card: ModelCard) -> str:
     if card.weights == "untrained":
         base = digest({"untrained": card.architecture, "seed": INITIAL_SEED})
     elif card.sha256 is not None:
-        base = card.sha256[:DIGEST_CHARACTERS]
+        # The file comes later: what it holds is not known yet.
+        urls.check(str(card.url), card.sha256)
+        base, weights_key = card.sha256[:DIGEST_CHARACTERS], card.weights_key
+        identity["weights_key"] = weights_key
     elif card.checkpoint is None:
         base = source.weights_digest(card.architecture)
     else:
+        found = checkpoints.chosen(card.checkpoint, card.weights_key)
         skeleton = source.skeleton(card.architecture)
-        state = key_mappings.apply(checkpoints.read(card.checkpoint), card.keys, skeleton)
-        checkpoints.check(state, skeleton, card.checkpoint)
+        fitting.fitted(found, skeleton, card.checkpoint, card.keys, card.ignore)
         base = file_digest(card.checkpoint)
-    return digest({"file": base, **identity}) if any(identity.values()) else base
+        weights_key = found.told
+        # Without it stands what the file's digest alone has always meant.
+        identity["weights_key"] = found.key if found.key != found.plain else None
+    known = {name: value for name, value in identity.items() if name != "weights_key" or value}
+    return (digest({"file": base, **known}) if any(known.values()) else base), weights_key
 
 
 def anatomy_of(source: Source, architecture: str, size: Size) -> Anatomy:

@@ -17,7 +17,8 @@ from zoo_eval.sources.registry import source_of
 from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet
 from zoo_eval.views.kept import ViewFolder
 from zoo_eval.views.views import NO_FOLDER, Views
-from zoo_eval.weights import checkpoints, key_mappings
+from zoo_eval.weights import checkpoints, fitting
+from zoo_eval.weights.wrappers import Chosen
 
 LARGEST_ON_GPU = 128
 # Larger batches are no faster there.
@@ -36,11 +37,22 @@ def _network(card: ModelCard, weights_digest: str) -> nn.Module:
     else:
         net = source.initial(card.architecture)
     if trained and (checkpoint := own_checkpoint(card)) is not None:
-        state = key_mappings.apply(checkpoints.read(checkpoint), card.keys, net)
-        checkpoints.check(state, net, checkpoint)
+        found = checkpoints.chosen(checkpoint, card.weights_key)
+        if card.url is not None and card.weights_key is None:
+            _refuse_untold(found, card.url)
+        state = fitting.fitted(found, net, checkpoint, card.keys, card.ignore)
         net.load_state_dict(state, strict=True)
     grading.grade(net, card.edits, seed=seed_from(weights_digest))
     return source.classifier(net, card.architecture, weights_digest if trained else None)
+
+
+def _refuse_untold(found: Chosen, url: str) -> None:
+    """Which weights of a file are meant is part of their identity, which is told before a download."""
+    if found.key != found.plain:
+        raise Refusal(
+            f"{url} holds moving averages under {found.key!r} beside {found.plain!r}, and was not read "
+            f'when it was planned; write weights_key = "{found.key}" or "{found.plain}"'
+        )
 
 
 def first_batch(activation_bytes: int, device: torch.device) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import ConfigDict
 
-from zoo_eval.errors import BadInput, nearest, one_line
+from zoo_eval.errors import BadInput, WrongSweep, nearest, one_line
 from zoo_eval.recordings import parquet
 from zoo_eval.recordings.recording import Numbers, Recording, RecordingSection
 from zoo_eval.recordings.responses import ResponseRecording
@@ -85,7 +85,12 @@ class LiveRecordingSection(RecordingSection):
     content: Dense | Long
 
     def read(self, name: str, known: Sweepmates) -> Recording:
-        return self.content.recording(name, known.stimuli(self.stimuli))
+        shown = known.stimuli(self.stimuli)
+        try:
+            return self.content.recording(name, shown)
+        except BadInput as error:
+            # No file is damaged: what was given is to be given otherwise.
+            raise WrongSweep(str(error)) from error
 
 
 def responses(

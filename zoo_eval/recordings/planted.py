@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from zoo_eval.digests import digest, seed_from
-from zoo_eval.errors import BadInput, Refusal
+from zoo_eval.errors import BadInput, Refusal, WrongSweep
 from zoo_eval.recordings.recording import Numbers, Recording, RecordingSection
 from zoo_eval.recordings.responses import OfTargets, ResponseRecording
 from zoo_eval.stimuli.stimulus_set import Sweepmates
@@ -124,7 +124,7 @@ class PlantedSection(RecordingSection):
         except Refusal as error:
             raise BadInput(f"recording {name!r} cannot be planted: {error}") from error
         except BadInput as error:
-            raise BadInput(f"recording {name!r}: {error}") from error
+            raise WrongSweep(f"recording {name!r}: {error}") from error
         recipe = Recipe(
             weights_digest=planted_in.weights_digest,
             transform=planted_in.transform,

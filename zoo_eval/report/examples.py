@@ -3,13 +3,13 @@
 import io
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from zoo_eval.catalog import fits
 from zoo_eval.queries.connection import Connection
 from zoo_eval.report.gallery import Example
 
@@ -48,7 +48,7 @@ def chosen(
     """
     by_model: dict[str, list[Row]] = defaultdict(list)
     for row in connection.rows(STORED):
-        if fnmatchcase(row["model"], models):
+        if fits(row["model"], models):
             by_model[row["model"]].append(row)
     ranked = connection.rows("SELECT model FROM leaderboard")
     names = [row["model"] for row in ranked if row["model"] in by_model]

@@ -1,6 +1,5 @@
 """A plain loop in this process: what a debugger likes, and the reference for the Ray runner."""
 
-from dataclasses import replace
 from itertools import zip_longest
 
 import torch
@@ -35,12 +34,11 @@ class InProcess:
         """Runs every model's work, longest first.
 
         Raises:
-            BadInput: a recording cannot be planted.
             StoreError: the store is full or cannot be written.
         """
         inputs, budgets = self.inputs(), self.sweep.run.budgets
         made = load.made(inputs, plan.recordings, self.roster, self.store, budgets.views)
-        inputs = replace(inputs, recordings={**inputs.recordings, **made})
+        inputs = load.with_made(inputs, made)
         device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
         longest = sorted(plan.work, key=lambda work: -expected.seconds.get(work.name, 0.0))
         for work, upcoming in zip_longest(longest, longest[1:]):

@@ -254,7 +254,7 @@ def _load(sweep: Sweep, roster: Roster, planned: dict[str, Identity]) -> tuple[I
 
 def _make(
     inputs: Inputs, names: Sequence[str], roster: Roster, store_uri: str, folder: ViewFolder
-) -> tuple[None, dict[str, Recording]]:
+) -> tuple[None, dict[str, Recording | str]]:
     return None, load.made(inputs, names, roster, Store(store_uri), folder)
 
 

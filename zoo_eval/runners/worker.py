@@ -1,17 +1,17 @@
 """Slot: one process of the pool, which opens one model at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from zoo_eval.inputs import Inputs
 from zoo_eval.models import allocator
 from zoo_eval.runners.execution import Report, prefetch, run_work
 from zoo_eval.runners.slots import SlotShape
 from zoo_eval.store import Store
 from zoo_eval.sweep.file import Budgets
+from zoo_eval.sweep.load import with_made
 from zoo_eval.sweep.plan import ModelWork
 
 
@@ -59,8 +59,7 @@ class Slot:
         """
         self.model = work.name
         prefetch(upcoming)
-        known: Inputs = self.get(inputs[0])
-        loaded = replace(known, recordings={**known.recordings, **self.get(inputs[1])})
+        loaded = with_made(self.get(inputs[0]), self.get(inputs[1]))
         yield from run_work(work, loaded, self.store, device=self.device, budgets=self.budgets)
         # The next model's heap starts where this one's did.
         allocator.give_back()

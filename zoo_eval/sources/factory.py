@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from zoo_eval import pipelines
 from zoo_eval.catalog import ModelCard
@@ -39,7 +40,8 @@ def _function(architecture: str) -> Callable[[], Any]:
         )
     try:
         function = getattr(import_module(module), name)
-    except Exception as error:
+    # A script that is imported may read a command line that is not its own, and end.
+    except (Exception, SystemExit) as error:
         raise Refusal(
             f"{architecture} cannot be imported ({one_line(error)}); write `module:function`, and "
             "install the module or put its folder on PYTHONPATH"
@@ -56,19 +58,28 @@ def _built(architecture: str) -> tuple[nn.Module, Transform | None]:
         torch.manual_seed(INITIAL_SEED)
         try:
             made = function()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise Refusal(
                 f"{architecture} raised {one_line(error)}; correct the function"
             ) from error
     net, transform = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if not isinstance(net, nn.Module):
         raise Refusal(_unexpected(architecture, made))
+    if lazy := [name for name, one in net.named_modules() if _is_lazy(one)]:
+        raise Refusal(
+            f"{architecture} has layers that do not know their sizes yet ({lazy[0]}: lazy); run the "
+            "network once on an image, in the function, before it is returned"
+        )
     if not isinstance(transform, Transform | None):
         try:
             transform = pipelines.read(transform)
         except pipelines.NotReadable as error:
             raise Refusal(f"{_unexpected(architecture, made)} ({error})") from error
     return net.eval(), transform
+
+
+def _is_lazy(module: nn.Module) -> bool:
+    return isinstance(module, LazyModuleMixin) and module.has_uninitialized_params()
 
 
 def _unexpected(architecture: str, made: Any) -> str:

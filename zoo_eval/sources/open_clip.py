@@ -22,7 +22,7 @@ from zoo_eval.errors import Refusal, nearest, one_line
 from zoo_eval.sources import zero_shot
 from zoo_eval.sources.source import INITIAL_SEED, Variant
 from zoo_eval.transforms import Transform
-from zoo_eval.weights import hub
+from zoo_eval.weights import checkpoints, hub
 
 PREFIX = "open_clip/"
 DISTRIBUTION = "open_clip_torch"
@@ -283,6 +283,8 @@ def loaded(architecture: str, recipe: Recipe, path: Path) -> nn.Module:
         Refusal: they are no weights of this architecture.
     """
     net = built(architecture, recipe, "cpu")
+    if path.suffix != ".safetensors":
+        checkpoints.refuse_larger_than_file(path)
     try:
         load_checkpoint(net, str(path), weights_only=True)
     except Exception as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import digest, file_digest
-from zoo_eval.errors import BadInput, Refusal, nearest
+from zoo_eval.errors import BadInput, Refusal, nearest, one_line
 from zoo_eval.networks.anatomy import Anatomy, Key, shipped
 from zoo_eval.paths import cache_folder, write_whole
 from zoo_eval.sources.places import Place, place_of, places
@@ -96,7 +96,7 @@ def _with_family(card: ModelCard) -> ModelCard:
         return card
     try:
         return replace(card, family=source_of(card.architecture).family(card.architecture))
-    except Refusal:
+    except Exception:  # noqa: BLE001
         # Said when it is used.
         return card
 
@@ -127,11 +127,23 @@ def _listed(name: str, *, asked_for: bool) -> list[Listed]:
         place = place_of(name)
         if place.distribution is not None:
             return _library(place)
-        return [Listed(card) for card in place.load().cards()]
+        return [Listed(card) for card in _offered(place)]
     except BadInput:
         if asked_for:
             raise
         return []
+
+
+def _offered(place: Place) -> list[ModelCard]:
+    try:
+        return list(place.load().cards())
+    except BadInput:
+        raise
+    except Exception as error:
+        raise BadInput(
+            f"model source {place.name!r} of {place.by}: it cannot list its models "
+            f"({one_line(error)}); mend or remove it"
+        ) from error
 
 
 def _repository(name: str) -> ModelCard:
@@ -169,7 +181,7 @@ def _described(source: Source, card: ModelCard) -> tuple[list[object], str, Key 
     try:
         variant = source.variant(card.architecture)
         size = source.transform(card.architecture, None).size
-    except Refusal:
+    except Exception:  # noqa: BLE001 - said when it is used
         return facts, "", None
     assert variant is not None, card.architecture
     return facts, variant.library, (variant.architecture, size, variant.n_classes)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from zoo_eval.catalog import Catalog, Edits, ModelCard
-from zoo_eval.errors import BadInput, Refusal
+from zoo_eval.errors import BadInput, refusal_of
 from zoo_eval.paths import SweepPath
 from zoo_eval.section import Section
 from zoo_eval.sources import registry
@@ -88,6 +88,8 @@ class LocalModelSection(ModelSection):
     checkpoint: SweepPath | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     keys: str | dict[str, str] | None = None
+    weights_key: Annotated[str, Field(min_length=1)] | None = None
+    ignore: tuple[str, ...] = ()
     edits: EditsSection = EditsSection()
     reference_logits: SweepPath | None = None
     published_top1: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -105,6 +107,8 @@ class LocalModelSection(ModelSection):
             raise ValueError("give `architecture` or `factory`, one of the two")
         if (self.sha256 is not None) != (self.url is not None):
             raise ValueError("`sha256` goes with a `checkpoint` that is an address, and only there")
+        if self.checkpoint is None and (self.weights_key is not None or self.ignore):
+            raise ValueError("`weights_key` and `ignore` go with a `checkpoint`; add it")
         if self.transform is not None and self.edits.input_px is not None:
             raise ValueError("`transform` says the input size; remove `input_px`")
         return self
@@ -122,8 +126,9 @@ class LocalModelSection(ModelSection):
             family = registry.source_of(architecture).family(architecture)
             if self.transform is not None:
                 transform = self.transform.of(self.architecture)
-        except Refusal as error:
-            unavailable = str(error)
+        # Whatever a source raises of one model is that one's refusal.
+        except Exception as error:  # noqa: BLE001
+            unavailable = str(refusal_of(error, LOCAL + self.name))
         return ModelCard(
             name=LOCAL + self.name,
             source="local",
@@ -134,6 +139,8 @@ class LocalModelSection(ModelSection):
             sha256=self.sha256,
             transform=transform,
             keys=tuple(self.keys.items()) if isinstance(self.keys, dict) else self.keys,
+            weights_key=self.weights_key,
+            ignore=self.ignore,
             edits=Edits(**self.edits.model_dump()),
             reference_logits=files.get("reference_logits"),
             published_top1=self.published_top1,
@@ -244,5 +251,5 @@ def with_facts(card: ModelCard, sheets: Sequence[Sheet]) -> ModelCard:
             sheets,
             lambda: registry.source_of(card.architecture).transform(card.architecture, None),
         )
-    except Refusal:
+    except Exception:  # noqa: BLE001
         return card

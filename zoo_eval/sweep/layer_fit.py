@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from zoo_eval.catalog import ModelCard
-from zoo_eval.errors import Refusal, nearest
+from zoo_eval.errors import Refusal, nearest, refusal_of
 from zoo_eval.evaluations.evaluation import Candidate, Evaluation
 from zoo_eval.evaluations.layer_choice import EVERY_MODEL, LayeredSection
 from zoo_eval.models.blueprint import NoSuchLayer
@@ -50,8 +50,8 @@ class LayerFit:
             try:
                 if candidate is not None:
                     candidate.known()[1].fitting(pattern)
-            except Refusal as error:
-                tried.misfits[card.name] = error
+            except Exception as error:  # noqa: BLE001 - a network's own code may run
+                tried.misfits[card.name] = refusal_of(error, card.name)
             else:
                 tried.may_fit = True
 

@@ -1,14 +1,14 @@
 """Loading: the stimulus sets, recordings and human maps that a sweep names, each read once."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 
 from zoo_eval.catalog import ModelCard
-from zoo_eval.errors import BadInput, Refusal, nearest
+from zoo_eval.errors import BadInput, Refusal, StoreError, WrongSweep, nearest, refusal_of
 from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import blueprint, transform_of
@@ -25,6 +25,7 @@ from zoo_eval.transforms import Transform
 from zoo_eval.views.kept import ViewFolder
 from zoo_eval.views.views import NO_FOLDER
 
+T = TypeVar("T")
 PLANTING_BYTES = 2**31
 # What becomes of images while inputs are read. `undecoded`: none is decoded, or `NotKnown` is raised;
 # `streamed`: those whose set's digest is not known yet are decoded, one after another, and let go.
@@ -38,8 +39,10 @@ class NotKnown(Exception):
 def read_inputs(sweep: Sweep, roster: Roster, pictures: Pictures) -> Inputs:
     """Everything that a sweep is applied to; planted recordings are not made yet (see `made`).
 
+    What cannot be read is noted with its reason, whatever that is, and the rest is read.
+
     Raises:
-        BadInput: a path, image, label, response or map is wrong, or a name unknown.
+        BadInput: a name is unknown, or nothing that the evaluations name can be read.
         NotKnown: images were to be left undecoded, and one would have to be decoded.
     """
     return _Reader(sweep, roster, pictures).all()
@@ -58,7 +61,7 @@ def as_planned(inputs: Inputs, planned: Mapping[str, Identity]) -> Inputs:
         BadInput: a set has other ids, labels or groups than it was planned with.
     """
     for name, identity in planned.items():
-        if inputs.stimuli[name].described_by != identity.described:
+        if name not in inputs.stimuli or inputs.stimuli[name].described_by != identity.described:
             raise BadInput(
                 f"stimuli {name!r} changed while the sweep was planned; run the same command again"
             )
@@ -77,26 +80,43 @@ def made(
     roster: Roster,
     store: Store,
     folder: ViewFolder = NO_FOLDER,
-) -> dict[str, Recording]:
-    """Those of the named recordings that were only planned yet, by name.
+) -> dict[str, Recording | str]:
+    """Those of the named recordings that were only planned yet, by name, or why one cannot be made.
 
     One that was made before is kept in the store, under its digest. What the network is shown for
     it is kept in `folder`.
 
     Raises:
-        BadInput: the model cannot be opened, or its layer cannot give the recording.
+        StoreError: the store cannot be written.
     """
-    found = {}
+    found: dict[str, Recording | str] = {}
     for name, recording in inputs.recordings.items():
         if name not in names or (pending := recording.pending) is None:
             continue
-        kept = store.read_input(pending.digest)
-        if kept is None:
-            found[name] = _planted(recording, pending, inputs, roster, folder)
-            store.write_input(pending.digest, pending.table(found[name]))
-        else:
-            found[name] = pending.kept(kept)
+        try:
+            kept = store.read_input(pending.digest)
+            if kept is None:
+                planted = _planted(recording, pending, inputs, roster, folder)
+                store.write_input(pending.digest, pending.table(planted))
+            else:
+                planted = pending.kept(kept)
+            found[name] = planted
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            found[name] = str(refusal_of(error, f"recording {name!r}"))
     return found
+
+
+def with_made(inputs: Inputs, made: Mapping[str, Recording | str]) -> Inputs:
+    """The inputs with recordings that were made since, or why they could not be."""
+    recordings = {name: one for name, one in made.items() if not isinstance(one, str)}
+    reasons = {("recording", name): one for name, one in made.items() if isinstance(one, str)}
+    return replace(
+        inputs,
+        recordings={**inputs.recordings, **recordings},
+        unreadable={**inputs.unreadable, **reasons},
+    )
 
 
 def _planted(
@@ -127,24 +147,48 @@ class _Reader:
     sets: dict[str, StimulusSet] = field(default_factory=dict)
     maps: dict[str, tuple[ImportanceMaps, StimulusSet | None]] = field(default_factory=dict)
     being_read: list[str] = field(default_factory=list)
+    unreadable: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def all(self) -> Inputs:
-        stimuli = {name: self.stimuli(name) for name in self.sweep.stimuli}
-        importance = {name: self._maps(name)[0] for name in self.sweep.importance}
-        recordings = {
-            name: section.read(name, self) for name, section in self.sweep.recordings.items()
-        }
+        stimuli = self._those_read("stimuli", self.sweep.stimuli, self.stimuli)
+        importance = self._those_read(
+            "importance", self.sweep.importance, lambda name: self._maps(name)[0]
+        )
+        recordings = self._those_read(
+            "recording",
+            self.sweep.recordings,
+            lambda name: self.sweep.recordings[name].read(name, self),
+        )
+        if self.unreadable and not (recordings or importance or stimuli):
+            raise BadInput(next(iter(self.unreadable.values())))
         hangs_on_all = any(one.compares_views for one in self.sweep.evaluations)
         compared = tuple(_transforms(self.roster.cards)) if hangs_on_all else ()
-        return Inputs(stimuli, recordings, importance, compared)
+        return Inputs(stimuli, recordings, importance, compared, self.unreadable)
+
+    def _those_read(
+        self, kind: str, names: Iterable[str], read: Callable[[str], T]
+    ) -> dict[str, T]:
+        """What can be read of one kind by name; of the rest, why it cannot, whatever was raised."""
+        found = {}
+        for name in names:
+            try:
+                found[name] = read(name)
+            except (WrongSweep, NotKnown):
+                raise
+            except Exception as error:  # noqa: BLE001
+                self.being_read.clear()
+                self.unreadable[kind, name] = str(refusal_of(error, f"{kind} {name!r}"))
+        return found
 
     def stimuli(self, name: str) -> StimulusSet:
         if name not in self.sweep.stimuli:
-            raise BadInput(f"unknown stimuli {name!r}; {nearest(name, self.sweep.stimuli)}")
+            raise WrongSweep(f"unknown stimuli {name!r}; {nearest(name, self.sweep.stimuli)}")
+        if (reason := self.unreadable.get(("stimuli", name))) is not None:
+            raise Refusal(reason)
         if name not in self.sets:
             if name in self.being_read:
                 way = " -> ".join([*self.being_read, name])
-                raise BadInput(f"stimuli {name!r} are made of themselves ({way}); name others")
+                raise WrongSweep(f"stimuli {name!r} are made of themselves ({way}); name others")
             self.being_read.append(name)
             self.sets[name] = self._pictured(self.sweep.stimuli[name].read(name, self))
             self.being_read.pop()
@@ -159,7 +203,7 @@ class _Reader:
     def images_with(self, importance: str) -> StimulusSet:
         bringing = [name for name, one in self.sweep.importance.items() if one.brings_images]
         if importance not in bringing:
-            raise BadInput(
+            raise WrongSweep(
                 f"no importance {importance!r} that comes with images; "
                 f"{nearest(importance, bringing)}"
             )
@@ -177,6 +221,8 @@ class _Reader:
         return LayerIdentity(plan.weights_digest, plan.transform.key)
 
     def _maps(self, name: str) -> tuple[ImportanceMaps, StimulusSet | None]:
+        if (reason := self.unreadable.get(("importance", name))) is not None:
+            raise Refusal(reason)
         if name not in self.maps:
             self.maps[name] = self.sweep.importance[name].read(name, self)
         return self.maps[name]
@@ -187,7 +233,7 @@ def _transforms(cards: Iterable[ModelCard]) -> Iterator[Transform]:
     found: dict[Transform, None] = {}
     for card in cards:
         # Why one cannot be used is said when its trials are planned.
-        with suppress(Refusal):
+        with suppress(Exception):
             found[transform_of(card)] = None
     yield from found
 
@@ -195,5 +241,5 @@ def _transforms(cards: Iterable[ModelCard]) -> Iterator[Transform]:
 def _card(model: str, roster: Roster) -> ModelCard:
     by_name = {card.name: card for card in roster.cards}
     if model not in by_name:
-        raise BadInput(f"model {model!r} is not in the sweep; {nearest(model, by_name)}")
+        raise WrongSweep(f"model {model!r} is not in the sweep; {nearest(model, by_name)}")
     return by_name[model]

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from zoo_eval.catalog import ModelCard
-from zoo_eval.errors import Refusal
+from zoo_eval.errors import BadInput, Refusal, refusal_of
 from zoo_eval.evaluations.accuracy import Accuracy
 from zoo_eval.evaluations.evaluation import Candidate, Evaluation, EvaluationSection
 from zoo_eval.evaluations.gate import Gate
@@ -146,7 +146,9 @@ class _Planner:
 
     def plan(self, cards: Sequence[ModelCard], digests: Mapping[str, str | Refusal]) -> Plan:
         evaluations = _with_companions(self.sweep.evaluations, self.inputs)
-        gate = Gate(stimuli=next((e.stimuli for e in evaluations if isinstance(e, Accuracy)), None))
+        classified = (one.stimuli for one in evaluations if isinstance(one, Accuracy))
+        readable = (name for name in classified if ("stimuli", name) not in self.inputs.unreadable)
+        gate = Gate(stimuli=next(readable, None))
         of_models = [gate, *(e for e in evaluations if e.needs_model)]
         self._add(Candidate(), [e for e in evaluations if not e.needs_model])
         fit = LayerFit(of_models)
@@ -156,10 +158,11 @@ class _Planner:
                 if isinstance(known, Refusal):
                     raise known
                 candidate = Candidate(card, blueprint(card, known), self.sweep.run.numerically)
-            except Refusal as error:
+            # Whatever a network raises while it is looked at is its own refusal.
+            except Exception as error:  # noqa: BLE001
                 fit.note(card, None)
                 for evaluation in of_models:
-                    self._refuse(card, evaluation, error)
+                    self._refuse(card, evaluation, refusal_of(error, card.name))
             else:
                 fit.note(card, candidate)
                 self._add(candidate, of_models)
@@ -182,9 +185,10 @@ class _Planner:
     ) -> Iterator[TrialGroup]:
         try:
             trials = evaluation.trials(candidate, self.inputs, self.sweep.run.seed)
-        except Refusal as error:
-            assert candidate.card is not None
-            self._refuse(candidate.card, evaluation, error)
+        except BadInput:
+            raise
+        except Exception as error:  # noqa: BLE001
+            self._refuse(candidate.card, evaluation, refusal_of(error, _called(candidate)))
             return
         todo = []
         for trial in trials:
@@ -210,16 +214,20 @@ class _Planner:
                 passes(request, self.sweep.run.memory_budget_bytes)
                 for request in evaluation.requests(trials, candidate, self.inputs)
             ]
-        except Refusal as error:
-            self.found.refused += [RefusedTrial(trial, str(error)) for trial in trials]
+            n_passes = evaluation.n_passes(trials, self.inputs)
+        except BadInput:
+            raise
+        except Exception as error:  # noqa: BLE001
+            reason = str(refusal_of(error, _called(candidate)))
+            self.found.refused += [RefusedTrial(trial, reason) for trial in trials]
             return
-        n_passes = evaluation.n_passes(trials, self.inputs) + sum(one.n_images for one in plans)
+        n_passes += sum(one.n_images for one in plans)
         attempts = tuple(self.settled.attempt(trial) for trial in trials)
         peak_bytes = max((one.peak_bytes for one in plans), default=0)
         yield TrialGroup(evaluation, tuple(trials), attempts, n_passes, peak_bytes)
 
-    def _refuse(self, card: ModelCard, evaluation: Evaluation, error: Refusal) -> None:
-        """Refuses all of one evaluation of a model, under the digest of the request."""
+    def _refuse(self, card: ModelCard | None, evaluation: Evaluation, error: Refusal) -> None:
+        """Refuses all of one evaluation of a model, or of none, under the digest of the request."""
         choices = {}
         if isinstance(evaluation, EvaluationSection):
             choices = evaluation.model_dump(mode="json")
@@ -227,13 +235,17 @@ class _Planner:
             evaluation.kind,
             evaluation.version,
             "refused",
-            parameters={"request": choices, "checkpoint": str(card.checkpoint)},
-            model=card.name,
-            architecture=card.architecture,
+            parameters={"request": choices, "checkpoint": str(card and card.checkpoint)},
+            model=None if card is None else card.name,
+            architecture=None if card is None else card.architecture,
             seed=self.sweep.run.seed,
         )
         self.found.wanted += 1
         self.found.refused.append(RefusedTrial(request, str(error)))
+
+
+def _called(candidate: Candidate) -> str:
+    return candidate.card.name if candidate.card else "planning it"
 
 
 def _asked(chosen: Sequence[ModelCard]) -> dict[str, str | Refusal]:
@@ -242,8 +254,8 @@ def _asked(chosen: Sequence[ModelCard]) -> dict[str, str | Refusal]:
     def ask(card: ModelCard) -> str | Refusal:
         try:
             return weights_digest(card)
-        except Refusal as error:
-            return error
+        except Exception as error:  # noqa: BLE001
+            return refusal_of(error, card.name)
 
     hosted = [card for card in chosen if is_hosted(card)]
     with ThreadPoolExecutor(ASKED_AT_A_TIME) as threads:
@@ -258,9 +270,9 @@ def _assumed(
     for card in filter(is_hosted, chosen):
         try:
             untrained = weights_digest(card.untrained())
-        except Refusal as refusal:
+        except Exception as error:  # noqa: BLE001
             # A repository's configuration is asked for even here, where it is not cached.
-            digests[card.name] = refusal
+            digests[card.name] = refusal_of(error, card.name)
             continue
         trained = (known for known in recorded.get(card.name, ()) if known != untrained)
         # What is not in the store at all is pending, whatever its weights.
@@ -272,7 +284,12 @@ def _with_companions(wanted: Sequence[Evaluation], inputs: Inputs) -> list[Evalu
     """The evaluations and those their rows rely on, each once, companions first."""
     everything: list[Evaluation] = []
     for evaluation in wanted:
-        for one in (*evaluation.companions(inputs), evaluation):
+        try:
+            companions = tuple(evaluation.companions(inputs))
+        except Refusal:
+            # Why is said of the evaluation itself.
+            companions = ()
+        for one in (*companions, evaluation):
             if one not in everything:
                 everything.append(one)
     return everything

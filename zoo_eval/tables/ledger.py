@@ -58,6 +58,7 @@ MODELS = trial_table(
     "models",
     "model card and weights",
     Column("weights_digest", TEXT, "digest of the weights as evaluated (file, mapping, edits)"),
+    Column("weights_key", TEXT, "which of a checkpoint's weights, of several", nullable=True),
     Column("revision", TEXT, "the hub's revision of the weights; null elsewhere", nullable=True),
     Column(
         "source",

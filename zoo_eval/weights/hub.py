@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import get_ident
 from time import time
 from typing import Any
+from urllib.parse import urljoin
 
 import huggingface_hub as hub
 from huggingface_hub.errors import (
@@ -107,6 +108,7 @@ def _brought(file: HubFile, key: str) -> Path:
             return path
         _remove(_snapshot(file))
         if file.n_bytes is not None:
+            transfers.refuse_too_large(what, file.n_bytes)
             cache.refuse_small_disk(what, file.n_bytes, _folder(), VARIABLE)
             cache.make_room(key, file.n_bytes, what)
         _remove_abandoned(file)
@@ -194,7 +196,7 @@ def _remove_abandoned(file: HubFile) -> None:
 def _fetched(file: HubFile) -> Path:
     """A download by `huggingface_hub`, which resumes what breaks off before it gives up."""
     try:
-        with _without_long_waits():
+        with _heeding():
             return Path(hub.hf_hub_download(file.repo, file.name, revision=file.revision))
     except Exception as error:
         if _is_local(error):
@@ -211,11 +213,17 @@ def _fetched(file: HubFile) -> Path:
 
 
 @contextmanager
-def _without_long_waits() -> Iterator[None]:
-    """Interrupts the library where a server asks for a long wait: it would sleep through a day."""
+def _heeding() -> Iterator[None]:
+    """Interrupts the library where a server asks for a long wait, or leads to what is not https.
+
+    It would sleep through a day, and follow wherever it is sent.
+    """
     thread, hooks = get_ident(), hub.get_session().event_hooks["response"]
 
     def heed(answer: Any) -> None:
+        if get_ident() == thread and answer.is_redirect:
+            target = urljoin(str(answer.url), answer.headers.get("Location", ""))
+            transfers.refuse_insecure(f"{answer.url} leads elsewhere", target)
         wait_s = _asked_wait_s(answer)
         if (
             transfers.passing(answer.status_code)
@@ -250,7 +258,7 @@ def _judged(what: str, repo: str, error: BaseException) -> Exception:
     if isinstance(error, LocalEntryNotFoundError):
         # What it says where there is nothing in the cache either.
         return _judged(what, repo, error.__cause__ or ConnectionError(str(error)))
-    if isinstance(error, Interrupted):
+    if isinstance(error, Interrupted | Refusal):
         return error
     if isinstance(error, ValueError | TypeError):
         return Refusal(f"{what}: {one_line(error)[:REASON_CHARACTERS]}; correct the name")

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from zoo_eval.errors import Refusal, nearest
 
 State = dict[str, Tensor]
+Keys = str | tuple[tuple[str, str], ...] | None
 
 _OUTER = {
     "_conv_stem": "conv_stem",
@@ -68,7 +69,7 @@ MAPPINGS: Mapping[str, Callable[[State, nn.Module], State]] = {
 }
 
 
-def apply(state: State, keys: str | tuple[tuple[str, str], ...] | None, net: nn.Module) -> State:
+def apply(state: State, keys: Keys, net: nn.Module) -> State:
     """A checkpoint's tensors under the network's names.
 
     `keys` is the name of a mapping, a prefix to strip (it ends with "."), a table of prefixes to

@@ -1,6 +1,8 @@
 """What all downloads share: trying again, going offline, and knowing right bytes from wrong ones."""
 
 import hashlib
+import ipaddress
+import os
 import re
 import urllib.request
 from collections.abc import Callable
@@ -10,11 +12,13 @@ from functools import lru_cache
 from pathlib import Path
 from random import uniform
 from time import sleep
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from huggingface_hub import constants
 
 from zoo_eval.errors import Refusal
+from zoo_eval.units import size_in_bytes, size_text
 
 T = TypeVar("T")
 
@@ -29,6 +33,12 @@ TIMEOUT_S = 30.0
 START_BYTES = 512
 PAGES = (b"<!doctype html", b"<html", b"<head", b"<?xml", b"<!--")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+# What no checkpoint of an image model has; a larger one is downloaded after this is set.
+CAP = "ZOO_EVAL_DOWNLOAD_BYTES"
+CAP_BYTES = 2**36
+LOOPBACK_NAMES = ("localhost", "ip6-localhost")
 
 
 class Interrupted(Exception):
@@ -130,10 +140,80 @@ def is_page_file(path: Path) -> bool:
         return is_page(file.read(START_BYTES))
 
 
+def cap_bytes() -> int:
+    """How many bytes a download may have at most.
+
+    Raises:
+        Refusal: `ZOO_EVAL_DOWNLOAD_BYTES` is no size.
+    """
+    text = os.environ.get(CAP, "")
+    try:
+        return (int(text) if text.isdecimal() else size_in_bytes(text)) if text else CAP_BYTES
+    except ValueError as error:
+        raise Refusal(f"{CAP}: {error}") from error
+
+
+def refuse_too_large(what: str, n_bytes: int) -> None:
+    """Nothing, where a download may have so many bytes.
+
+    Raises:
+        Refusal: it may not.
+    """
+    if n_bytes > (cap := cap_bytes()):
+        raise Refusal(
+            f"{what} has {size_text(n_bytes)} or more, and a download at most {size_text(cap)}; set "
+            f"{CAP} to allow it, or give a file of this machine"
+        )
+
+
+def refuse_insecure(what: str, url: str) -> None:
+    """Nothing, where an address is https, or of this machine itself.
+
+    Raises:
+        Refusal: anybody on the way could read and change what it sends.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
+        raise Refusal(
+            f"{what}: {parts.scheme}://{parts.hostname or ''} is not https, which downloads follow "
+            "alone; write https://, or download it by hand and give its path"
+        )
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host in LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to where downloads may lead."""
+
+    def redirect_request(self, *given: Any) -> urllib.request.Request | None:
+        request, *_, target = given
+        refuse_insecure(f"{request.full_url} leads elsewhere", target)
+        return super().redirect_request(*given)
+
+
+def opened(request: urllib.request.Request | str) -> Any:
+    """The answer to a request, of https or of this machine; so are all that it is redirected to.
+
+    Raises:
+        Refusal: it leads elsewhere.
+        OSError: as `urllib.request.urlopen` does.
+    """
+    url = request if isinstance(request, str) else request.full_url
+    refuse_insecure(url, url)
+    return urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT_S)
+
+
 def is_page_there(url: str) -> bool:
     """Whether an address answers with an HTML page; False where it does not answer."""
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
+        with opened(url) as answer:
             return is_page(answer.read(START_BYTES))
     except Exception:  # noqa: BLE001 - asked only to explain a failure that is raised anyway
         return False

@@ -72,7 +72,7 @@ def download(url: str, sha256: str) -> Path:
     Raises:
         Refusal: no address or digest, unreachable, not there, other bytes, no room.
     """
-    _check(url, sha256)
+    check(url, sha256)
     key = hashlib.sha256(f"{url}\n{sha256.lower()}".encode()).hexdigest()[:16]
     kept = cache_folder("urls") / key / _file_name(url)
     try:
@@ -84,9 +84,15 @@ def download(url: str, sha256: str) -> Path:
     return kept
 
 
-def _check(url: str, sha256: str) -> None:
+def check(url: str, sha256: str) -> None:
+    """Nothing, where a file may be downloaded from an address.
+
+    Raises:
+        Refusal: it is none, or not of https; or `sha256` is no digest.
+    """
     if not re.match(r"https?://[^/\s]+/", url):
         raise Refusal(f"{url!r} is no address; expected https://...")
+    transfers.refuse_insecure(url, url)
     if not re.fullmatch(r"[0-9a-fA-F]{8,64}", sha256):
         raise Refusal(
             f"{url}: {sha256!r} is no SHA-256; expected 64 hexadecimal characters, or the first 8 "
@@ -168,7 +174,7 @@ def _opened(url: str, have: int, version: str) -> Iterator[HTTPResponse]:
         # Not for whoever the hub redirects to.
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
-        answer = urllib.request.urlopen(request, timeout=transfers.TIMEOUT_S)
+        answer = transfers.opened(request)
     except urllib.error.HTTPError as error:
         if error.code != 416:
             raise _answered(url, error) from error
@@ -200,11 +206,18 @@ def _length(answer: HTTPResponse) -> int | None:
 def _receive(url: str, answer: HTTPResponse, part: _Part) -> None:
     length, have = _length(answer), part.n_bytes
     if length is not None:
+        transfers.refuse_too_large(url, have + length)
         cache.refuse_small_disk(url, length, part.path.parent, VARIABLE)
         cache.make_room(cache.url_key(part.path.parent), have + length, url)
     with part.path.open("ab") as file:
-        while block := _read(answer):
-            file.write(block)
+        try:
+            while block := _read(answer):
+                # Whatever the server said of its length, or did not say.
+                transfers.refuse_too_large(url, file.tell() + len(block))
+                file.write(block)
+        except Refusal:
+            part.remove()
+            raise
         received = file.tell() - have
     if length is None:
         _make_room_after_all(url, part)
