@@ -38,7 +38,7 @@ def from_csv(name: str, path: Path, ids: Sequence[str], *, exact: bool) -> tuple
         elif number in known:
             raise BadInput(f"{line.where}: labels {ids[number]!r} twice; keep one of the two")
         else:
-            known[number] = classes.label(line.where, line["label"])
+            known[number] = classes.label(line.where, line["label"], line.separator)
     if missing := [one for number, one in enumerate(ids) if number not in known]:
         close = f"; {nearest(missing[0], extra, by=stem)}" if extra else ""
         raise BadInput(
