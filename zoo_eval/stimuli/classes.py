@@ -87,8 +87,12 @@ def index(where: str, value: float) -> int:
         BadInput: it is not whole, or out of range.
     """
     if not 0 <= value < N_LABELS or value != int(value):
+        try:
+            shown = f"{value:g}"
+        except OverflowError:
+            shown = "beyond 1e308"
         raise BadInput(
-            f"{where}: label {value:g} is no class index; give whole numbers from 0, WordNet ids or "
+            f"{where}: label {shown} is no class index; give whole numbers from 0, WordNet ids or "
             "names of ImageNet's classes"
         )
     return int(value)
