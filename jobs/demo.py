@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from zoo_eval.cli import main as zoo_eval
 from zoo_eval.errors import BadInput
 from zoo_eval.files.names import printable
 from zoo_eval.runners import own_ray
+from zoo_eval.sweep import toml
 
 SWEEP = "sweeps/demo.toml"
 START_TIMEOUT_S = 90
@@ -143,7 +143,7 @@ def submit(sweep: str, environment: Mapping[str, str], folder: Path = Path()) ->
 
 def show(sweep: str) -> int:
     """Prints the leaderboard and the trends, and writes the report beside the tables."""
-    store = tomllib.loads(Path(sweep).read_text())["store"]["uri"]
+    store = toml.opened(Path(sweep))[1]["store"]["uri"]
     leaderboard = (
         "SELECT model, top1, neural_scores_ceiled AS ceiled_neural_score, tolerance, alignment, "
         "null_alignment, gate FROM leaderboard"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from zoo_eval.errors import ZooEvalError
-from zoo_eval.files.names import printable
+from zoo_eval.files.names import printable, say
 from zoo_eval.queries.connection import connect
 from zoo_eval.report.html import gallery_page
 from zoo_eval.store import Store
@@ -21,7 +21,7 @@ def main(store: str, out: str, models: str = "*") -> int:
         print(printable(f"gallery: {error}"), file=sys.stderr)
         return 2
     Path(out).write_text(page, encoding="utf-8")
-    print(f"wrote {out}")
+    say(f"wrote {out}")
     return 0
 
 

@@ -6,18 +6,29 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from zoo_eval import __version__
 from zoo_eval.errors import BadInput, ZooEvalError
-from zoo_eval.files.names import printable
+from zoo_eval.files.names import printable, say
 
 if TYPE_CHECKING:
     from zoo_eval.commands.sweep import SweepOptions
 
 OK, INCOMPLETE, BAD = 0, 1, 2
-Parser = argparse.ArgumentParser
+FORMATS = (
+    "a table to read, control characters escaped; CSV, every cell as it is (a spreadsheet takes one "
+    'that begins with = for a formula); JSON, where NaN and infinities are the texts "NaN", "Infinity" '
+    'and "-Infinity"'
+)
 Options = argparse.Namespace
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints cannot steer the terminal either."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "zoo-eval: interrupted; what was committed is kept, run again to go on", file=sys.stderr
         )
         return INCOMPLETE
+    except UnicodeEncodeError as error:
+        print(
+            f"zoo-eval: the output is written as {error.encoding}, which lacks "
+            f"{error.object[error.start]!a}; set PYTHONIOENCODING=utf-8",
+            file=sys.stderr,
+        )
+        return BAD
     except BrokenPipeError:
         # The reader (head, less) has seen enough; without this Python complains once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -148,12 +166,12 @@ def _take_sql(parser: Parser) -> None:
 
 def _sql(options: Options) -> int:
     from zoo_eval.commands.output import write
+    from zoo_eval.queries.cells import ARROW, TEXT
     from zoo_eval.queries.connection import connect
     from zoo_eval.store import Store
 
-    store = connect(Store(options.store))
-    ask = store.query if options.format == "parquet" else store.readable
-    write(ask(options.query), options.format)
+    holder = ARROW if options.format == "parquet" else TEXT
+    write(connect(Store(options.store)).query(options.query, holder), options.format)
     return OK
 
 
@@ -182,7 +200,7 @@ def _report(options: Options) -> int:
         write(Store(options.store), options.out)
     except OSError as error:
         raise BadInput(f"{options.out} cannot be written ({error}); correct --out") from error
-    print(f"report: {options.out}")
+    say(f"report: {options.out}")
     return OK
 
 
@@ -196,7 +214,7 @@ def _export(options: Options) -> int:
     from zoo_eval.store import Store
 
     counts = export(Store(options.store), options.out)
-    print(f"{options.out}: {sum(counts.values())} rows in {len(counts)} tables")
+    say(f"{options.out}: {sum(counts.values())} rows in {len(counts)} tables")
     return OK
 
 
@@ -253,7 +271,7 @@ def _take_store(parser: Parser) -> None:
 
 
 def _take_format(parser: Parser, *formats: str) -> None:
-    parser.add_argument("--format", choices=formats, default="table")
+    parser.add_argument("--format", choices=formats, default="table", help=FORMATS)
 
 
 COMMANDS = (

@@ -34,7 +34,7 @@ def test_the_digest_follows_from_values_and_scale(tmp_path):
     ("text", "message"),
     [
         ("", "is empty; write a header with target, ceiling"),
-        ("target,value\nt1,0.1\n", "there is no 'ceiling'"),
+        ("target,value\nt1,0.1\n", "expected columns target,ceiling, but there is no 'ceiling'"),
         ("target,ceiling\nt1,0.1\n", r"no ceiling for target 't2' \(2 such targets\)"),
         ("target,ceiling\nt1,0.1\nt1,0.2\n", "line 3: target 't1' stands twice"),
         ("target,ceiling\nt1,0.1\nt4,0.2\n", "line 3: unknown target 't4'; nearest: t"),
@@ -52,8 +52,8 @@ def test_a_fault_is_located(tmp_path, text, message):
 
 
 def test_an_unreadable_file_is_an_error(tmp_path):
-    with pytest.raises(BadInput, match=r"cannot be read|no text in UTF-8|is no CSV"):
+    with pytest.raises(BadInput, match=r"absent\.csv cannot be read \(No such file"):
         ceiling_file.read("r", tmp_path / "absent.csv", TARGETS, "variance")
-    (tmp_path / "binary.csv").write_bytes(b"image\xfe\xfe\x80\xff")
-    with pytest.raises(BadInput, match=r"cannot be read|no text in UTF-8|is no CSV"):
+    (tmp_path / "binary.csv").write_bytes(b"target\n\x80\xff")
+    with pytest.raises(BadInput, match=r"binary\.csv, line 2: is no text in UTF-8; save it as CSV"):
         ceiling_file.read("r", tmp_path / "binary.csv", TARGETS, "variance")

@@ -69,5 +69,7 @@ def test_a_list_is_one_id_a_line(tmp_path):
     file.write_bytes(b"a\n\nb")
     assert ids.listed(file) == ("a", "", "b")
     file.write_bytes("ü.png".encode("latin-1"))
-    with pytest.raises(BadInput, match=r"cannot be read as text .*; write one id a line"):
+    with pytest.raises(
+        BadInput, match=r"ids\.txt, line 1: is no text in UTF-8; save it as list of ids"
+    ):
         ids.listed(file)

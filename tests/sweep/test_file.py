@@ -196,7 +196,7 @@ def test_what_is_not_toml_is_an_error_with_its_line(tmp_path):
     with pytest.raises(BadInput, match=r"not valid TOML: .*line 2"):
         read(tmp_path, "[store]\nuri = results\n")
     (tmp_path / "image.toml").write_bytes(b"\x89PNG\xff\xfe")
-    with pytest.raises(BadInput, match=r"image\.toml: no text in UTF-8; it is a PNG image"):
+    with pytest.raises(BadInput, match=r"image\.toml is no TOML: it is a PNG image"):
         sweep_file.read(tmp_path / "image.toml", tmp_path)
 
 

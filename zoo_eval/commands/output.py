@@ -4,6 +4,8 @@ import csv
 import json
 import math
 import sys
+from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -13,13 +15,18 @@ from zoo_eval.errors import BadInput
 from zoo_eval.files.names import printable
 
 WIDEST = 60
+# What PyArrow raises of a type, or of a value, that Parquet has not.
+UNWRITABLE = (pa.ArrowException, ValueError, OverflowError)
 
 
 def write(table: pa.Table, form: str, *, widest: int = WIDEST) -> None:
     """Writes a table to standard output; as text, with cells cut to `widest` characters.
 
+    As a table, what would steer a terminal is shown escaped. CSV holds every cell as it is: one that
+    begins with `=` is a formula to a spreadsheet, and another text would be wrong to a program.
+
     Raises:
-        BadInput: Parquet to a terminal.
+        BadInput: Parquet to a terminal, or of a column that it cannot hold.
     """
     if form == "parquet":
         if sys.stdout.isatty():
@@ -41,9 +48,10 @@ def as_text(table: pa.Table, widest: int = WIDEST) -> str:
     rows = _rows(table)
     cells = [[short(row[name], widest) for row in rows] for name in table.column_names]
     numeric = [pa.types.is_integer(c.type) or pa.types.is_floating(c.type) for c in table.columns]
-    widths = [max(map(len, [name, *column])) for name, column in zip(table.column_names, cells)]
+    names = [printable(name) for name in table.column_names]
+    widths = [max(map(len, [name, *column])) for name, column in zip(names, cells)]
     lines = [
-        [printable(name) for name in table.column_names],
+        names,
         ["-" * width for width in widths],
         *map(list, zip(*cells)),
     ]
@@ -60,32 +68,51 @@ def _parquet(table: pa.Table) -> memoryview:
     """The bytes of a Parquet file.
 
     Raises:
-        BadInput: Parquet has no type for a column, which is named.
+        BadInput: Parquet has no type for a column, or no value for what it holds; it is named.
     """
-    for field in table.schema:
-        try:
-            pq.write_table(
-                pa.table({field.name: table[field.name].slice(0, 1)}), pa.BufferOutputStream()
-            )
-        except (pa.ArrowException, ValueError) as error:
-            raise BadInput(
-                f"column {field.name!r} is {field.type}, for which Parquet has no type; take it as text: "
-                f"CAST({field.name} AS VARCHAR)"
-            ) from error
     content = pa.BufferOutputStream()
-    pq.write_table(table, content)
+    try:
+        pq.write_table(table, content)
+    except UNWRITABLE as error:
+        name, why = next(_unwritable(table), ("...", str(error)))
+        quoted = name.replace('"', '""')
+        raise BadInput(
+            f"column {name!r}: Parquet cannot hold it ({why}); take it as text: "
+            f'CAST("{quoted}" AS VARCHAR)'
+        ) from error
     return memoryview(content.getvalue())
 
 
+def _unwritable(table: pa.Table) -> Iterator[tuple[str, str]]:
+    """The columns that Parquet cannot hold, and why."""
+    for field in table.schema:
+        try:
+            pq.write_table(table.select([field.name]), pa.BufferOutputStream())
+        except UNWRITABLE as error:
+            yield field.name, f"{field.type}: {' '.join(str(error).split())}"
+
+
 def _of_json(value: Any) -> Any:
-    """The value with text for the numbers that JSON has not: "NaN", "Infinity", "-Infinity"."""
+    """The value with text for the numbers that JSON has not: "NaN", "Infinity", "-Infinity".
+
+    Decimals are numbers where they are whole, or where a reader's double is the same, and else text.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Decimal):
+        return _number(value)
     if isinstance(value, dict):
         return {str(key): _of_json(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_of_json(one) for one in value]
     return value
+
+
+def _number(value: Decimal) -> int | float | str:
+    if value == value.to_integral_value():
+        return int(value)
+    nearest = float(value)
+    return nearest if Decimal(repr(nearest)) == value else str(value)
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:

@@ -187,10 +187,12 @@ def imagenet_labelled(candidate: Candidate, inputs: Inputs, name: str) -> Stimul
             "it out of `include` or evaluate its features only"
         )
     stimuli, labels = inputs.labelled(name)
-    if outside := [label for label in labels if not 0 <= label < 1000]:
+    outside = [n for n, label in enumerate(labels) if not 0 <= label < N_IMAGENET]
+    if outside:
         raise Refusal(
-            f"stimuli {name!r} have label {outside[0]}, outside the 1000 ImageNet classes; "
-            "correct the labels"
+            f"stimuli {name!r} have label {labels[outside[0]]} at {stimuli.ids[outside[0]]!r} "
+            f"({len(outside)} such), outside the 1000 ImageNet classes, which count from 0; correct the "
+            "labels"
         )
     return stimuli
 

@@ -2,23 +2,25 @@
 
 UTF-8 (with a byte order mark or without) or UTF-16 with one; commas, semicolons or tabs; any line
 end. Names of columns are compared without case and outer spaces, text without outer spaces and in
-composed Unicode. Where the separator is no comma, numbers may have decimal commas.
+composed Unicode. Where the separator is no comma, numbers may have decimal commas; between tabs none
+that may be a comma of thousands (1,234), which is refused.
 """
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
 
 from zoo_eval.errors import BadInput
-from zoo_eval.files import foreign
+from zoo_eval.files import text
 
-SEPARATORS = (",", ";", "\t")
-# More than a table that somebody wrote: a million rows of a thousand characters.
-MOST_BYTES = 2**30
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+SEPARATORS = ("\t", ";", ",")
+STATED = re.compile('"?sep=([,;\t])"?')
+# A number between tabs that is another one where commas set off thousands.
+THOUSANDS = re.compile("[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -40,11 +42,13 @@ class Line:
         Raises:
             BadInput: it is none.
         """
-        text = self[column]
+        cell = self[column]
         try:
-            return number(text, self.separator)
+            return number(cell, self.separator)
         except ValueError as error:
-            raise BadInput(f"{self.where}: {column} {text!r} is no number; correct it") from error
+            raise BadInput(
+                f"{self.where}: {column} {cell!r} is no number; write it with a decimal point"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -63,18 +67,21 @@ class Grid:
     separator: str
 
 
-def number(text: str, separator: str = ",") -> float:
+def number(written: str, separator: str = ",") -> float:
     """A number as it is written in a table with that separator.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or may be two.
     """
-    if separator != "," and text.count(",") == 1 and "." not in text:
-        text = text.replace(",", ".")
+    plain = written
+    if separator == "\t" and THOUSANDS.fullmatch(written):
+        raise ValueError(f"{written!r} is no number: it may have a decimal comma or thousands")
+    if separator != "," and written.count(",") == 1 and "." not in written:
+        plain = written.replace(",", ".")
     # Python would read 1_000 as a thousand.
-    if "_" in text:
-        raise ValueError(f"{text!r} is no number")
-    return float(text)
+    if "_" in written:
+        raise ValueError(f"{written!r} is no number")
+    return float(plain)
 
 
 def read(where: str, path: Path, needed: Sequence[str], known: Collection[str] = ()) -> Table:
@@ -90,7 +97,7 @@ def read(where: str, path: Path, needed: Sequence[str], known: Collection[str] =
         BadInput: the file cannot be read, is no text, lacks a column, names one twice, or a row has
             more or fewer cells than the header.
     """
-    grid = opened(where, path)
+    grid = opened(where, path, needed)
     if not grid.rows:
         named = f" with {', '.join(needed)}" if needed else ""
         raise BadInput(f"{where} is empty; write a header{named} and a row each")
@@ -105,47 +112,55 @@ def read(where: str, path: Path, needed: Sequence[str], known: Collection[str] =
     return Table(tuple(filter(None, columns)), list(_lines(where, rows, columns, grid.separator)))
 
 
-def opened(where: str, path: Path) -> Grid:
-    """The cells of a CSV, without empty lines; the separator is the one that its first line has most of.
+def opened(where: str, path: Path, needed: Sequence[str] = ()) -> Grid:
+    """The cells of a CSV, without empty lines.
+
+    Its separator is the first of tabs, semicolons and commas that its first two lines have as many
+    of, or else that its first line has most of; where columns are needed, one by which they are there.
 
     Raises:
         BadInput: the file cannot be read, or is no text.
     """
-    text = _text(where, path)
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    separator = max(SEPARATORS, key=lambda one: _count(first, one))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    rows = []
+    content = text.read(where, path, "CSV")
+    rows = [line for line in text.lines(content) if line.strip()]
+    skipped = 0
+    if rows and (stated := STATED.fullmatch(rows[0])):
+        # Excel's own word to itself.
+        order, skipped = [stated[1]], 1
+    else:
+        order = _likely(rows[:2])
+    header = "".join(rows[skipped : skipped + 1])
+    separator = next((one for one in order if _names(header, one) >= _folded(needed)), order[0])
+    return Grid(list(_cells(where, content, separator))[skipped:], separator)
+
+
+def _likely(first: Sequence[str]) -> list[str]:
+    """The separators, the likeliest first, by the first two lines."""
+    counts = {one: [_count(line, one) for line in first] for one in SEPARATORS}
+    regular = [one for one, n in counts.items() if n and n[0] and len(set(n)) == 1]
+    return regular + sorted(SEPARATORS, key=lambda one: -sum(counts[one][:1]))
+
+
+def _names(header: str, separator: str) -> set[str]:
+    return _folded([one.strip().strip('"') for one in header.split(separator)])
+
+
+def _folded(names: Collection[str]) -> set[str]:
+    return {normalize("NFC", name).strip().casefold() for name in names}
+
+
+def _cells(where: str, content: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not empty, each with the number of its line."""
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=separator, strict=True)
     try:
         for row in reader:
             cells = [normalize("NFC", cell).strip() for cell in row]
             if any(cells):
-                rows.append((reader.line_num, cells))
+                yield reader.line_num, cells
     except csv.Error as error:
         raise BadInput(
             f"{where}, line {reader.line_num}: {error}; correct its quotes, or save it as CSV again"
         ) from error
-    return Grid(rows, separator)
-
-
-def _text(where: str, path: Path) -> str:
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise BadInput(f"{where} is larger than 1 GiB; give a table of what is needed")
-        content = path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{where} cannot be read ({error.strerror}); correct the path") from error
-    told = foreign.of_bytes(content[: foreign.HEAD_BYTES]) if content else ""
-    try:
-        text = content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        kind = told if told != foreign.UNKNOWN else "save it as CSV in UTF-8"
-        raise BadInput(f"{where}, line {line}: is no text in UTF-8; {kind}") from error
-    if "\0" in text or (told and told != foreign.UNKNOWN):
-        raise BadInput(f"{where} is no CSV: it is {told or foreign.UNKNOWN}")
-    # Old Macs end a line by a carriage return alone.
-    return text if "\n" in text else text.replace("\r", "\n")
 
 
 def _count(line: str, separator: str) -> int:

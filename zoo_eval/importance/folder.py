@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Literal
+from unicodedata import normalize
 
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.importance.images import RawMap, array_map, grey_map
@@ -45,7 +46,8 @@ def read(
 ) -> ImportanceMaps:
     """The prepared maps of photos that were read from a folder, one per photo.
 
-    The map of `below/a.jpg` is `below/a.png`, `.jpg` or `.npy` in the folder `maps`. With `exact`
+    The map of `below/a.jpg` is `below/a.png`, `.jpg` or `.npy` in the folder `maps`; names are compared
+    in composed Unicode. With `exact`
     every map must have its photo too.
 
     Raises:
@@ -53,7 +55,7 @@ def read(
             colour, or none with the proportions of its photo.
     """
     found = _by_stem(name, maps)
-    stems = [stem(stimulus) for stimulus in photos.ids]
+    stems = [normalize("NFC", stem(stimulus)) for stimulus in photos.ids]
     extra = sorted(found.keys() - set(stems))
     if missing := [one for one in stems if one not in found]:
         close = f"; {nearest(missing[0], extra)}" if extra else ""
@@ -81,7 +83,7 @@ def _by_stem(name: str, folder: Path) -> dict[str, Path]:
     for file in sorted(folder.rglob("*")):
         if not file.is_file() or file.suffix.lower() not in SUFFIXES:
             continue
-        name_of_map = file.relative_to(folder).with_suffix("").as_posix()
+        name_of_map = normalize("NFC", file.relative_to(folder).with_suffix("").as_posix())
         if name_of_map in found:
             raise BadInput(
                 f"importance {name!r}: {found[name_of_map]} and {file} are maps of the same name; "

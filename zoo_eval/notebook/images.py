@@ -12,7 +12,8 @@ from pydantic import ConfigDict
 
 from zoo_eval.errors import BadInput
 from zoo_eval.stimuli import classes, decoding
-from zoo_eval.stimuli.folder import Files, read_folder
+from zoo_eval.stimuli import labels as by_name
+from zoo_eval.stimuli.folder import FOLDERS, Files, read_folder
 from zoo_eval.stimuli.ids import Lookup
 from zoo_eval.stimuli.order import disputed
 from zoo_eval.stimuli.stimulus_set import Pixels, StimuliSection, StimulusSet, Sweepmates
@@ -40,7 +41,7 @@ def images(
     source: Any,
     *,
     ids: Sequence[Any] | None = None,
-    labels: Names | None = None,
+    labels: Names | Literal["folders"] | None = None,
     groups: Names | None = None,
 ) -> LiveStimuliSection:
     """Stimuli for `zoo_eval.run(stimuli={"NAME": ...})`.
@@ -53,7 +54,8 @@ def images(
         ids: one name per image, as text; by default their numbers from 0, for files their names,
             for a folder paths relative to it.
         labels: class indices (of ImageNet's 1000, for accuracy and attacks), or WordNet ids or names
-            of ImageNet's classes, in the order of the images or by id, with its suffix or without.
+            of ImageNet's classes, in the order of the images or by id, with its suffix or without;
+            "folders" takes the names of the files' folders.
         groups: names of what must stay in one fold (crops of one photo), in the order of the images
             or by id; by default every image is alone.
 
@@ -63,7 +65,8 @@ def images(
     """
     found = _stimuli(source)
     if isinstance(source, str | Path):
-        for part, given in (("ids", ids), ("labels", labels), ("groups", groups)):
+        listed = None if isinstance(labels, str) else labels
+        for part, given in (("ids", ids), ("labels", listed), ("groups", groups)):
             _check_order(part, given, found.ids)
     if ids is not None:
         names = tuple(map(str, ids))
@@ -72,7 +75,9 @@ def images(
         found = replace(
             found, groups=tuple(str(one) for one in _ordered("groups", groups, found.ids))
         )
-    if labels is not None:
+    if isinstance(labels, str):
+        found = replace(found, labels=_by_folders(labels, found))
+    elif labels is not None:
         found = replace(found, labels=tuple(map(_label, _ordered("labels", labels, found.ids))))
     return LiveStimuliSection(images=found)
 
@@ -174,7 +179,19 @@ def _ordered(part: str, given: Names, ids: Sequence[str]) -> Sequence[Any]:
 def _label(value: Any) -> int:
     if isinstance(value, str):
         return classes.label("labels", value)
+    if isinstance(value, float):
+        # As pandas has whole numbers where one is missing.
+        return classes.index("labels", value)
     try:
         return classes.index("labels", index(value))
     except TypeError as error:
         raise BadInput(f"label {value!r} is no class index; give whole numbers from 0") from error
+
+
+def _by_folders(given: str, found: StimulusSet) -> tuple[int, ...]:
+    if given != FOLDERS or not isinstance(found.images, Files):
+        raise BadInput(
+            f'labels {given!r}: give a list, a dict by id, or of files "{FOLDERS}", by the names of '
+            "their folders"
+        )
+    return by_name.from_folders(NOUN, [path.as_posix() for path in found.images.paths])

@@ -9,6 +9,7 @@ import pyarrow as pa
 from zoo_eval.commands.output import as_text, short
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.files.names import in_html
+from zoo_eval.queries.cells import PYTHON, TEXT
 from zoo_eval.queries.connection import Connection, connect
 from zoo_eval.store import Store
 from zoo_eval.trends.comparisons import trends
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 # How many rows are shown; all are there.
 SHOWN = 20
-# What a library raises that has no value for what a column holds.
-UNREADABLE = (pa.ArrowException, ValueError, OverflowError, TypeError, KeyError)
 
 
 class Rows:
@@ -39,8 +38,12 @@ class Rows:
         return self._connection.query(self.sql)
 
     @cached_property
+    def _in_python(self) -> pa.Table:
+        return self._connection.held(self.sql, self._table, PYTHON)
+
+    @cached_property
     def _readable(self) -> pa.Table:
-        return self._connection.readable(self.sql)
+        return self._connection.held(self.sql, self._table, TEXT)
 
     def __len__(self) -> int:
         n: int = self._table.num_rows
@@ -48,6 +51,8 @@ class Rows:
 
     def arrow(self) -> pa.Table:
         """The rows as a `pyarrow.Table`.
+
+        A column that Arrow has no type for (a time with an offset, bits) is text.
 
         Raises:
             BadInput: a value cannot be computed.
@@ -57,31 +62,24 @@ class Rows:
     def df(self) -> "pandas.DataFrame":
         """The rows as a pandas DataFrame; maps (such as `neural_scores`) are dicts.
 
-        A column that it has no values for (an infinite date) is text.
+        A column that Python has no values for (an infinite date, an interval) is text.
 
         Raises:
             BadInput: pandas is not installed, or a value cannot be computed.
         """
         _needed("pandas")
-        try:
-            found: pandas.DataFrame = self._table.to_pandas(maps_as_pydicts="strict")
-        except UNREADABLE:
-            found = self._readable.to_pandas(maps_as_pydicts="strict")
+        found: pandas.DataFrame = self._in_python.to_pandas(maps_as_pydicts="strict")
         return found
 
     def pl(self) -> "polars.DataFrame":
         """The rows as a polars DataFrame; maps are lists of key and value.
 
-        A column that it has no values for is text.
+        A column that Python has no values for is text, as in `df`.
 
         Raises:
             BadInput: polars is not installed, or a value cannot be computed.
         """
-        library = _needed("polars")
-        try:
-            found: polars.DataFrame = library.from_arrow(self._table)
-        except (*UNREADABLE, library.exceptions.PolarsError):
-            found = library.from_arrow(self._readable)
+        found: polars.DataFrame = _needed("polars").from_arrow(self._in_python)
         return found
 
     def __repr__(self) -> str:

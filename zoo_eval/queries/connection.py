@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from zoo_eval.errors import BadInput, StoreError, ZooEvalError, one_line
 from zoo_eval.queries import mistakes
+from zoo_eval.queries.cells import ARROW, Holder
 from zoo_eval.store import Store
 from zoo_eval.tables import TRIALS, VIEWS, Table, View
 
@@ -72,8 +73,11 @@ class Connection:
             raise BadInput("only one SELECT at a time: the store is read-only here")
         return sql
 
-    def query(self, sql: str) -> pa.Table:
+    def query(self, sql: str, holder: Holder = ARROW) -> pa.Table:
         """The result of one SELECT; the second of two columns `x` is called `x_1`.
+
+        A column that its holder has no values for is text, as DuckDB writes it: for Arrow a time with
+        an offset, for Python an infinite date or a year beyond 9999 besides, for text bytes too.
 
         Raises:
             BadInput: the SQL is wrong, or would change something.
@@ -87,29 +91,31 @@ class Connection:
             raise BadInput(
                 f"SQL: Arrow has no type for a column ({one_line(error)}); CAST(... AS VARCHAR)"
             ) from error
-        return result.rename_columns(_distinct(result.column_names))
+        return self.held(sql, result.rename_columns(_distinct(result.column_names)), holder)
 
-    def readable(self, sql: str) -> pa.Table:
-        """`query`, where a column that Python has no values for is text, as DuckDB writes it.
-
-        Such as an infinite date, a year beyond 9999, a map whose keys are lists, an interval, or bytes.
+    def held(self, sql: str, found: pa.Table, holder: Holder) -> pa.Table:
+        """What a SELECT found, with text where this holder has no values.
 
         Raises:
             BadInput: as `query` does.
         """
-        found = self.query(sql)
-        odd = {place for place, column in enumerate(found.columns) if not is_readable(column)}
-        if not odd:
-            return found
-        places = [f"#{place + 1}" for place in range(found.num_columns)]
-        chosen = [
-            f"CAST({one} AS VARCHAR)" if place in odd else one for place, one in enumerate(places)
-        ]
         try:
-            again = self._duckdb.sql(self._one_select(sql)).project(", ".join(chosen))
-            return again.to_arrow_table().rename_columns(found.column_names)
+            relation = self._duckdb.sql(self._one_select(sql))
+            odd = {
+                place
+                for place, (kind, column) in enumerate(zip(relation.types, found.columns))
+                if holder.lacks_type(kind) or holder.lacks_values(column)
+            }
+            if not odd:
+                return found
+            chosen = (
+                f"CAST(#{place + 1} AS VARCHAR)" if place in odd else f"#{place + 1}"
+                for place in range(found.num_columns)
+            )
+            again = relation.project(", ".join(chosen)).to_arrow_table()
         except duckdb.Error as error:
             raise self._mistake(sql, error) from error
+        return again.rename_columns(found.column_names)
 
     def columns(self, sql: str) -> tuple[str, ...]:
         """The columns of the result of one SELECT, of which nothing is computed.
@@ -173,48 +179,6 @@ class Connection:
         """The result of one SELECT as rows."""
         rows: list[dict[str, Any]] = self.query(sql).to_pylist()
         return rows
-
-
-def is_readable(column: pa.ChunkedArray) -> bool:
-    """Whether Python has values for all that is in a column, and such as say what they are."""
-    if not _is_odd(column.type):
-        return True
-    if _is_foreign(column.type):
-        return False
-    try:
-        column.to_pylist(maps_as_pydicts="strict")
-    except (pa.ArrowException, ValueError, OverflowError, TypeError, KeyError):
-        return False
-    return True
-
-
-def _is_odd(kind: pa.DataType) -> bool:
-    """Whether a type may hold what Python does not."""
-    types = pa.types
-    return (
-        types.is_temporal(kind)
-        or types.is_map(kind)
-        or _is_foreign(kind)
-        or any(_is_odd(one) for one in _inner(kind))
-    )
-
-
-def _is_foreign(kind: pa.DataType) -> bool:
-    """Whether it is, or holds, bytes, an interval or a union: of these Python's values say little."""
-    types = pa.types
-    own = (
-        types.is_binary(kind),
-        types.is_large_binary(kind),
-        types.is_binary_view(kind),
-        types.is_fixed_size_binary(kind),
-        types.is_interval(kind),
-        types.is_union(kind),
-    )
-    return any(own) or any(map(_is_foreign, _inner(kind)))
-
-
-def _inner(kind: pa.DataType) -> list[pa.DataType]:
-    return [kind.field(place).type for place in range(kind.num_fields)]
 
 
 def select(table: pa.Table, where: str | None) -> pa.Table:

@@ -12,6 +12,7 @@ from zoo_eval.errors import BadInput, nearest
 from zoo_eval.files import csv_table
 from zoo_eval.files.csv_table import Line
 from zoo_eval.numerics.ceilings import Array, Scale
+from zoo_eval.stimuli.ids import Lookup
 
 COLUMNS = ("target", "ceiling")
 
@@ -38,23 +39,24 @@ def read(name: str, path: Path, target_ids: Sequence[str], scale: Scale) -> File
         BadInput: no such file, a column or a target missing, a target twice or unknown, or a
             value that is no number from 0 to 1.
     """
-    known = set(target_ids)
-    found: dict[str, float] = {}
+    lookup = Lookup(target_ids)
+    found: dict[int, float] = {}
     for line in csv_table.read(f"recording {name!r}: {path}", path, COLUMNS).lines:
         target = line["target"]
-        if target not in known:
+        number = lookup.meant(line.where, target)
+        if number is None:
             raise BadInput(
                 f"{line.where}: unknown target {target!r}; {nearest(target, target_ids)}"
             )
-        if target in found:
+        if number in found:
             raise BadInput(f"{line.where}: target {target!r} stands twice; keep one of the two")
-        found[target] = _ceiling(line)
-    if missing := [target for target in target_ids if target not in found]:
+        found[number] = _ceiling(line)
+    if missing := [one for number, one in enumerate(target_ids) if number not in found]:
         raise BadInput(
             f"recording {name!r}: {path} has no ceiling for target {missing[0]!r} "
             f"({len(missing)} such targets); add one row per target"
         )
-    values = np.array([found[target] for target in target_ids])
+    values = np.array([found[number] for number in range(len(target_ids))])
     return FileCeilings(values, scale, digest([scale, list(target_ids), values.tolist()]))
 
 

@@ -129,7 +129,10 @@ def _csv(path: Path) -> dict[str, Array]:
     rows = [cells for _, cells in grid.rows]
     if not rows:
         raise Wrong("no rows")
-    for line, cells in grid.rows:
+    # Spreadsheets leave empty columns behind.
+    while len(rows[0]) > 1 and not any("".join(cells[len(rows[0]) - 1 :]) for cells in rows):
+        rows = [cells[: len(rows[0]) - 1] for cells in rows]
+    for (line, _), cells in zip(grid.rows, rows, strict=True):
         if len(cells) != len(rows[0]):
             raise Wrong(f"line {line} has {len(cells)} cells, the first {len(rows[0])}")
     if grid.separator != ",":
@@ -179,6 +182,8 @@ def _without_ids(where: str, cells: Array, n_stimuli: int) -> RdmFile:
     header = [tuple(cells[0, left:].tolist())] if has_header else None
     inner = cells[top:, left:]
     try:
+        if any("_" in cell for cell in inner.flat):
+            raise ValueError("NumPy would read 1_000 as a thousand")
         array = inner.astype(np.float64)
     except ValueError as error:
         wrong = next(place for place, cell in np.ndenumerate(inner) if not _is_number(cell))
@@ -209,7 +214,7 @@ def _named(cells: Array, n_stimuli: int) -> tuple[bool, bool]:
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell)
+        csv_table.number(cell)
     except ValueError:
         return False
     return True

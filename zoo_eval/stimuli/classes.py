@@ -55,18 +55,19 @@ def imagenet() -> Classes:
     )
 
 
-def label(where: str, text: str) -> int:
+def label(where: str, text: str, separator: str = ",") -> int:
     """The class index that a label says: a number from 0, a WordNet id, or a name of a class.
 
     Args:
         where: what the label stands in, for messages.
         text: it. Of names, each of those that WordNet lists will do, in any case.
+        separator: of the table that it stands in, which says how numbers may be written.
 
     Raises:
         BadInput: it says none, or a name of several classes (their ids are named).
     """
     try:
-        return index(where, number(text))
+        return index(where, number(text, separator))
     except ValueError:
         pass
     if WORDNET_ID.fullmatch(text):
@@ -86,8 +87,12 @@ def index(where: str, value: float) -> int:
         BadInput: it is not whole, or out of range.
     """
     if not 0 <= value < N_LABELS or value != int(value):
+        try:
+            shown = f"{value:g}"
+        except OverflowError:
+            shown = "beyond 1e308"
         raise BadInput(
-            f"{where}: label {value:g} is no class index; give whole numbers from 0, WordNet ids or "
+            f"{where}: label {shown} is no class index; give whole numbers from 0, WordNet ids or "
             "names of ImageNet's classes"
         )
     return int(value)

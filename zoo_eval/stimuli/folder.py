@@ -10,6 +10,7 @@ import PIL
 from pydantic import Field
 
 from zoo_eval.digests import digest
+from zoo_eval.errors import BadInput
 from zoo_eval.paths import SweepPath
 from zoo_eval.stimuli import decoding
 from zoo_eval.stimuli import labels as by_name
@@ -33,9 +34,10 @@ class FolderSection(StimuliSection):
     """Images of a folder, labelled by a CSV (columns image, label), by their names or their folders.
 
     A label is a class index, a WordNet id or a name of one of ImageNet's classes; folders that are
-    all named by WordNet ids label their images unless something else does. They are in the order of their names as text, folder by folder. Links are followed, hidden files
-    and folders left out. `exif` says whether a photo is turned as its EXIF orientation says; the
-    libraries' own evaluation code does not.
+    all named by WordNet ids label their images unless something else does. They are in the order of
+    their names as text, folder by folder. Links are followed, hidden files and folders left out. `exif`
+    says whether a photo is turned as its EXIF orientation says; the libraries' own evaluation code does
+    not.
     """
 
     kind: Literal["folder"] = "folder"
@@ -147,6 +149,8 @@ def read_folder(
     ids = tuple(file.relative_to(path).as_posix() for file in files)
     notes = found.notes
     classes: tuple[int, ...] | None
+    if labels is not None and label_pattern is not None:
+        raise BadInput(f"stimuli {name!r}: `labels` and `label_pattern` say both; remove one")
     if labels == FOLDERS:
         classes = by_name.from_folders(name, ids)
     elif isinstance(labels, Path):

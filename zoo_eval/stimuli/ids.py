@@ -8,6 +8,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from zoo_eval.errors import BadInput, nearest
+from zoo_eval.files import text
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
@@ -139,8 +140,5 @@ def listed(path: Path) -> tuple[str, ...]:
     Raises:
         BadInput: it is no text.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read as text ({error}); write one id a line") from error
-    return tuple(line.strip() for line in lines)
+    found = text.lines(text.read(str(path), path, "list of ids, one a line,").rstrip())
+    return tuple(line.strip() for line in found)

@@ -1,7 +1,10 @@
 """Labels of a folder's images: from a CSV, from their names, or from their folders' names."""
 
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from time import monotonic
 
 import regex  # type: ignore[import-untyped]  # it has none
 
@@ -10,8 +13,12 @@ from zoo_eval.files import csv_table
 from zoo_eval.stimuli import classes
 from zoo_eval.stimuli.ids import Lookup, stem
 
-# What a pattern may take on one name; a good one takes a millionth of it.
-MOST_SECONDS = 1.0
+# What a pattern may take on all names: a second, and a millisecond each, of which a good one needs
+# a hundredth.
+MOST_S, EACH_S = 1.0, 1e-3
+# How often a pattern may say that something repeats, all in all; it is written out when compiled.
+MOST_REPEATS = 10_000
+COUNTED = re.compile(r"\{([0-9]*)(?:,([0-9]*))?\}")
 # What a plan says of labels that nobody asked for.
 BY_FOLDER = "are labelled by their folders, whose names are WordNet ids of ImageNet's classes"
 
@@ -38,7 +45,7 @@ def from_csv(name: str, path: Path, ids: Sequence[str], *, exact: bool) -> tuple
         elif number in known:
             raise BadInput(f"{line.where}: labels {ids[number]!r} twice; keep one of the two")
         else:
-            known[number] = classes.label(line.where, line["label"])
+            known[number] = classes.label(line.where, line["label"], line.separator)
     if missing := [one for number, one in enumerate(ids) if number not in known]:
         close = f"; {nearest(missing[0], extra, by=stem)}" if extra else ""
         raise BadInput(
@@ -60,21 +67,38 @@ def from_names(name: str, pattern: str, ids: Sequence[str]) -> tuple[int, ...]:
         BadInput: the pattern is wrong, finds nothing, finds no class, or takes too long.
     """
     where = f"stimuli {name!r}: label_pattern {pattern!r}"
-    try:
-        compiled = regex.compile(pattern)
-    except regex.error as error:
-        raise BadInput(f"{where} is no regular expression ({error}); correct it") from error
-    return tuple(_found(where, compiled, one) for one in ids)
+    compiled, most_s = _compiled(where, pattern), MOST_S + EACH_S * len(ids)
+    ends = monotonic() + most_s
+
+    def found(stimulus_id: str) -> int:
+        try:
+            # A timeout has to be positive.
+            left = max(ends - monotonic(), EACH_S)
+            return _found(where, stimulus_id, compiled.search(stimulus_id, timeout=left))
+        except TimeoutError as error:
+            raise BadInput(
+                f"{where} takes more than {most_s:.3g} s on names such as {stimulus_id!r}; write it "
+                "without one repetition inside another"
+            ) from error
+
+    return tuple(map(found, ids))
 
 
-def _found(where: str, compiled: "regex.Pattern[str]", stimulus_id: str) -> int:
-    try:
-        match = compiled.search(stimulus_id, timeout=MOST_SECONDS)
-    except TimeoutError as error:
+def _compiled(where: str, pattern: str) -> "regex.Pattern[str]":
+    counts = (max(int(one[:9] or 1) for one in some) for some in COUNTED.findall(pattern))
+    repeats = math.prod(max(1, count) for count in counts)
+    if repeats > MOST_REPEATS:
         raise BadInput(
-            f"{where} takes more than {MOST_SECONDS:g} s on {stimulus_id!r}; write it without one "
-            "repetition inside another"
-        ) from error
+            f"{where} repeats something up to {repeats} times; write it with counts whose product is at "
+            f"most {MOST_REPEATS}, or with + or *"
+        )
+    try:
+        return regex.compile(pattern)
+    except (regex.error, RecursionError, OverflowError) as error:
+        raise BadInput(f"{where} is no regular expression ({error}); correct it") from error
+
+
+def _found(where: str, stimulus_id: str, match: "regex.Match[str] | None") -> int:
     if match is None or not match.groups() or not match.group(1):
         raise BadInput(
             f"{where} finds no number in {stimulus_id!r}; its first group must match the class index, "

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import BadInput, nearest
@@ -16,26 +17,33 @@ from zoo_eval.files import csv_table
 from zoo_eval.files.csv_table import Line
 from zoo_eval.transforms import Transform
 
-Parse = Callable[[str], Any]
+Parse = Callable[[Line, str], Any]
 TIMM = {"model", "img_size", "top1", "crop_pct"}
 OPEN_CLIP = {"name", "pretrained", "ImageNet 1k"}
 
 
-def _share(text: str) -> float:
-    value = float(text)
+def _share(value: float) -> float:
     if not 0 < value < 1:
         raise ValueError(f"{value:g} is no share between 0 and 1")
     return value
 
 
+def _whole(line: Line, column: str) -> int:
+    """A whole number, also as tables write one in a column with empty cells (2016.0)."""
+    value = line.number(column)
+    if not value.is_integer():
+        raise ValueError(f"{column} {line[column]!r} is no whole number")
+    return int(value)
+
+
 OWN: Mapping[str, Parse] = {
-    "published_top1": _share,
-    "family": str,
-    "pretraining": str,
-    "objective": str,
-    "year": int,
-    "harmonized_from": str,
-    "licence": str,
+    "published_top1": lambda line, column: _share(line.number(column)),
+    "family": Line.__getitem__,
+    "pretraining": Line.__getitem__,
+    "objective": Line.__getitem__,
+    "year": _whole,
+    "harmonized_from": Line.__getitem__,
+    "licence": Line.__getitem__,
 }
 
 
@@ -57,8 +65,12 @@ class Sheet:
 
     def matched(self, cards: Sequence[ModelCard]) -> str:
         """How many of some cards it knows, on one line."""
-        n = sum(card.name in self.rows for card in cards)
+        n = sum(bool(self.about(card)) for card in cards)
         return f"{self.path.name}: facts for {n} of {len(cards)} models ({n / len(cards):.0%})"
+
+    def about(self, card: ModelCard) -> Sequence[Row]:
+        """The rows of a model."""
+        return self.rows.get(normalize("NFC", card.name), ())
 
 
 def read(path: Path) -> Sheet:
@@ -101,18 +113,18 @@ def _kind(where: str, header: set[str]) -> Callable[[Line], Row]:
 
 
 def _timm(line: Line) -> Row:
-    input_px, crop = int(line["img_size"]), line.number("crop_pct")
-    facts = {"published_top1": _share(str(round(line.number("top1") / 100, 6)))}
+    input_px, crop = _whole(line, "img_size"), line.number("crop_pct")
+    facts = {"published_top1": _share(round(line.number("top1") / 100, 6))}
     return Row(f"timm/{line['model']}", facts, (input_px, math.floor(input_px / crop)))
 
 
 def _open_clip(line: Line) -> Row:
     name = f"open_clip/{line['name']}:{line['pretrained']}"
-    return Row(name, {"published_top1": _share(line["ImageNet 1k"])})
+    return Row(name, {"published_top1": _share(line.number("ImageNet 1k"))})
 
 
 def _own(line: Line) -> Row:
-    return Row(line["model"], {k: parse(line[k]) for k, parse in OWN.items() if line[k]})
+    return Row(line["model"], {k: parse(line, k) for k, parse in OWN.items() if line[k]})
 
 
 def joined(
@@ -125,7 +137,7 @@ def joined(
     """
     facts: dict[str, Any] = {}
     for sheet in sheets:
-        rows = sheet.rows.get(card.name, ())
+        rows = sheet.about(card)
         if rows:
             facts |= _best(rows, transform)
     if card.published_top1 is not None:

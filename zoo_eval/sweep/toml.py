@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from zoo_eval import section
 from zoo_eval.errors import BadInput, one_line
-from zoo_eval.files import foreign
+from zoo_eval.files import text
 from zoo_eval.section import Section, WrongSection
 
 S = TypeVar("S", bound=Section)
@@ -25,11 +25,11 @@ def read(path: Path, kind: type[S], home: Path | None) -> S:
     Raises:
         BadInput: the file is absent, is not TOML, or has a wrong key or value (with its line).
     """
-    text, content = opened(path)
+    written, content = opened(path)
     try:
         return section.read(kind, content, home)
     except WrongSection as error:
-        raise explained(path, text, error) from error
+        raise explained(path, written, error) from error
 
 
 def opened(path: Path) -> tuple[str, dict[str, Any]]:
@@ -38,17 +38,12 @@ def opened(path: Path) -> tuple[str, dict[str, Any]]:
     Raises:
         BadInput: it cannot be read, or is not TOML.
     """
+    written = text.read(f"file {path}", path, "TOML")
     try:
-        text = path.read_text("utf-8-sig")
-        return text, tomllib.loads(text)
+        # TOML knows no line end of an old Mac.
+        return written, tomllib.loads("\n".join(text.lines(written)))
     except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{path}: not valid TOML: {error}") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: no text in UTF-8; {foreign.told(path)}") from error
-    except OSError as error:
-        raise BadInput(
-            f"file {path} cannot be read ({error.strerror}); correct the path"
-        ) from error
+        raise BadInput(f"{path}: not valid TOML: {error}; correct it") from error
     except (ValueError, RecursionError) as error:
         # Numbers of thousands of digits, and lists within lists within lists.
         raise BadInput(
@@ -56,16 +51,16 @@ def opened(path: Path) -> tuple[str, dict[str, Any]]:
         ) from error
 
 
-def explained(path: Path, text: str, error: WrongSection) -> BadInput:
+def explained(path: Path, written: str, error: WrongSection) -> BadInput:
     """What is wrong, on one line, with the file, the line and the key."""
     key = ".".join(str(part) for part in error.place)
-    where = f"{path}, line {line_of(text, error.place)}: {key or 'the file'}"
+    where = f"{path}, line {line_of(written, error.place)}: {key or 'the file'}"
     return BadInput(f"{where}: {error.message}")
 
 
-def line_of(text: str, place: Sequence[int | str]) -> int:
+def line_of(written: str, place: Sequence[int | str]) -> int:
     """The line (from 1) where a key stands, or else its section's header; 1 if neither is found."""
-    lines = text.splitlines()
+    lines = text.lines(written)
     for length in range(len(place), -1, -1):
         header = ".".join(str(part) for part in place[:length] if isinstance(part, str))
         number = next((part for part in place[:length] if isinstance(part, int)), 0)
