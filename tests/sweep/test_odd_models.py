@@ -34,7 +34,7 @@ include = ["local/*"]
 [stimuli.photos]
 kind = "folder"
 path = "package:foolbox/data"
-include = ["imagenet_0[0-3]*.jpg"]
+include = ["imagenet_0*.jpg"]
 label_pattern = 'imagenet_\\d+_(\\d+)'
 {inputs}
 [[evaluations]]
@@ -156,21 +156,23 @@ readouts = ["rsa"]
 kind = "neural_fit"
 recording = "good"
 readouts = ["rsa"]
+n_folds = 2
+n_inner_folds = 2
 """
 
 
 @pytest.fixture
 def rdms(tmp_path):
-    """A damaged RDM, and a sound one of the four photos."""
+    """A damaged RDM, and a sound one of the photos."""
     (tmp_path / "bad.npz").write_bytes(
         b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
     )
     (tmp_path / "maps").mkdir()
-    values = np.abs(np.subtract.outer(np.arange(4.0), np.arange(4.0) ** 2))
+    values = np.abs(np.subtract.outer(np.arange(10.0), np.arange(10.0) ** 2))
     values = values + values.T
     np.fill_diagonal(values, 0)
     folder = SweepPath.of("package:foolbox/data", None).resolve()
-    ids = [photo.name for photo in sorted(folder.glob("imagenet_0[0-3]*.jpg"))]
+    ids = [photo.name for photo in sorted(folder.glob("imagenet_0*.jpg"))]
     np.savez(tmp_path / "good.npz", rdm=values, stimulus_ids=np.array(ids))
 
 
