@@ -69,3 +69,23 @@ def test_an_untrained_card_claims_nothing_of_its_training():
         None,
     )
     assert (untrained.name, untrained.architecture, untrained.year) == ("a", "timm/resnet18", 2020)
+
+
+@pytest.fixture
+def odd():
+    return Catalog(card(n) for n in ("local/a[1]", "local/a1", "local/b*", "local/bc", "local/q?"))
+
+
+def test_a_name_means_itself_whatever_is_in_it(odd):
+    for name in ("local/a[1]", "local/b*", "local/q?"):
+        assert names(odd.select([name])) == [name]
+    assert names(odd.select(["local/a[0-9]"])) == ["local/a1"]
+    assert names(odd.select(["local/?1", "local/q*"])) == ["local/a1", "local/q?"]
+
+
+def test_what_is_excluded_by_name_is_that_alone(odd):
+    assert names(odd.select(["*"], ["local/a[1]", "local/b*"])) == [
+        "local/a1",
+        "local/bc",
+        "local/q?",
+    ]

@@ -72,6 +72,17 @@ def test_pixels_are_timms_own_bit_for_bit(photos, interpolation, crop_mode, crop
     assert pipelines.read(own) == timm.view("timm/planted", config, None)
 
 
+@pytest.mark.parametrize("crop_pct", [1.15, 1.5])
+def test_what_is_smaller_than_the_crop_is_padded_as_timm_does(photos, crop_pct):
+    # volo_d5_512.sail_in1k and two others are shown so.
+    said = {"interpolation": "bicubic", "crop_mode": "center", "crop_pct": crop_pct}
+    transform = timm.view("timm/planted", PretrainedCfg(**TIMM, **said), None)
+    assert transform.resize_px < transform.input_px
+    check_bits(transform, create_transform(**TIMM, **said, is_training=False), photos)
+    pixels = torch.rand(2, 3, 80, 100)
+    assert transform.view(pixels).shape == (2, 3, 64, 64)
+
+
 @pytest.mark.parametrize(
     "name",
     ["tf_efficientnet_lite0.in1k", "convnext_base.fb_in22k_ft_in1k_384",
@@ -291,3 +302,34 @@ def test_its_key_says_everything_that_changes_the_view():
                "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "resized": "float32"}  # fmt: skip
     keys = [str(replace(PLAIN, **{name: value}).key) for name, value in changes.items()]
     assert len({str(PLAIN.key), *keys}) == len(changes) + 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"input_px": 256, "resize_px": 224}, "resize_px = 224 is smaller than input_px = 256.*swapped"),
+        ({"input_px": 0}, "input_px = 0: expected a whole number of pixels"),
+        ({"resize_px": -1}, "resize_px = -1: expected a whole number"),
+        ({"input_px": 64.0}, "input_px = 64.0: expected a whole number"),
+        ({"resize_px": 10**9}, "resize_px = 1000000000: expected a whole number of pixels, 1 to 16384"),
+        ({"std": (0.2, 0.0, 0.2)}, r"std = .*: expected three numbers above 0"),
+        ({"std": (0.2, -0.1, 0.2)}, r"std = .*: expected three numbers above 0"),
+        ({"mean": (123.675, 116.28, 103.53)}, "are of 0 to 255, and pixels of 0 to 1; divide both by 255"),
+        ({"std": (58.395, 57.12, 57.375)}, "divide both by 255"),
+        ({"mean": (float("nan"), 0.0, 0.0)}, "mean = .*: expected three numbers"),
+        ({"std": (float("inf"), 1.0, 1.0)}, "std = .*: expected three numbers"),
+        ({"mean": (0.5,)}, "mean = .*: expected three numbers, red, green and blue"),
+        ({"fill": (124.0, 116.0, 104.0)}, "fill = .*: expected a colour of 0 to 1"),
+    ],
+)  # fmt: skip
+def test_sizes_and_colours_that_cannot_be_are_refused_in_words(changes, said):
+    with pytest.raises(ValueError, match=said) as error:
+        replace(PLAIN, **changes)
+    assert "\n" not in str(error.value)
+
+
+def test_a_pipeline_with_colours_of_0_to_255_is_not_readable():
+    steps = [transforms.Resize(72), transforms.CenterCrop(64), transforms.ToTensor(),
+             transforms.Normalize((123.7, 116.3, 103.5), (58.4, 57.1, 57.4))]  # fmt: skip
+    with pytest.raises(pipelines.NotReadable, match="divide both by 255"):
+        pipelines.read(transforms.Compose(steps))

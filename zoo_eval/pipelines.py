@@ -154,7 +154,8 @@ class _Steps:
                 input_px=seen[0],
                 resize_px=rows,
                 interpolation=self.interpolation,  # type: ignore[arg-type]  # _interpolation
-                **self.colours,
+                mean=self.colours["mean"],
+                std=self.colours["std"],
                 squash=squash,
                 fill=self.fill,
                 input_width_px=seen[1] if seen[1] != seen[0] else None,

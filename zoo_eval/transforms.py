@@ -33,7 +33,8 @@ class Transform:
     """Shorter side to `resize_px`, centre crop to `input_px`, then (x - mean) / std per channel.
 
     With `squash` both sides become `resize_px`, whatever the image's proportions. With a `fill`
-    colour the longer side does, and a border of that colour is added before the crop. With
+    colour the longer side does, and a border of that colour is added before the crop. Where the
+    image is `padded` it is resized to less than the crop, and a black border added. With
     `input_width_px` the input is no square: it has `input_px` rows and this many columns, to
     which the image is squashed.
 
@@ -54,6 +55,8 @@ class Transform:
     fill: tuple[float, float, float] | None = None
     input_width_px: int | None = None
     resized: Literal["uint8", "float32"] = "uint8"
+    # None, not False: keys of transforms without it stay what they are.
+    padded: Literal[True] | None = None
 
     def __post_init__(self) -> None:
         if self.interpolation not in INTERPOLATIONS:
@@ -77,7 +80,7 @@ class Transform:
                 raise ValueError(
                     f"{name} = {size!r}: expected a whole number of pixels, 1 to {MOST_PX}"
                 )
-        if self.resize_px < self.input_px and self.fill is None:
+        if self.resize_px < self.input_px and self.border is None:
             raise ValueError(
                 f"resize_px = {self.resize_px} is smaller than input_px = {self.input_px}: there is "
                 "nothing to crop; are they swapped? (input_px comes first)"
@@ -104,6 +107,11 @@ class Transform:
         return self.input_px, self.input_width_px or self.input_px
 
     @property
+    def border(self) -> tuple[float, float, float] | None:
+        """The colour of what is added around an image smaller than the crop; None where nothing is."""
+        return (0.0, 0.0, 0.0) if self.padded else self.fill
+
+    @property
     def key(self) -> dict[str, Any]:
         known = {k: v for k, v in vars(self).items() if v is not None}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in known.items()}
@@ -124,6 +132,7 @@ class Transform:
             fill=None,
             input_width_px=None,
             resized="uint8",
+            padded=None,
         )
 
     def check_gradient(self) -> None:
@@ -191,10 +200,10 @@ class Transform:
         if (height, width) != image.shape[:2]:
             resample = Image.Resampling[self.interpolation.upper()]
             image = np.asarray(Image.fromarray(image).resize((width, height), resample))
-        if self.fill is not None:
+        if self.border is not None:
             above, left = self._margin(height, width)
             placed = np.empty((height + above, width + left, 3), np.uint8)
-            placed[:] = [round(255 * value) for value in self.fill]
+            placed[:] = [round(255 * value) for value in self.border]
             placed[above // 2 :, left // 2 :][:height, :width] = image
             image = placed
         rows, columns = self._window(*image.shape[:2])
@@ -222,8 +231,8 @@ class Transform:
         )
 
     def _cut(self, pixels: Tensor) -> Tensor:
-        if self.fill is not None:
-            pixels = self._bordered(pixels, self.fill)
+        if self.border is not None:
+            pixels = self._bordered(pixels, self.border)
         rows, columns = self._window(*pixels.shape[-2:])
         return pixels[..., rows, columns]
 

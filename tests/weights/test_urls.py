@@ -2,7 +2,10 @@
 
 import errno
 import re
+from contextlib import suppress
 from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 from huggingface_hub import constants
@@ -248,3 +251,62 @@ def test_what_the_hub_limits_is_waited_for(scene, waits):
 def test_a_length_that_is_none_is_not_believed(scene, length):
     scene.local.faults += [Fault(says_length=False, headers=(("Content-Length", length),))]
     assert scene.bring().read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("url", ["http://example.org/w.pth", "http://10.0.0.1/w.pth"])
+def test_what_is_not_https_is_refused_unasked(scene, url):
+    with pytest.raises(Refusal, match="is not https, which downloads follow alone; write https://"):
+        urls.download(url, DIGEST)
+
+
+@pytest.mark.parametrize("target", ["http://example.org/w.pth", "ftp://example.org/w.pth"])
+def test_a_redirect_to_what_is_not_https_is_refused(scene, target):
+    scene.local.always = Fault(status=302, headers=(("Location", target),))
+    with pytest.raises(Refusal, match=r"leads elsewhere: (http|ftp)://example.org is not https"):
+        scene.bring()
+    assert scene.local.n_asked("GET") == 1
+
+
+def test_what_says_that_it_is_too_large_is_refused_before_it_comes(scene, monkeypatch):
+    monkeypatch.setenv("ZOO_EVAL_DOWNLOAD_BYTES", str(N_BYTES - 1))
+    with pytest.raises(
+        Refusal, match=r"or more, and a download at most .*; set ZOO_EVAL_DOWNLOAD_BYTES"
+    ):
+        scene.bring()
+    assert not [path for path in scene.folder.rglob("*.part") if path.stat().st_size]
+    monkeypatch.setenv("ZOO_EVAL_DOWNLOAD_BYTES", str(N_BYTES))
+    assert scene.bring().read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("cap", ["much", "-1", "1GB"])
+def test_a_cap_that_is_no_size_is_said(scene, monkeypatch, cap):
+    monkeypatch.setenv("ZOO_EVAL_DOWNLOAD_BYTES", cap)
+    with pytest.raises(Refusal, match=r"ZOO_EVAL_DOWNLOAD_BYTES: .* is no size"):
+        scene.bring()
+
+
+class Endless(BaseHTTPRequestHandler):
+    """A server that never says how much it sends, and never ends."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(bytes(2**16))
+
+    def log_message(self, *_):
+        pass
+
+
+def test_what_never_ends_is_cut_at_the_cap(monkeypatch, tmp_path):
+    monkeypatch.setenv("ZOO_EVAL_CACHE", str(tmp_path))
+    monkeypatch.setenv("ZOO_EVAL_DOWNLOAD_BYTES", "3MiB")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/w.pth"
+        with pytest.raises(Refusal, match=r"or more, and a download at most 3.0 MiB") as refusal:
+            urls.download(url, DIGEST)
+        server.shutdown()
+    assert "\n" not in str(refusal.value)
+    assert not [path for path in tmp_path.rglob("*.part*") if path.stat().st_size]

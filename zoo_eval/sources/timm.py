@@ -130,15 +130,19 @@ def view(architecture: str, config: PretrainedCfg, input_px: int | None) -> Tran
             f"{', '.join(INTERPOLATIONS)}; give it as an own model with `transform`"
         )
     side = input_px or own_px
+    resize_px = math.floor(side / config.crop_pct)
+    fill = _eight_bit(config.mean) if config.crop_mode == "border" else None
     return Transform(
         input_px=side,
-        resize_px=math.floor(side / config.crop_pct),
+        resize_px=resize_px,
         interpolation=config.interpolation,
         mean=_three(config.mean),
         std=_three(config.std),
         squash=squashed,
-        fill=_eight_bit(config.mean) if config.crop_mode == "border" else None,
+        fill=fill,
         input_width_px=width if input_px is None and width != own_px else None,
+        # Some of its models are shown less than the whole crop, which its transform pads.
+        padded=True if resize_px < side and fill is None else None,
     )
 
 
