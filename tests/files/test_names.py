@@ -15,6 +15,8 @@ from zoo_eval.files.names import in_html, printable
         ("a\u200bb\u2028c", r"a\u200bb\u2028c"),
         ("line\nbreak\ttab", r"line\nbreak\ttab"),
         ("👩\u200d🔬", "👩\u200d🔬"),
+        ("👩🏽\u200d🔬 ❤️\u200d🔥 क्\u200dष", "👩🏽\u200d🔬 ❤️\u200d🔥 क्\u200dष"),
+        ("a\u200db", r"a\u200db"),
         ("\U000e0041", r"\U000e0041"),
     ],
 )

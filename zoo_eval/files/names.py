@@ -5,16 +5,17 @@ import unicodedata
 
 # Controls, formats (no width, direction), private and unassigned characters, separators of lines.
 STEERING = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
-# It holds emoji and Indic letters together, and does nothing else.
+# It holds emoji and Indic letters together; after any other character it shows nothing.
 JOINER = "\N{ZERO WIDTH JOINER}"
+JOINED = frozenset({"So", "Sk", "Mn", "Mc"})
 
 
 def printable(text: str) -> str:
     """Text for a terminal: characters that steer it, or turn its direction, are escaped."""
-    return "".join(
-        _escaped(one) if unicodedata.category(one) in STEERING and one != JOINER else one
-        for one in text
-    )
+    if text.isprintable():
+        return text
+    before = zip(f" {text}", text)
+    return "".join(_escaped(one) if _steers(one, last) else one for last, one in before)
 
 
 def in_html(text: str) -> str:
@@ -25,6 +26,12 @@ def in_html(text: str) -> str:
 def say(line: str) -> None:
     """Prints one line."""
     print(printable(line), flush=True)
+
+
+def _steers(character: str, before: str) -> bool:
+    if character == JOINER:
+        return unicodedata.category(before) not in JOINED
+    return unicodedata.category(character) in STEERING
 
 
 def _escaped(character: str) -> str:

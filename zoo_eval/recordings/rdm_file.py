@@ -57,7 +57,7 @@ def read(where: str, path: Path, variable: str | None, n_stimuli: int) -> RdmFil
         variables = readers[suffix](path)
         ids = _texts(variables.pop(STIMULUS_IDS)) if STIMULUS_IDS in variables else None
     except BadInput as error:
-        said = str(error).removeprefix(f"{path}: ")
+        said = str(error).removeprefix(str(path)).lstrip(":, ")
         raise BadInput(f"{where} cannot be read as {path.suffix}: {said}") from error
     except Wrong as error:
         raise BadInput(
