@@ -1,6 +1,7 @@
 """RDMs and their comparisons equal rsatoolbox and SciPy; what should not matter does not."""
 
-from itertools import product
+from decimal import Decimal, localcontext
+from itertools import combinations, product
 from typing import get_args
 
 import numpy as np
@@ -246,3 +247,44 @@ def test_what_is_unknown_or_does_not_fit_is_an_error():
         compare(rdm(features()), rdm(features()), "tau_b")
     with pytest.raises(ValueError, match="RDMs of 3 and 6 pairs"):
         compare(rdm(features(n=3)), rdm(features(n=4)), "cosine")
+
+
+@pytest.mark.parametrize("dissimilarity", ["correlation", "cosine"])
+def test_directions_that_hardly_differ_are_told_apart_to_their_own_rounding(dissimilarity):
+    """An offset of 1e6 makes cosines differ by 1e-12; that of decimals of 50 digits is the witness."""
+    x = features(n=8, p=12)
+    x = x + 1e6 * (1 if dissimilarity == "cosine" else np.arange(1, 13))
+    with localcontext() as context:
+        context.prec = 50
+        exact = [[Decimal(value) for value in row] for row in x.tolist()]
+        if dissimilarity == "correlation":
+            exact = [[value - sum(row) / len(row) for value in row] for row in exact]
+
+        def product(a, b):
+            return sum(one * other for one, other in zip(a, b, strict=True))
+
+        expected = [
+            float(1 - product(a, b) / (product(a, a) * product(b, b)).sqrt())
+            for a, b in combinations(exact, 2)
+        ]
+    found = feature_dissimilarities(torch.from_numpy(x), dissimilarity)
+    # Of coordinates up to 1 / sqrt(12), apart by 1e-6: a bit of them is 1e-10 of that.
+    assert_allclose(found, expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("dissimilarity", DISSIMILARITIES)
+def test_equal_features_are_exactly_nothing_apart(dissimilarity):
+    same = torch.from_numpy(features(n=1)).expand(20, -1).contiguous()
+    assert (feature_dissimilarities(same, dissimilarity) == 0).all()
+
+
+@pytest.mark.parametrize("dissimilarity", ["correlation", "cosine"])
+def test_a_stimulus_without_a_direction_costs_its_own_pairs_alone(dissimilarity):
+    x = torch.from_numpy(features(n=6))
+    whole = feature_dissimilarities(x, dissimilarity)
+    x[2] = 0
+    found = feature_dissimilarities(x, dissimilarity)
+    first, second = np.triu_indices(6, 1)
+    lost = torch.from_numpy((first == 2) | (second == 2))
+    assert found[lost].isnan().all()
+    assert_allclose(found[~lost], whole[~lost], rtol=1e-12)

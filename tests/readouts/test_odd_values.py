@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.planted_nets import noise
+from zoo_eval.errors import BadInput
 from zoo_eval.numerics import ceilings
 from zoo_eval.numerics.protocols import Ridge as RidgeSolver
 from zoo_eval.numerics.protocols import nested
@@ -136,3 +137,23 @@ def test_a_target_that_is_constant_leaves_the_others_as_they_are(parts, name):
     flat[..., 0] = 4.0
     for row in rows(name, features, flat):
         assert row["score"] is not None
+
+
+@pytest.mark.parametrize("dissimilarity", ["squared_euclidean", "correlation", "cosine"])
+@pytest.mark.parametrize("comparison", ["spearman", "pearson", "cosine", "kendall_tau_a"])
+def test_equal_responses_to_all_stimuli_have_no_score(parts, dissimilarity, comparison):
+    """4.1 times itself is rounded, here and there by another bit: no distance is made of that."""
+    features, responses = parts
+    same = np.broadcast_to(responses[:1, :1] + 4.1, responses.shape).copy()
+    for row in rows("rsa", features, same, dissimilarity=dissimilarity, comparison=comparison):
+        assert row["score"] is None
+        if comparison != "cosine":
+            assert row["undefined"] == ["constant dissimilarities of the recording"]
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e160, 1e307])
+def test_responses_whose_squares_float64_does_not_hold_are_refused(parts, scale):
+    responses = parts[1].copy()
+    responses[..., 2] *= scale
+    with pytest.raises(BadInput, match=r"responses of target '2' are up to .* give another unit"):
+        ResponseRecording("r", "s", responses, tuple(map(str, range(TARGETS))))

@@ -78,20 +78,33 @@ def dissimilarities(
 def feature_dissimilarities(features: Tensor, dissimilarity: Dissimilarity) -> Tensor:
     """`dissimilarities` of features or responses themselves, float64 (stimulus, feature).
 
-    What a dissimilarity does not depend on is left out first, so that a large offset costs no more
-    than its own rounding: each feature's mean over stimuli (`squared_euclidean`), each stimulus's
-    mean over features (`correlation`); `cosine` depends on both.
+    Of differences, so that a large offset costs no more than its own rounding, and stimuli that are
+    equal are exactly 0 apart: half the squared distance of two directions is 1 less their cosine.
+    `squared_euclidean` does not depend on an offset of a feature, nor `correlation` on one of a
+    stimulus; `cosine` depends on both.
     """
-    if dissimilarity == "squared_euclidean":
-        features = deviations(features)
-    elif dissimilarity == "correlation":
+    if dissimilarity == "correlation":
         features = deviations(features.T).T
-    if features.is_cuda:
-        gram = features @ features.T
-    else:
-        # NumPy sees that the product is symmetric and computes half of it.
-        gram = torch.from_numpy(features.numpy() @ features.numpy().T)
-    return dissimilarities(gram, features.sum(1), features.shape[1], dissimilarity)
+    if dissimilarity == "squared_euclidean":
+        return _squared_distances(features)
+    if dissimilarity not in get_args(Dissimilarity):
+        raise ValueError(f"unknown dissimilarity {dissimilarity!r}")
+    lengths = features.norm(dim=1)
+    nowhere = lengths == 0
+    directions = features / lengths.masked_fill(nowhere, 1)[:, None]
+    return _squared_distances(directions, nowhere).div_(2)
+
+
+def _squared_distances(points: Tensor, undefined: Tensor | None = None) -> Tensor:
+    """Of all pairs of points (stimulus, feature), float64 (pair,); NaN beside one that is `undefined`."""
+    # From the mean of all: a distance out of products is rounded by their size.
+    apart = deviations(points)
+    # NumPy sees that the product is symmetric and computes half of it.
+    own = apart if apart.is_cuda else apart.numpy()
+    gram = torch.as_tensor(own @ own.T)
+    if undefined is not None:
+        gram.diagonal()[undefined] = nan
+    return dissimilarities(gram, apart.sum(1), apart.shape[1], "squared_euclidean")
 
 
 def condensed(square: Tensor) -> Tensor:

@@ -30,6 +30,8 @@ FEWEST_TARGETS: Mapping[Dissimilarity, int] = {
     "cosine": 2,
     "correlation": 3,
 }
+# Responses of a target, or their spread, below this or above its inverse are taken for a mistake.
+SMALLEST = 1e-100
 
 
 class OfTargets(Recording):
@@ -157,7 +159,8 @@ class ResponseRecording(OfTargets):
 
     Raises:
         BadInput: shapes that differ, a response that is NaN or infinite, or a repetition in which no
-            target tells any two stimuli apart, though others do.
+            target tells any two stimuli apart, though others do, or responses whose squares float64
+            does not hold.
     """
 
     name: str
@@ -179,6 +182,7 @@ class ResponseRecording(OfTargets):
                 f"{len(self.target_ids)} targets, got shape {shape}"
             )
         self._check_observed()
+        self._check_sizes()
         self._check_repetitions()
         object.__setattr__(self, "n_stimuli", shape[0])
         object.__setattr__(self, "n_repetitions", shape[1])
@@ -200,6 +204,22 @@ class ResponseRecording(OfTargets):
                 f"recording {self.name!r}: the response of target {self.target_ids[target]!r} to "
                 f"stimulus number {stimulus} (repetition {repetition}) is NaN or infinite; "
                 "remove the target or the stimulus"
+            )
+
+    def _check_sizes(self) -> None:
+        """Sums of squares must neither exceed float64 nor vanish in it: either would pass for constant."""
+        if not self.responses.size:
+            return
+        high, low = self.responses.max((0, 1)), self.responses.min((0, 1))
+        with np.errstate(over="ignore"):
+            largest, spread = np.maximum(high, -low), high - low
+        wrong = (largest > 1 / SMALLEST) | ((spread > 0) & (spread < SMALLEST))
+        if wrong.any():
+            target = int(wrong.argmax())
+            raise BadInput(
+                f"recording {self.name!r}: responses of target {self.target_ids[target]!r} are up to "
+                f"{largest[target]:.3g} and {spread[target]:.3g} apart, whose squares float64 does not "
+                "hold; remove what stands for a missing response, or give another unit"
             )
 
     def _check_repetitions(self) -> None:
