@@ -8,10 +8,10 @@ import torch
 from scipy.stats import binomtest
 from torch import nn
 
-from tests.planted_nets import noise, opened
+from tests.planted_nets import noise, opened, pixels
 from zoo_eval.evaluations.accuracy import Accuracy
 from zoo_eval.evaluations.evaluation import Candidate, Workbench
-from zoo_eval.evaluations.gate import Gate, compare_top1_with
+from zoo_eval.evaluations.gate import Gate, compare_logits, compare_top1_with
 from zoo_eval.inputs import Inputs
 from zoo_eval.representations.representations import Representations
 
@@ -84,3 +84,23 @@ def test_gate_and_accuracy_of_the_same_photos_predict_once():
         planned.append(evaluation.n_passes(trials, inputs))
     assert made == [7, 0, 7]
     assert planned == [7, 7, 7]
+
+
+class NotFinite(nn.Module):
+    def forward(self, images):
+        logits = images.flatten(1)
+        return torch.where(logits[:, :1] > 0.5, torch.nan, logits)
+
+
+def test_logits_that_are_not_finite_fail_whatever_they_are_compared_with():
+    shown = noise(8)
+    labelled = replace(shown, labels=tuple(range(8)))
+    model = opened(NotFinite())
+    model.card = replace(model.card, weights="pretrained", published_top1=0.1)
+    inputs = Inputs({labelled.name: labelled})
+    of_top1 = Gate(stimuli=labelled.name)._verdict(model, inputs, compare_top1=True)
+    of_logits = compare_logits(model, pixels(shown), torch.zeros(8, 192))
+    for verdict in (of_top1, of_logits):
+        assert verdict.gate == "fail"
+        assert "non-finite logits" in verdict.reason
+        assert verdict.max_abs_logit_diff is None

@@ -15,6 +15,7 @@ from zoo_eval.evaluations.features import Features
 from zoo_eval.inputs import Inputs
 from zoo_eval.networks.measuring import measure
 from zoo_eval.numerics.attacks.registry import ATTACKS
+from zoo_eval.numerics.saliency.registry import METHODS
 from zoo_eval.representations.representations import Representations
 
 NORMS = {name: kind.norms[0] for name, kind in ATTACKS.things().items()}
@@ -149,3 +150,105 @@ def test_a_layer_with_a_nan_is_a_failed_trial_that_names_the_image():
         by_layer["logits"].error
     )
     assert len(by_layer["1"].rows["features"]) == len(shown)
+
+
+class NanAway(nn.Module):
+    """A network whose logits are NaN for all but the images it was shown: those of whole levels."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = linear()
+
+    def forward(self, images):
+        away = ((images * 255).round() / 255 - images).abs().flatten(1).amax(1) > 1e-6
+        return torch.where(away[:, None], torch.nan, self.head(images))
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_logits_that_are_nan_are_no_success_of_an_attack(name):
+    shown = labelled(linear(), [(110 + one // 8).astype(np.uint8) for one in noise(3).images])
+    attacked, _ = rows(NanAway(), shown, attacks=[name], norm=NORMS[name])
+    for row in attacked:
+        assert row["status"] == "bound_hit"
+        assert row.get("distance") is None
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [{"decision": "top_k", "top_k": 2}, {"decision": "target", "target": "least_likely"}],
+)
+def test_nor_of_an_attack_on_another_decision(decision):
+    shown = labelled(linear(), [(110 + one // 8).astype(np.uint8) for one in noise(3).images])
+    attacked, _ = rows(NanAway(), shown, attacks=["fmn"], **decision)
+    assert [row["status"] for row in attacked] == ["bound_hit"] * 3
+
+
+class NanBeyond(nn.Module):
+    """A network whose logits are NaN where its image is brighter than half somewhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = linear()
+
+    def forward(self, images):
+        bright = images.flatten(1).amax(1, keepdim=True) > 0.5
+        return torch.where(bright, torch.nan, self.head(images))
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_what_is_found_beside_nans_changes_finite_logits(name):
+    shown = labelled(linear(), [(90 + one // 8).astype(np.uint8) for one in noise(3).images])
+    attacked, perturbed = rows(NanBeyond(), shown, attacks=[name], norm=NORMS[name])
+    stored = {one["stimulus_id"]: one for one in perturbed}
+    for photo, row in zip(pixels(shown), attacked, strict=True):
+        if row["status"] == "found":
+            one = stored[row["stimulus_id"]]
+            delta = torch.tensor(one["perturbation"]).float().reshape(one["shape"])
+            with torch.no_grad():
+                logits = NanBeyond()((photo + delta)[None])[0]
+            assert logits.isfinite().all()
+            assert int(logits.argmax()) != row["label"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_a_network_of_other_parameters_is_refused_with_what_to_do(dtype):
+    held = str(dtype).removeprefix("torch.")
+    with pytest.raises(Refusal, match=rf"has parameters in {held}: give net\.float\(\)") as refused:
+        measure(linear().to(dtype), (8, 8))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_network_that_normalises_by_the_batch_is_refused():
+    def net(**options):
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, **options), nn.Flatten()).eval()
+
+    with pytest.raises(Refusal, match=r"module '1' has no running statistics"):
+        measure(net(track_running_stats=False), (8, 8))
+    assert measure(net(), (8, 8)).n_classes == 4 * 6 * 6
+
+
+class NanInTheDark(nn.Module):
+    """A network whose logits are NaN for dark images."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = linear()
+
+    def forward(self, images):
+        dark = images.flatten(1).mean(1, keepdim=True) < 0.2
+        return torch.where(dark, torch.nan, self.head(images))
+
+
+@pytest.mark.parametrize("name", METHODS.things())
+def test_logits_that_are_nan_have_no_attribution_and_cost_no_other_image_its_own(name):
+    grey = (110 + noise(3).images[0] // 8).astype(np.uint8)
+    shown = labelled(linear(), [grey, np.zeros_like(grey), np.full_like(grey, 255)])
+    method = METHODS.get(name)(**({"baseline": 0.5} if name == "integrated_gradients" else {}))
+    labels = torch.tensor(shown.labels)
+    found, whole = (
+        method.attribute(opened(net).logits, pixels(shown), labels, [1, 2, 3])
+        for net in (NanInTheDark(), linear())
+    )
+    assert found[1].isnan().all()
+    for row in (0, 2):
+        assert torch.equal(found[row], whole[row])

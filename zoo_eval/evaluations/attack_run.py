@@ -11,7 +11,14 @@ from torch import Tensor
 from zoo_eval.evaluations.attack_protocols import Bounds
 from zoo_eval.numerics.attacks import masking
 from zoo_eval.numerics.attacks.decisions import Decision
-from zoo_eval.numerics.attacks.logits import Batch, Counted, Logits, at_rows, differentiable
+from zoo_eval.numerics.attacks.logits import (
+    Batch,
+    Counted,
+    Logits,
+    at_rows,
+    differentiable,
+    undecided,
+)
 from zoo_eval.numerics.attacks.norms import length
 from zoo_eval.numerics.attacks.procedures import Procedure
 
@@ -82,7 +89,7 @@ class AttackRun:
         with torch.no_grad():
             seen = self.logits(stimuli)
         decided = self.decide(seen, labels)
-        decision, options = decided.decision.applied(self.logits, labels)
+        decision, options = decided.decision.applied(undecided(self.logits, labels), labels)
         faults = _faults(batch, stimuli, seen, labels, decided.targets)
         right = _right(seen, labels, decided)
         attacked = [

@@ -30,6 +30,7 @@ TOLERANCE = 0.02
 SIGNIFICANCE = 0.01
 # Published logits are compared after one resize implementation against itself: rounding only.
 LOGIT_TOLERANCE = 1e-3
+NO_LOGITS = "the model gives non-finite logits; check the weights"
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,10 @@ class Gate(EvaluationSection):
                 "undecided", "no reference logits and no published top-1 to compare with"
             )
         stimuli, labels = inputs.labelled(self.stimuli)
-        n_correct = int((model.predictions(stimuli).argmax(1) == torch.tensor(labels)).sum())
+        logits = model.predictions(stimuli)
+        if not logits.isfinite().all():
+            return Verdict("fail", NO_LOGITS)
+        n_correct = int((logits.argmax(1) == torch.tensor(labels)).sum())
         return compare_top1_with(card.published_top1, n_correct, len(stimuli))
 
 
@@ -159,6 +163,8 @@ def compare_logits(model: OpenModel, pixels: Tensor, reference: Tensor) -> Verdi
         logits = model.logits(pixels.to(model.device)).cpu()
     if logits.shape != reference.shape:
         return Verdict("fail", f"logits {tuple(logits.shape)}, reference {tuple(reference.shape)}")
+    if not logits.isfinite().all():
+        return Verdict("fail", NO_LOGITS)
     difference = float((logits - reference).abs().max())
     if difference <= LOGIT_TOLERANCE:
         return Verdict("pass", "logits equal the reference logits", difference)

@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo_eval.errors import Refusal, one_line
-from zoo_eval.networks.anatomy import Anatomy, Size, pixels_text
+from zoo_eval.errors import Refusal
+from zoo_eval.networks.anatomy import Anatomy, Size
 from zoo_eval.networks.blocks import blocks, feature_info, stages
 from zoo_eval.networks.runs import Layer
-from zoo_eval.networks.tracing import Trace, trace
+from zoo_eval.networks.tracing import Trace, does_not_run, trace
 
 
 def position(layer: str, modules: Sequence[str]) -> int:
@@ -30,8 +31,10 @@ def measure(net: nn.Module, size: Size) -> Anatomy:
     """The anatomy of a network in evaluation mode, which runs once, on one image.
 
     Raises:
-        Refusal: it does not run on that input size, or returns no logits (image, class).
+        Refusal: it does not run on that input size, returns no logits (image, class), or what it
+            makes of an image depends on the others in its batch.
     """
+    _check_alone(net)
     traced = trace(net, size)
     logits, flops, activation_bytes = _traced(net.requires_grad_(False), size)
     known = getattr(net, "num_classes", None)
@@ -44,6 +47,16 @@ def measure(net: nn.Module, size: Size) -> Anatomy:
         n_modules=len(module_names(net)),
         **layers_of(net, traced),
     )
+
+
+def _check_alone(net: nn.Module) -> None:
+    """Refuses a network that normalises by the batch even when it evaluates."""
+    for name, module in net.named_modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is None:
+            raise Refusal(
+                f"module {name!r} has no running statistics, and so normalises each image by its batch: "
+                "every number would depend on the batch size; build it with track_running_stats=True"
+            )
 
 
 def layers_of(net: nn.Module, traced: Trace) -> dict[str, Any]:
@@ -80,7 +93,7 @@ def _traced(net: nn.Module, size: Size) -> tuple[Tensor, int, int]:
             # A copy: a network may work in place on what it is given.
             logits = net(pixels.clone())
     except Exception as error:
-        raise Refusal(f"it does not run on {pixels_text(size)} px ({one_line(error)})") from error
+        raise does_not_run(net, size, error) from error
     # A network without a head may return what it likes: nobody takes it for classes.
     headless = getattr(net, "num_classes", None) == 0
     if not isinstance(logits, Tensor) or (logits.ndim != 2 and not headless):

@@ -69,7 +69,7 @@ def trace(net: nn.Module, size: Size) -> Trace:
         with torch.no_grad():
             logits = net(torch.zeros(N_PROBED, 3, *size, device=device))
     except Exception as error:
-        raise Refusal(f"it does not run on {pixels_text(size)} px ({one_line(error)})") from error
+        raise does_not_run(net, size, error) from error
     finally:
         for handle in handles:
             handle.remove()
@@ -77,6 +77,19 @@ def trace(net: nn.Module, size: Size) -> Trace:
     found.shapes = {name: found.shapes[name] for name, _ in modules if name in found.shapes}
     found.pooled = tracer.pooled(net, logits)
     return found
+
+
+def does_not_run(net: nn.Module, size: Size, error: Exception) -> Refusal:
+    """What is said of a network that raises on float32 pixels of that size."""
+    said = f"it does not run on {pixels_text(size)} px ({one_line(error)})"
+    dtypes = {p.dtype for p in net.parameters() if p.is_floating_point()} - {torch.float32}
+    if not dtypes:
+        return Refusal(said)
+    held = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes))
+    return Refusal(
+        f"{said}; it gets float32 pixels, but has parameters in {held}: give net.float(), and choose "
+        "a precision by `numerics`"
+    )
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,19 @@ def duel(logits: Logits, labels: Tensor, others: Tensor) -> Derived:
     )
 
 
+def undecided(logits: Logits, labels: Tensor) -> Derived:
+    """The logits, with those of `labels` (image,) largest where a logit of the image is not finite.
+
+    `argmax` takes a NaN for the largest of all: nothing would be easier than to be beaten by one.
+    """
+
+    def rule(values: Tensor, own: Tensor) -> Tensor:
+        kept = torch.zeros_like(values).scatter(1, own[:, None], 1.0)
+        return torch.where(values.isfinite().all(1, keepdim=True), values, kept)
+
+    return Derived(logits, rule, labels)
+
+
 def margins(logits: Tensor, labels: Tensor) -> Tensor:
     """How far each label is above the best other class (image,); below 0 where it is beaten.
 

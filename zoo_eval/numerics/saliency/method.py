@@ -70,7 +70,10 @@ def as_float32(attributions: Tensor) -> Tensor:
 
 
 def checked(logits: Logits, labels: Tensor) -> Logits:
-    """The logits, refused where captum would fail without saying why."""
+    """The logits, refused where captum would fail without saying why.
+
+    An image with one that is not finite has a gradient of NaN.
+    """
 
     def found_of(images: Tensor) -> Tensor:
         found = logits(images)
@@ -85,6 +88,9 @@ def checked(logits: Logits, labels: Tensor) -> Logits:
                 "the logits have no gradient with respect to the image; use a model that is "
                 "differentiable from pixels to logits"
             )
-        return found
+        # What is constant beside a NaN has a gradient of zero, which would pass for one.
+        broken = torch.where(found.isfinite().all(1), 0.0, torch.nan)
+        marked: Tensor = found + (images.flatten(1).sum(1) * broken)[:, None]
+        return marked
 
     return found_of
