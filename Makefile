@@ -57,6 +57,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.stimuli --quick
 	$(BIN)/python -m benchmarks.pixels --quick
 	$(BIN)/python -m benchmarks.crops --quick
+	$(BIN)/python -m benchmarks.recordings --quick
 	$(BIN)/python -m benchmarks.zoo --quick
 	$(BIN)/python -m benchmarks.anatomies --quick
 

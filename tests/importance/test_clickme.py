@@ -1,5 +1,8 @@
 """Both releases of ClickMe shards are read; what is damaged, mixed up or half known is refused."""
 
+import gzip
+import pickle
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -8,10 +11,11 @@ from scipy.stats import spearmanr
 from tests.importance import shards
 from tests.importance.shards import example, heatmap, jpeg, jpeg_record, photo, raw_record, write
 from tests.rounding import float32_products, printed
-from zoo_eval.errors import BadInput
+from zoo_eval.errors import BadInput, Refusal
 from zoo_eval.importance import clickme
 from zoo_eval.importance.preparation import BLURRED_BEFORE, PUBLISHED, prepare
 from zoo_eval.importance.selection import Selection
+from zoo_eval.stimuli.stimulus_set import Images, StimulusSet
 
 LABELS = [[3, 999, 3], [0, 3]]
 
@@ -145,3 +149,74 @@ def test_a_folder_without_shards_is_refused(tmp_path):
 
 def test_the_writer_of_these_tests_uses_published_checksums():
     assert shards.crc32c_byte_by_byte(b"123456789") == 0xE3069283
+
+
+def test_images_are_decoded_when_shown_and_keep_their_identity(release):
+    stimuli, maps = clickme.read("clickme", release)
+    held = tuple(np.array(one) for one in stimuli.images)
+    assert isinstance(stimuli.images, Images)
+    assert stimuli.images.shapes == tuple(one.shape for one in held)
+    in_memory = StimulusSet("clickme", stimuli.ids, held, groups=stimuli.ids, labels=stimuli.labels)
+    assert in_memory.digest == stimuli.digest == maps.stimuli_digest
+    sent = pickle.loads(pickle.dumps(stimuli))
+    assert np.array_equal(sent.images[4], held[4])
+    again, _ = clickme.read("clickme", release)
+    assert again.has_known_digest
+
+
+def test_an_image_that_changes_after_it_was_read_is_refused(release):
+    stimuli, _ = clickme.read("clickme", release)
+    assert stimuli.image(0).shape == (256, 256, 3)
+    records = [jpeg_record(seed, label) for seed, label in zip((7, 1, 2), LABELS[0])]
+    write(release / "val-0.tfrecords", records)
+    with pytest.raises((BadInput, Refusal), match=r"val-0.tfrecords|changed since it was planned"):
+        stimuli.image(0)
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_compressed_shards_are_the_same_images_and_maps(tmp_path, raw):
+    make = raw_record if raw else jpeg_record
+    write(tmp_path / "a.tfrecords", [make(i, i) for i in range(3)])
+    plain, maps = clickme.read("a", tmp_path)
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    (packed / "a.tfrecords.gz").write_bytes(gzip.compress((tmp_path / "a.tfrecords").read_bytes()))
+    found, found_maps = clickme.read("a", packed)
+    assert found.ids[0] == "a.tfrecords.gz#000000"
+    assert all(np.array_equal(*pair) for pair in zip(plain.images, found.images, strict=True))
+    assert np.array_equal(maps.maps, found_maps.maps)
+    with pytest.raises(
+        BadInput, match=r"held of compressed shards would take .* unpack them \(gunzip\)"
+    ):
+        clickme.read("a", packed, most_bytes=2**12)
+
+
+def test_maps_are_prepared_one_at_a_time_and_large_sets_of_them_are_on_disk(tmp_path, monkeypatch):
+    write(tmp_path / "a.tfrecords", [raw_record(i, i, side=64) for i in range(8)])
+    _, in_memory = clickme.read("a", tmp_path)
+    assert not isinstance(in_memory.maps, np.memmap)
+    monkeypatch.setenv("ZOO_EVAL_CACHE", str(tmp_path / "cache"))
+    _, on_disk = clickme.read("a", tmp_path, most_bytes=2**20)
+    assert isinstance(on_disk.maps, np.memmap)
+    assert np.array_equal(in_memory.maps, on_disk.maps)
+    assert in_memory.digest == on_disk.digest
+    # Nobody else sees the file, and none is left.
+    assert list((tmp_path / "cache" / "maps").iterdir()) == []
+
+
+def test_maps_that_the_disk_has_no_room_for_are_refused_with_the_sizes(tmp_path, monkeypatch):
+    write(tmp_path / "a.tfrecords", [raw_record(0, 1, side=64)])
+    free = type("Usage", (), {"free": 1000})()
+    monkeypatch.setattr("shutil.disk_usage", lambda _: free)
+    with pytest.raises(
+        BadInput, match=r"1 maps of 224 x 224 px take 196.0 KiB, and 1000 B are free"
+    ):
+        clickme.read("a", tmp_path, most_bytes=2**10)
+
+
+def test_shards_without_records_are_named(tmp_path):
+    (tmp_path / "a.tfrecords").write_bytes(b"")
+    with pytest.raises(
+        BadInput, match=r"a.tfrecords and the like hold no record; fetch them again"
+    ):
+        clickme.read("x", tmp_path)

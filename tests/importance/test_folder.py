@@ -125,7 +125,7 @@ def test_two_files_of_one_name_are_refused(both):
         (np.zeros((0, 64)), "must be numbers"),
         (np.zeros((64, 64), complex), "must be numbers"),
         (np.full((64, 64), np.nan), "'below/c_3.png' has a NaN"),
-        (np.array([[{}]], dtype=object), "is no array of numbers"),
+        (np.array([[{}]], dtype=object), "needs code to load"),
     ],
 )
 def test_arrays_that_are_no_map_are_refused(both, values, reason):
@@ -147,4 +147,36 @@ def test_a_damaged_map_is_refused_by_name(both, name):
     path = both[1] / name
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(BadInput, match=name):
+        read(both)
+
+
+def test_a_grey_map_in_ink_is_read_as_what_it_shows(both):
+    expected = read(both)[1].maps[0]
+    black = Image.fromarray(255 - heatmap(0, 64))
+    nothing = Image.new("L", black.size)
+    Image.merge("CMYK", [nothing, nothing, nothing, black]).save(both[1] / "a_1.jpg", quality=100)
+    (both[1] / "a_1.png").unlink()
+    # JPEG's rounding moves a level or two of 255.
+    assert_allclose(read(both)[1].maps[0], expected, rtol=0, atol=4 / 255)
+
+
+@pytest.mark.parametrize("exif", ["ignore", "apply"])
+def test_maps_are_turned_where_their_photos_are(both, exif):
+    upside_down = Image.Exif()
+    upside_down[274] = 3
+    images, maps = both
+    expected = read(both)[1].maps[0]
+    Image.fromarray(photo(0, 64)).save(images / "a_1.jpg", exif=upside_down)
+    Image.fromarray(heatmap(0, 64)).save(maps / "a_1.png", exif=upside_down)
+    photos = read_folder("people", images, exif=exif)
+    found = folder.read("people", photos, maps, preparation=BLURRED_BEFORE).maps[0]
+    turned = expected[::-1, ::-1] if exif == "apply" else expected
+    assert_allclose(found, turned, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npy"])
+def test_a_map_that_is_another_file_is_told(both, suffix):
+    (both[1] / "a_1.png").unlink()
+    (both[1] / f"a_1{suffix}").write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(BadInput, match=rf"a_1{suffix}.* Git LFS pointer; run `git lfs pull`"):
         read(both)

@@ -1,6 +1,7 @@
 """The lab's .pth files are read without running code; anything else is refused by name."""
 
 import pickle
+import struct
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tests.rounding import float32_products
 from zoo_eval.errors import BadInput
 from zoo_eval.importance import lab_pth
 from zoo_eval.importance.selection import Selection
+from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 
 def content(seed: int, label: int, *, batched: bool = False) -> dict:
@@ -122,3 +124,36 @@ def test_a_damaged_file_is_refused(files, damage):
 def test_a_folder_without_files_is_refused(tmp_path):
     with pytest.raises(BadInput, match=r"no file '\*\.pth' in"):
         lab_pth.read("lab", tmp_path)
+
+
+def test_images_are_decoded_when_shown_and_keep_their_identity(files):
+    stimuli, maps = lab_pth.read("lab", files)
+    held = tuple(np.array(one) for one in stimuli.images)
+    in_memory = StimulusSet("lab", stimuli.ids, held, groups=stimuli.ids, labels=stimuli.labels)
+    assert in_memory.digest == stimuli.digest == maps.stimuli_digest
+    assert stimuli.images.shapes == tuple(one.shape for one in held)
+    assert lab_pth.read("lab", files)[0].has_known_digest
+
+
+def test_a_tensor_that_repeats_one_value_claims_no_memory(tmp_path):
+    large = torch.zeros(1, dtype=torch.uint8).expand(3, 100_000, 100_000)
+    torch.save({"image": large, "heatmap": MAP, "label": 1}, tmp_path / "a.pth")
+    assert (tmp_path / "a.pth").stat().st_size < 100_000
+    with pytest.raises(BadInput, match=r"a.pth: image claims \[3, 100000, 100000\], more than the"):
+        lab_pth.read("lab", tmp_path)
+
+
+def test_a_compressed_archive_that_claims_more_than_it_holds_is_refused(files):
+    path = files / "0.pth"
+    content = bytearray(path.read_bytes())
+    entry = content.index(b"PK\x01\x02")
+    content[entry + 24 : entry + 28] = struct.pack("<I", 2**31)
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"0.pth: .* claims 2147483648 bytes, which the file cannot"):
+        lab_pth.read("lab", files)
+
+
+def test_another_file_is_told(files):
+    (files / "0.pth").write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(BadInput, match=r"0.pth: is damaged.*a Git LFS pointer; run `git lfs pull`"):
+        lab_pth.read("lab", files)

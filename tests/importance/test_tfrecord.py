@@ -1,12 +1,14 @@
 """Records are read in order; a damaged one is named by file and number, whatever is damaged."""
 
+import gzip
 import struct
+import zlib
 
 import pytest
 
 from tests.importance.shards import framed, masked, write
 from zoo_eval.errors import BadInput
-from zoo_eval.importance.tfrecord import records
+from zoo_eval.importance.tfrecord import at, placed, records
 
 RECORDS = [b"first", b"", bytes(range(256)) * 5, b"last"]
 
@@ -61,3 +63,60 @@ def test_another_kind_of_file_is_refused(tmp_path):
         list(records(tmp_path / "zip"))
     with pytest.raises(BadInput, match="cannot be read"):
         list(records(tmp_path / "absent"))
+
+
+def zlibbed(content):
+    return zlib.compress(content)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zlibbed])
+def test_a_file_that_was_compressed_whole_is_read(tmp_path, shard, compress):
+    path = tmp_path / "train-0.tfrecords.gz"
+    path.write_bytes(compress(shard.read_bytes()))
+    assert list(records(path)) == RECORDS
+    assert [one.start for one in placed(path)] == [None] * len(RECORDS)
+
+
+def test_members_one_after_another_are_one_file(tmp_path):
+    path = tmp_path / "a.gz"
+    path.write_bytes(b"".join(gzip.compress(framed(one)) for one in RECORDS))
+    assert list(records(path)) == RECORDS
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zlibbed])
+def test_damage_to_a_compressed_file_is_told_wherever_it_is(tmp_path, shard, compress):
+    sound = compress(shard.read_bytes())
+    path = tmp_path / "a.gz"
+    flips = [bytes([*sound[:at], sound[at] ^ 0x10, *sound[at + 1 :]]) for at in range(len(sound))]
+    cuts = [sound[:at] for at in range(1, len(sound))]
+    refused = []
+    for content in [*flips, *cuts]:
+        path.write_bytes(content)
+        try:
+            assert list(records(path)) == RECORDS
+        except BadInput as refusal:
+            refused.append("a.gz: record" in str(refusal) and "\n" not in str(refusal))
+    assert all(refused)
+    # gzip's time, flags for no reader and system may differ unnoticed.
+    assert len(refused) >= len(flips) + len(cuts) - 8
+
+
+def test_a_record_of_a_compressed_file_cannot_claim_any_size(tmp_path):
+    length = struct.pack("<Q", 2**40)
+    (tmp_path / "a.gz").write_bytes(gzip.compress(length + masked(length) + bytes(1000)))
+    with pytest.raises(BadInput, match="record 0 claims 1099511627776 bytes, more than any image"):
+        list(records(tmp_path / "a.gz"))
+
+
+def test_a_length_that_begins_like_zlib_is_a_length(tmp_path):
+    # 0x9C78 bytes: zlib's header is 78 9C.
+    write(tmp_path / "a", [bytes(0x9C78), b"next"])
+    assert [len(one) for one in records(tmp_path / "a")] == [0x9C78, 4]
+
+
+def test_a_record_is_found_again_by_where_it_begins(shard):
+    starts = [one.start for one in placed(shard)]
+    assert [at(shard, start, number) for number, start in enumerate(starts)] == RECORDS
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(BadInput, match="record 3: its data is cut off"):
+        at(shard, starts[3], 3)

@@ -20,6 +20,8 @@ VALUES = np.random.default_rng(0).normal(size=(4, 2, 3))
 class Sweep:
     """What a section asks while it is read: the stimuli, by name."""
 
+    memory_budget_bytes = 2**31
+
     def __init__(self, ids=IDS):
         self.ids = ids
 

@@ -7,6 +7,8 @@ MODEL, LAYER = "local/planted", "blocks.1"
 
 
 class Mates:
+    memory_budget_bytes = 2**31
+
     def __init__(self, shown: StimulusSet) -> None:
         self.shown = shown
 

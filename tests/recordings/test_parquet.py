@@ -158,3 +158,156 @@ def test_a_section_reads_its_file_and_the_ceilings_beside_it(tmp_path, shown):
     assert found.digest == bare.digest
     assert_allclose(found.file_ceilings.values, [0.1, 0.2], rtol=0)
     assert found.file_ceilings.scale == "variance"
+
+
+def dense_table(n_stimuli, n_targets, **more):
+    """A table of every target's response to every stimulus, and these."""
+    values = np.random.default_rng(0).normal(size=(n_stimuli, n_targets))
+    stimulus, target = (one.ravel() for one in np.indices(values.shape))
+    columns = {
+        "stimulus_id": pa.array([f"s{i}" for i in range(n_stimuli)]).take(pa.array(stimulus)),
+        "repetition": pa.array(np.zeros(values.size, np.int64)),
+        "target_id": pa.array([f"t{i:04d}" for i in range(n_targets)]).take(pa.array(target)),
+        "response": pa.array(values.ravel()),
+    }
+    return pa.table({**columns, **more}), values
+
+
+def images(n):
+    image = np.zeros((2, 2, 3), dtype=np.uint8)
+    ids = tuple(f"s{i}" for i in range(n))
+    return StimulusSet("shown", ids, (image,) * n, groups=ids)
+
+
+@pytest.mark.parametrize("block_rows", [1, 7, 10**6])
+@pytest.mark.parametrize("coded", [True, False])
+def test_blocks_row_groups_and_dictionaries_change_nothing(
+    tmp_path, monkeypatch, block_rows, coded
+):
+    table, values = dense_table(6, 5)
+    order = np.random.default_rng(1).permutation(table.num_rows)
+    monkeypatch.setattr(parquet, "BLOCK_ROWS", block_rows)
+    pq.write_table(
+        table.take(pa.array(order)), tmp_path / "r.parquet", row_group_size=8, use_dictionary=coded
+    )
+    found = parquet.read("r", tmp_path / "r.parquet", images(6))
+    assert_array_equal(found.responses[:, 0], values)
+    again = parquet.of_table("r", table, images(6), "its table")
+    assert again.digest == found.digest
+
+
+def test_categories_that_no_row_has_are_no_targets(shown):
+    table = pa.Table.from_pylist(long_rows())
+    targets = pa.DictionaryArray.from_arrays(
+        pa.array([1 + (one["target_id"] == "t2") for one in long_rows()], pa.int8()),
+        pa.array(["t9", "t1", "t2"]),
+    )
+    found = parquet.of_table("r", table.set_column(2, "target_id", targets), shown, "its table")
+    assert found.target_ids == ("t1", "t2")
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float16(), pa.int16(), pa.uint64()])
+def test_numbers_of_any_type_are_held_exactly(shown, kind):
+    table = pa.Table.from_pylist(long_rows())
+    values = pa.array(np.arange(12), pa.int64()).cast(pa.float64()).cast(kind)
+    found = parquet.of_table("r", table.set_column(3, "response", values), shown, "its table")
+    assert_array_equal(found.responses.ravel(), np.arange(12.0))
+
+
+def test_text_that_is_stored_as_bytes_is_text(shown):
+    table = pa.Table.from_pylist(long_rows())
+    for column in (0, 2):
+        name = table.column_names[column]
+        table = table.set_column(column, name, table[name].cast(pa.binary()))
+    assert parquet.of_table("r", table, shown, "its table").target_ids == ("t1", "t2")
+
+
+def changed(column, values):
+    table = pa.Table.from_pylist(long_rows())
+    return table.set_column(parquet.COLUMNS.index(column), column, values)
+
+
+WRONG_TABLES = [
+    (changed("repetition", pa.array([[1]] * 12)), "column 'repetition' is list"),
+    (changed("stimulus_id", pa.array([{"a": 1}] * 12)), "column 'stimulus_id' is struct"),
+    (changed("repetition", pa.array([float("nan")] * 12)), "column 'repetition' has a NaN; fill it"),
+    (changed("target_id", pa.array([None] * 12, pa.string())), "column 'target_id' has a null; fill"),
+    (changed("response", pa.array([2**60 + 1] * 12)), "float64 cannot hold exactly; save it as"),
+    (changed("response", pa.array([True] * 12)), "column 'response' is bool, not a number; save"),
+    (
+        changed("target_id", pa.DictionaryArray.from_arrays(pa.array([0] * 12), pa.array([None], pa.string()))),
+        "column 'target_id' has a null; fill",
+    ),
+    (
+        pa.Table.from_arrays([pa.array([1])] * 5, names=[*parquet.COLUMNS, "response"]),
+        "has the column 'response' twice; needed:",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("table", "reason"), WRONG_TABLES, ids=[one[1] for one in WRONG_TABLES])
+def test_tables_of_another_kind_are_refused_in_one_line(shown, table, reason):
+    with pytest.raises(BadInput, match=f"^recording 'r': its table.*{reason}") as told:
+        parquet.of_table("r", table, shown, "its table")
+    assert "\n" not in str(told.value)
+
+
+def test_what_takes_more_than_the_budget_is_refused_before_it_is_read(tmp_path):
+    table, _ = dense_table(100, 100)
+    pq.write_table(table, tmp_path / "r.parquet")
+    # 9 bytes a response, and 1024 for each row of a block.
+    need = 100 * 100 * (9 + 1024)
+    assert parquet.read("r", tmp_path / "r.parquet", images(100), need).n_stimuli == 100
+    with pytest.raises(BadInput, match=r"r.parquet: 10000 responses .* would take 9.9 MiB, more than the 1.0 MiB of memory_budget; raise \[run\] memory_budget, or record fewer"):  # fmt: skip
+        parquet.read("r", tmp_path / "r.parquet", images(100), 2**20)
+
+
+def test_a_product_far_larger_than_its_rows_is_refused_before_it_is_allocated():
+    n = 20_000
+    ids = pa.array([f"s{i}" for i in range(n)])
+    table = pa.table(
+        {"stimulus_id": ids, "repetition": pa.array([0] * n), "target_id": ids,
+         "response": pa.array(np.zeros(n))}
+    )  # fmt: skip
+    with pytest.raises(BadInput, match=r"20000 rows name stimuli x repetitions x targets = 20000 x 1 x 20000, which would take 3.4 GiB.*add the missing rows"):  # fmt: skip
+        parquet.of_table("r", table, images(n), "its table")
+
+
+@pytest.mark.parametrize("cut", [3, 100, 0.5, -1])
+def test_a_file_that_is_cut_off_is_refused(tmp_path, shown, cut):
+    file = tmp_path / "r.parquet"
+    pq.write_table(pa.Table.from_pylist(long_rows()), file)
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * cut) if cut == 0.5 else cut])
+    with pytest.raises(BadInput, match=r"^recording 'r': .*r.parquet is not a Parquet file.*again"):
+        parquet.read("r", file, shown)
+
+
+def test_a_flipped_byte_of_a_page_with_a_checksum_is_found(tmp_path, shown):
+    file = tmp_path / "r.parquet"
+    pq.write_table(
+        pa.Table.from_pylist(long_rows()), file, compression="none", use_dictionary=False,
+        write_page_checksum=True,
+    )  # fmt: skip
+    content = bytearray(file.read_bytes())
+    content[content.index(np.float64(171.0).tobytes())] ^= 1  # fmt: skip
+    file.write_bytes(content)
+    with pytest.raises(BadInput, match=r"^recording 'r': .*r.parquet is a damaged Parquet file"):
+        parquet.read("r", file, shown)
+
+
+def test_a_git_lfs_pointer_is_told(tmp_path, shown):
+    (tmp_path / "r.parquet").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
+    )
+    with pytest.raises(BadInput, match="it is a Git LFS pointer; run `git lfs pull`"):
+        parquet.read("r", tmp_path / "r.parquet", shown)
+
+
+def test_the_budget_of_the_sweep_is_the_recordings(tmp_path, shown):
+    pq.write_table(pa.Table.from_pylist(long_rows()), tmp_path / "r.parquet")
+    mates = Mates(shown)
+    mates.memory_budget_bytes = 1000
+    section = ParquetSection(stimuli="shown", path=tmp_path / "r.parquet")
+    with pytest.raises(BadInput, match="more than the 1000 B of memory_budget"):
+        section.read("r", mates)

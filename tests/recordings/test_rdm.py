@@ -119,9 +119,7 @@ def test_other_than_real_numbers_are_an_error(tmp_path, array):
 
 def test_a_pickled_array_is_not_opened(tmp_path):
     path = npz(tmp_path / "r.npz", rdm=np.array([{}], dtype=object))
-    with pytest.raises(
-        BadInput, match=r"cannot be read as .npz: .*it holds objects, which only code could load"
-    ):
+    with pytest.raises(BadInput, match=r"r.npz: array .* needs code to load, which is never run"):
         read(path)
 
 
@@ -129,13 +127,13 @@ def test_a_pickled_array_is_not_opened(tmp_path):
 def test_a_file_of_another_kind_is_an_error(tmp_path, suffix):
     path = tmp_path / f"r{suffix}"
     path.write_bytes(b"neither the one nor the other " * 20)
-    with pytest.raises(BadInput, match=f"cannot be read as {suffix}"):
+    with pytest.raises(BadInput, match=rf"r{suffix}.* (cannot be read|is cut off).*again"):
         read(path)
     with pytest.raises(BadInput, match="no such file"):
         read(tmp_path / f"absent{suffix}")
     truncated = (npz if suffix == ".npz" else mat)(path, rdm=rdms()).read_bytes()[:200]
     path.write_bytes(truncated)
-    with pytest.raises(BadInput, match=f"cannot be read as {suffix}"):
+    with pytest.raises(BadInput, match=rf"r{suffix}.* (cannot be read|is cut off).*again"):
         read(path)
 
 

@@ -1,109 +1,121 @@
-"""Arrays in files of NumPy, whose declared sizes are checked before anything is allocated."""
+"""Arrays of NumPy's files, whose declared sizes were checked before anything is allocated."""
 
+import math
+import os
 import zipfile
-from math import prod
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib import format as npy_format
 
 from zoo_eval.errors import BadInput
-from zoo_eval.files import foreign
-from zoo_eval.units import size_text
+from zoo_eval.files import reading
+from zoo_eval.files.reading import MOST_BYTES
 
 Array = npt.NDArray[Any]
-# Of what was measured little is ever compressed by more; a small file is let off.
-LARGEST_RATIO = 100
-LET_OFF_BYTES = 2**26
+# What deflate can make of a byte at most; no sound file of these formats has more.
+MOST_EXPANSION = 1032
+NPY = ".npy"
+PART_BYTES = 2**20
+RAISE = "raise [run] memory_budget, or save less of it"
+AGAIN = "it is damaged or cut off; fetch it again, or save it again"
 
 
-def check_size(path: Path, declared_bytes: int) -> None:
-    """Refuses a file that declares far more than it can hold.
+def npy(path: Path, most_bytes: int = MOST_BYTES, where: str = "") -> Array:
+    """The array of a .npy file; one that needs code to load is refused.
+
+    Args:
+        path: the file.
+        most_bytes: what the array may take.
+        where: what is read, for messages; the path where left out.
 
     Raises:
-        BadInput: more than `LARGEST_RATIO` times its own size.
+        BadInput: the file is damaged, claims more than it holds, or holds more than its array.
     """
-    size = path.stat().st_size
-    if declared_bytes > max(LET_OFF_BYTES, LARGEST_RATIO * size):
+    place = where or str(path)
+    with reading.told(place, path, "is not an array of numbers"), path.open("rb") as file:
+        return _array(file, os.fstat(file.fileno()).st_size, most_bytes, place)
+
+
+def npz(path: Path, most_bytes: int = MOST_BYTES, where: str = "") -> dict[str, Array]:
+    """The arrays of an .npz archive by name, read one by one.
+
+    Args:
+        path: the file.
+        most_bytes: what they may take together.
+        where: what is read, for messages; the path where left out.
+
+    Raises:
+        BadInput: it is no archive, its directory claims more than the file can hold, a checksum
+            differs, or as `npy` does.
+    """
+    place, found = where or str(path), dict[str, Array]()
+    with reading.told(place, path), zipfile.ZipFile(path) as archive:
+        check_archive(archive, place, path.stat().st_size)
+        for member in archive.infolist():
+            name = member.filename.removesuffix(NPY)
+            of_member = f"{place}: array {name!r}"
+            with (
+                reading.told(of_member, path, "is not an array of numbers"),
+                archive.open(member) as file,
+            ):
+                left = most_bytes - sum(one.nbytes for one in found.values())
+                found[name] = _array(file, member.file_size, left, of_member)
+    return found
+
+
+def check_archive(archive: zipfile.ZipFile, where: str, n_bytes: int) -> None:
+    """Refuses a zip archive whose directory claims what a file of `n_bytes` cannot hold.
+
+    Raises:
+        BadInput: it does, or a part is compressed in a way, or encrypted, that no such file is.
+    """
+    for member in archive.infolist():
+        stored = member.compress_type == zipfile.ZIP_STORED
+        expansion = 1 if stored else MOST_EXPANSION
+        if (not stored and member.compress_type != zipfile.ZIP_DEFLATED) or member.flag_bits & 1:
+            raise BadInput(
+                f"{where}: {member.filename!r} is encrypted, or compressed by another method than "
+                "deflate; save it again"
+            )
+        # A few bytes are compressed to more than themselves.
+        if member.compress_size > n_bytes or member.file_size > member.compress_size * expansion:
+            raise BadInput(
+                f"{where}: {member.filename!r} claims {member.file_size} bytes, which the file cannot "
+                f"hold: {AGAIN}"
+            )
+
+
+def _array(file: IO[bytes], n_bytes: int, most_bytes: int, where: str) -> Array:
+    """The array of a stream of so many bytes, all of which it must be."""
+    version = npy_format.read_magic(file)
+    first = version == (1, 0)
+    read = npy_format.read_array_header_1_0 if first else npy_format.read_array_header_2_0
+    shape, by_columns, dtype = read(file)
+    if dtype.hasobject:
+        raise BadInput(f"{where} needs code to load, which is never run; save numbers alone")
+    held, n = n_bytes - file.tell(), math.prod(shape)
+    if min(shape, default=0) < 0 or n * dtype.itemsize != held or n > max(held, 0):
         raise BadInput(
-            f"{path}: declares {size_text(declared_bytes)} of data in a file of {size_text(size)}; it is "
-            "damaged, or made to fill the memory: save it again, uncompressed"
+            f"{where} claims the shape {shape} of {dtype}, {n * dtype.itemsize} bytes, and holds "
+            f"{max(held, 0)}: {AGAIN}"
         )
+    reading.check_fits(where, f"an array {shape} of {dtype}", held, most_bytes, RAISE)
+    values = np.empty(n, dtype)
+    _fill(file, values.view(np.uint8), where)
+    return values.reshape(shape[::-1]).T if by_columns else values.reshape(shape)
 
 
-def check_archive(path: Path) -> None:
-    """Checks a zip archive's directory, declared sizes and checksums, where a file is one.
-
-    Raises:
-        BadInput: it is damaged, or declares more than it can hold.
-    """
-    if not zipfile.is_zipfile(path):
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            check_size(path, sum(one.file_size for one in archive.infolist()))
-            broken = archive.testzip()
-    except BadInput:
-        raise
-    except Exception as error:
-        raise BadInput(f"{path}: cannot be read: {foreign.told(path)}") from error
-    if broken is not None:
-        raise BadInput(f"{path}: a checksum does not match: it is damaged; fetch it again")
-
-
-def npy(path: Path) -> Array:
-    """The array in a .npy file.
-
-    Raises:
-        BadInput: it is no such file, is damaged, needs code to load, or declares more than it holds.
-    """
-    try:
-        # Mapped: what a damaged header declares is not allocated.
-        return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
-    except Exception as error:
-        raise BadInput(f"{path}: is no array of numbers: {_told(path, error)}") from error
-
-
-def npz(path: Path) -> dict[str, Array]:
-    """The arrays in a .npz file, by name.
-
-    Raises:
-        BadInput: as `npy` does.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [one for one in archive.infolist() if one.filename.endswith(".npy")]
-            check_size(path, sum(_declared(archive, one) for one in members))
-            found = {}
-            for one in members:
-                with archive.open(one) as file:
-                    name = one.filename.removesuffix(".npy")
-                    found[name] = np.lib.format.read_array(file, allow_pickle=False)
-            return found
-    except BadInput:
-        raise
-    except Exception as error:
-        raise BadInput(f"{path}: is no .npz of numbers: {_told(path, error)}") from error
-
-
-def _told(path: Path, error: Exception) -> str:
-    # NumPy's own word for objects, which only code could load.
-    if "allow_pickle" in str(error) or "object arrays" in str(error).casefold():
-        return "it holds objects, which only code could load; save numbers"
-    return foreign.told(path)
-
-
-def _declared(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
-    """The bytes that an array's own header declares, and those that the archive does: the larger."""
-    with archive.open(member) as file:
-        shape, dtype = _header(file)
-    return max(member.file_size, prod(shape) * dtype.itemsize)
-
-
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    if np.lib.format.read_magic(file) == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
-    return shape, dtype
+def _fill(file: IO[bytes], values: npt.NDArray[np.uint8], where: str) -> None:
+    """All that is left of a stream, which is then at its end; only there is a checksum compared."""
+    done = 0
+    while done < len(values):
+        part = file.read(min(len(values) - done, PART_BYTES))
+        if not part:
+            raise BadInput(f"{where} ends before its array does: {AGAIN}")
+        values[done : done + len(part)] = np.frombuffer(part, np.uint8)
+        done += len(part)
+    if file.read(1):
+        raise BadInput(f"{where} holds more than its array: {AGAIN}")

@@ -5,10 +5,13 @@ from typing import Literal
 from unicodedata import normalize
 
 from zoo_eval.errors import BadInput, nearest
+from zoo_eval.files.reading import MOST_BYTES
 from zoo_eval.importance.images import RawMap, array_map, grey_map
 from zoo_eval.importance.maps import Ceiling, ImportanceMaps, ImportanceSection, of_stimuli
 from zoo_eval.importance.preparation import Preparation
 from zoo_eval.paths import SweepPath
+from zoo_eval.stimuli.decoding import Exif
+from zoo_eval.stimuli.folder import Files
 from zoo_eval.stimuli.ids import stem
 from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
 
@@ -31,6 +34,7 @@ class MapFolderSection(ImportanceSection):
             preparation=self.preparation,
             human_ceiling=self.human_ceiling,
             exact=known.is_whole(self.stimuli),
+            most_bytes=known.memory_budget_bytes,
         )
         return maps, None
 
@@ -43,12 +47,14 @@ def read(
     preparation: Preparation,
     human_ceiling: float | None = None,
     exact: bool = True,
+    most_bytes: int = MOST_BYTES,
 ) -> ImportanceMaps:
     """The prepared maps of photos that were read from a folder, one per photo.
 
     The map of `below/a.jpg` is `below/a.png`, `.jpg` or `.npy` in the folder `maps`; names are compared
-    in composed Unicode. With `exact`
-    every map must have its photo too.
+    in composed Unicode. With `exact` every map must have its photo too. A map is turned by its EXIF
+    orientation where photos are. Of `most_bytes`, prepared maps may take a quarter in memory; more are
+    on disk.
 
     Raises:
         BadInput: a photo without a map, a map without a photo, two files for one name, a map in
@@ -74,8 +80,11 @@ def read(
             f"importance {name!r}: {found[extra[0]]} has no image ({len(extra)} such maps); "
             "remove them or widen `include`"
         )
-    raw = [_read(found[one]) for one in stems]
-    return of_stimuli(name, photos, raw, preparation, human_ceiling=human_ceiling)
+    exif = photos.images.exif if isinstance(photos.images, Files) else "ignore"
+    raw = (_read(found[one], exif) for one in stems)
+    return of_stimuli(
+        name, photos, raw, preparation, human_ceiling=human_ceiling, most_bytes=most_bytes
+    )
 
 
 def _by_stem(name: str, folder: Path) -> dict[str, Path]:
@@ -93,11 +102,11 @@ def _by_stem(name: str, folder: Path) -> dict[str, Path]:
     return found
 
 
-def _read(path: Path) -> RawMap:
+def _read(path: Path, exif: Exif) -> RawMap:
     if path.suffix.lower() == ".npy":
         return array_map(path)
     try:
         encoded = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}); correct it") from error
-    return grey_map(encoded, str(path))
+    return grey_map(encoded, str(path), exif)

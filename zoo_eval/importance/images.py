@@ -4,12 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import ImageOps
 
 from zoo_eval.errors import BadInput
 from zoo_eval.files import arrays
-from zoo_eval.stimuli.decoding import decoded, opened
+from zoo_eval.stimuli.decoding import Exif, decoded, opened
 from zoo_eval.stimuli.stimulus_set import Pixels
 
+# One map: 16,000 x 16,000 values.
+MOST_MAP_BYTES = 2**30
+# Modes whose numbers are levels of grey, or of equal colours.
+GREY = ("1", "L", "LA", "I", "F", "RGB", "RGBA")
 RawMap = npt.NDArray[np.float32]
 
 
@@ -23,14 +28,20 @@ def photo(encoded: bytes, where: str) -> Pixels:
         return decoded(image)
 
 
-def grey_map(encoded: bytes, where: str) -> RawMap:
-    """An encoded grey image, 8 or 16 bits, as float32 (row, column) in its own units.
+def grey_map(encoded: bytes, where: str, exif: Exif = "ignore") -> RawMap:
+    """An encoded grey image, 8 or 16 bits, as float32 (row, column) in its own units; transparency is dropped.
 
     Raises:
         BadInput: the bytes are not a readable image, or one in colour.
     """
-    with opened(encoded, f"{where}: map") as image:
-        values = np.asarray(image.convert("RGB") if image.mode == "P" else image)
+    with opened(encoded, f"{where}: map") as file:
+        image = file
+        image.load()
+        if exif == "apply":
+            image = ImageOps.exif_transpose(image)
+        # Of palettes, inks and other spaces the numbers are no grey.
+        as_it_is = image.mode in GREY or image.mode.startswith("I;16")
+        values = np.asarray(image if as_it_is else image.convert("RGB"))
     if values.ndim == 3:
         colours = values[..., :3] if values.shape[2] > 2 else values[..., :1]
         if (colours != colours[..., :1]).any():
@@ -45,7 +56,7 @@ def array_map(path: Path) -> RawMap:
     Raises:
         BadInput: the file is damaged, needs code to load, or holds something else.
     """
-    return one_map(arrays.npy(path), str(path))
+    return one_map(arrays.npy(path, MOST_MAP_BYTES), str(path))
 
 
 def one_map(values: npt.NDArray[np.generic], where: str) -> RawMap:

@@ -1,7 +1,8 @@
 """ImportanceMaps: where people look in each image of a StimulusSet; identity = content and preparation."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,9 @@ from pydantic import Field
 
 from zoo_eval.digests import bytes_digest, canonical_json
 from zoo_eval.errors import BadInput, Refusal
-from zoo_eval.importance.preparation import Blur, Preparation, prepare_all
+from zoo_eval.files.reading import MOST_BYTES
+from zoo_eval.importance import held
+from zoo_eval.importance.preparation import Blur, Preparation, prepare
 from zoo_eval.importance.selection import Selection
 from zoo_eval.paths import SweepPath
 from zoo_eval.section import KindSection, kinds
@@ -58,7 +61,8 @@ class ImportanceMaps:
                 f"importance {self.name!r}: human_ceiling is {self.human_ceiling}; it is a Spearman "
                 "correlation, give a value above 0 and up to 1"
             )
-        finite = np.isfinite(self.maps).all(axis=(1, 2))
+        # One at a time: together they may be more than memory holds.
+        finite = np.array([np.isfinite(one).all() for one in self.maps], bool)
         if not finite.all():
             raise BadInput(
                 f"importance {self.name!r}: the map of {self.stimulus_ids[int(finite.argmin())]!r} "
@@ -67,8 +71,8 @@ class ImportanceMaps:
         described = canonical_json(
             [list(self.maps.shape), self.stimuli_digest, self.preparation.key, self.view]
         )
-        content = np.ascontiguousarray(self.maps, np.float32).tobytes()
-        object.__setattr__(self, "digest", bytes_digest([described.encode(), content]))
+        content = (np.ascontiguousarray(one, np.float32).tobytes() for one in self.maps)
+        object.__setattr__(self, "digest", bytes_digest(chain([described.encode()], content)))
 
     def __len__(self) -> int:
         return len(self.maps)
@@ -76,7 +80,7 @@ class ImportanceMaps:
     @property
     def undefined(self) -> dict[str, str]:
         """Why a stimulus has no alignment whatever the model: its id and the reason."""
-        constant = self.maps.min(axis=(1, 2)) == self.maps.max(axis=(1, 2))
+        constant = [one.min() == one.max() for one in self.maps]
         return {
             stimulus: self.unusable.get(stimulus, "the human map is constant")
             for stimulus, flat in zip(self.stimulus_ids, constant, strict=True)
@@ -133,7 +137,7 @@ class ImportanceMaps:
         # Bilinear, because a bicubic resize overshoots; nobody looked at a border.
         border = None if transform.fill is None else (0.0, 0.0, 0.0)
         geometry = replace(transform, interpolation="bilinear", fill=border)
-        maps = np.empty((len(self), *transform.size), np.float32)
+        maps = held.empty(self.name, (len(self), *transform.size))
         for index, one in enumerate(self.maps):
             maps[index] = geometry.view(torch.tensor(one).expand(1, 3, -1, -1))[0, 0].numpy()
         described = {
@@ -148,19 +152,22 @@ class ImportanceMaps:
 def of_stimuli(
     name: str,
     stimuli: StimulusSet,
-    raw: list[npt.NDArray[np.float32]],
+    raw: Iterable[npt.NDArray[np.float32]],
     preparation: Preparation,
     *,
     human_ceiling: float | None,
+    most_bytes: int = MOST_BYTES,
 ) -> ImportanceMaps:
     """The prepared maps of a stimulus set.
 
     Args:
         name: the maps' name.
         stimuli: the images.
-        raw: one map (row, column) per image, of any size, in the images' order.
+        raw: one map (row, column) per image, of any size, in the images' order; each is prepared
+            before the next is asked for.
         preparation: resize and blur; its parameters enter the digest.
         human_ceiling: agreement among people (Spearman), or None.
+        most_bytes: of this, prepared maps may take a quarter in memory; more are on disk.
 
     A map of other proportions than its image cannot be laid over it: it is `unusable`.
 
@@ -168,9 +175,11 @@ def of_stimuli(
         BadInput: a map is NaN or infinite somewhere, or none has the proportions of its image.
     """
     unusable: dict[str, str] = {}
-    usable = list(raw)
-    for index, (stimulus, shape) in enumerate(zip(stimuli.ids, stimuli.shapes, strict=True)):
-        one = raw[index]
+    side = preparation.canvas_px
+    prepared = held.empty(name, (len(stimuli), side, side), most_bytes)
+    for index, (stimulus, shape, one) in enumerate(
+        zip(stimuli.ids, stimuli.shapes, raw, strict=True)
+    ):
         if not np.isfinite(one).all():
             raise BadInput(
                 f"importance {name!r}: the map of {stimulus!r} has a NaN or infinite value; "
@@ -178,22 +187,21 @@ def of_stimuli(
             )
         if why := _misfit(one.shape, shape):
             unusable[stimulus] = why
-            usable[index] = np.zeros((1, 1), np.float32)
+            prepared[index] = 0
+        else:
+            prepared[index] = prepare(one, preparation)
     if len(unusable) == len(stimuli):
-        first, why = next(iter(unusable.items()))
-        raise BadInput(
-            f"importance {name!r}: no map fits its image ({first!r}: {why}); save maps over the "
-            "whole image"
-        )
+        raise _none_fits(name, unusable)
     return ImportanceMaps(
-        name,
-        stimuli.name,
-        stimuli.digest,
-        stimuli.ids,
-        prepare_all(usable, preparation),
-        preparation,
-        human_ceiling,
+        name, stimuli.name, stimuli.digest, stimuli.ids, prepared, preparation, human_ceiling,
         unusable,
+    )  # fmt: skip
+
+
+def _none_fits(name: str, unusable: Mapping[str, str]) -> BadInput:
+    first, why = next(iter(unusable.items()))
+    return BadInput(
+        f"importance {name!r}: no map fits its image ({first!r}: {why}); save maps over the whole image"
     )
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from scipy.ndimage import uniform_filter
 
+from zoo_eval.files.reading import MOST_BYTES
 from zoo_eval.importance.images import RawMap
 from zoo_eval.importance.maps import ImportanceMaps, ImportanceSection, of_stimuli
 from zoo_eval.importance.preparation import Preparation
@@ -23,13 +24,17 @@ class PlantedMapsSection(ImportanceSection):
     stimuli: str
 
     def read(self, name: str, known: Sweepmates) -> tuple[ImportanceMaps, StimulusSet | None]:
-        return plant(name, known.stimuli(self.stimuli), self.preparation), None
+        return plant(
+            name, known.stimuli(self.stimuli), self.preparation, known.memory_budget_bytes
+        ), None
 
 
-def plant(name: str, stimuli: StimulusSet, preparation: Preparation) -> ImportanceMaps:
+def plant(
+    name: str, stimuli: StimulusSet, preparation: Preparation, most_bytes: int = MOST_BYTES
+) -> ImportanceMaps:
     """Prepared maps of local contrast, one per image, marked as planted."""
-    raw = [contrast(image) for image in stimuli.images]
-    made = of_stimuli(name, stimuli, raw, preparation, human_ceiling=None)
+    raw = (contrast(image) for image in stimuli.images)
+    made = of_stimuli(name, stimuli, raw, preparation, human_ceiling=None, most_bytes=most_bytes)
     return replace(made, planted=True)
 
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 from pydantic import ConfigDict
 
 from zoo_eval.errors import BadInput, WrongSweep, nearest, one_line
-from zoo_eval.recordings import parquet
+from zoo_eval.files.reading import check_fits
+from zoo_eval.recordings import long_table, parquet
 from zoo_eval.recordings.recording import Numbers, Recording, RecordingSection
 from zoo_eval.recordings.responses import ResponseRecording
 from zoo_eval.stimuli import ids
@@ -34,7 +35,7 @@ class Dense:
     def __repr__(self) -> str:
         return f"<responses (stimulus, repetition, target) {self.values.shape}>"
 
-    def recording(self, name: str, shown: StimulusSet) -> ResponseRecording:
+    def recording(self, name: str, shown: StimulusSet, most_bytes: int) -> ResponseRecording:
         """The recording, in the order of the stimuli.
 
         Raises:
@@ -53,7 +54,11 @@ class Dense:
         else:
             rows = orders.rows(where, len(self.values), shown, self.order)
             told = orders.told(rows, shown)
-        values = self.values[rows]
+        in_order = np.array_equal(rows, np.arange(len(rows)))
+        if not in_order:
+            what = f"responses {self.values.shape} in the order of the stimuli"
+            check_fits(where, what, self.values.nbytes, most_bytes, long_table.FEWER)
+        values = self.values if in_order else self.values[rows]
         return ResponseRecording(name, shown.name, values, self.target_ids, by_position=told)
 
 
@@ -66,13 +71,13 @@ class Long:
     def __repr__(self) -> str:
         return f"<{self.table.num_rows} responses, a row each>"
 
-    def recording(self, name: str, shown: StimulusSet) -> ResponseRecording:
+    def recording(self, name: str, shown: StimulusSet, most_bytes: int) -> ResponseRecording:
         """The recording, in the order of the stimuli, targets in alphabetical order.
 
         Raises:
-            BadInput: a stimulus is unknown, missing or incomplete.
+            BadInput: a stimulus is unknown, missing or incomplete, or it takes too much memory.
         """
-        return parquet.of_table(name, self.table, shown, "its table")
+        return parquet.of_table(name, self.table, shown, "its table", most_bytes)
 
 
 class LiveRecordingSection(RecordingSection):
@@ -87,7 +92,7 @@ class LiveRecordingSection(RecordingSection):
     def read(self, name: str, known: Sweepmates) -> Recording:
         shown = known.stimuli(self.stimuli)
         try:
-            return self.content.recording(name, shown)
+            return self.content.recording(name, shown, known.memory_budget_bytes)
         except BadInput as error:
             # No file is damaged: what was given is to be given otherwise.
             raise WrongSweep(str(error)) from error
@@ -221,11 +226,7 @@ def _of_labelled(data: Any) -> Dense:
 def _of_frame(data: Any) -> Dense | Long:
     table = _long(data)
     if table is not None:
-        texts = [
-            pa.array([_text(v) for v in table[one].to_pylist()], pa.string()) for one in LONG[::2]
-        ]
-        others = [table[one] for one in LONG[1::2]]
-        return Long(pa.table(dict(zip((*LONG[::2], *LONG[1::2]), (*texts, *others)))))
+        return Long(table)
     if not hasattr(data, "index"):
         raise BadInput(f"responses: this table needs the columns {', '.join(LONG)}; rename its own")
     found = _of_array(data.to_numpy(), list(data.index), list(data.columns))
@@ -239,10 +240,19 @@ def _long(data: Any) -> pa.Table | None:
         return None
     if isinstance(data, pa.Table):
         return data
-    if hasattr(data, "to_arrow"):
-        return data.to_arrow()
-    return pa.Table.from_pandas(data[list(LONG)], preserve_index=False)
+    try:
+        if hasattr(data, "to_arrow"):
+            return data.to_arrow()
+        return pa.Table.from_pandas(_texts(data[list(LONG)]), preserve_index=False)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise BadInput(
+            f"responses: the table cannot be read ({one_line(error)}); give ids as text, repetitions "
+            "as whole numbers and responses as floats"
+        ) from error
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+def _texts(frame: Any) -> Any:
+    """The frame, its ids that are of several kinds, such as numbers and text, as text."""
+    mixed = [one for one in LONG[::2] if str(frame[one].dtype) == "object"]
+    texts = {one: frame[one].map(str).where(frame[one].notna(), None) for one in mixed}
+    return frame.assign(**texts)

@@ -1,24 +1,26 @@
 """A recording in one Parquet file: columns stimulus_id, repetition, target_id, response."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zoo_eval.errors import BadInput
+from zoo_eval.files import reading
+from zoo_eval.files.reading import MOST_BYTES
 from zoo_eval.numerics.ceilings import Scale
 from zoo_eval.paths import SweepPath
-from zoo_eval.recordings import ceiling_file
+from zoo_eval.recordings import ceiling_file, long_table
+from zoo_eval.recordings.long_table import BLOCK_ROWS, LongTable
 from zoo_eval.recordings.recording import RecordingSection
 from zoo_eval.recordings.responses import ResponseRecording
-from zoo_eval.stimuli import ids
 from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
 
-COLUMNS = ("stimulus_id", "repetition", "target_id", "response")
+COLUMNS = long_table.COLUMNS
+# Of a column chunk, which may be the whole file's, so much is read at a time.
+BUFFER_BYTES = 2**16
 
 
 class ParquetSection(RecordingSection):
@@ -33,7 +35,9 @@ class ParquetSection(RecordingSection):
     ceiling_scale: Scale = "reliability"
 
     def read(self, name: str, known: Sweepmates) -> ResponseRecording:
-        recording = read(name, self.path.resolve(), known.stimuli(self.stimuli))
+        recording = read(
+            name, self.path.resolve(), known.stimuli(self.stimuli), known.memory_budget_bytes
+        )
         if self.ceilings is None:
             return recording
         path, scale = self.ceilings.resolve(), self.ceiling_scale
@@ -41,71 +45,65 @@ class ParquetSection(RecordingSection):
         return replace(recording, file_ceilings=found)
 
 
-def read(name: str, path: Path, stimuli: StimulusSet) -> ResponseRecording:
+def read(
+    name: str, path: Path, stimuli: StimulusSet, most_bytes: int = MOST_BYTES
+) -> ResponseRecording:
     """The recording in a long-form Parquet file, in the order of the stimulus set.
 
-    Every target must answer every stimulus in every repetition.
+    Every target must answer every stimulus in every repetition. Rows are read by blocks;
+    `most_bytes` is what responses and a block may take.
 
     Raises:
-        BadInput: a column is missing or of another kind; a stimulus is unknown, missing or
-            incomplete.
+        BadInput: the file is damaged; a column is missing or of another kind; a stimulus is
+            unknown, missing or incomplete; or it takes more memory than that.
     """
-    try:
-        table = pq.read_table(path)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"recording {name!r}: {path} is not a Parquet file ({error})") from error
-    return of_table(name, table, stimuli, str(path))
+    where = f"recording {name!r}: {path}"
+    with reading.told(where, path, "is not a Parquet file that can be read"):
+        schema, n_rows = _described(path)
+    table = LongTable(where, schema, n_rows, lambda columns: _blocks(where, path, columns))
+    return _recording(name, table, stimuli, most_bytes)
 
 
-def of_table(name: str, table: pa.Table, stimuli: StimulusSet, origin: str) -> ResponseRecording:
+def of_table(
+    name: str, table: pa.Table, stimuli: StimulusSet, origin: str, most_bytes: int = MOST_BYTES
+) -> ResponseRecording:
     """The recording in a long-form table, as `read` says; messages name its origin.
 
     Raises:
         BadInput: as `read` does.
     """
-    if missing := [c for c in COLUMNS if c not in table.column_names]:
-        raise BadInput(
-            f"recording {name!r}: {origin} has no column {missing[0]!r}; needed: {', '.join(COLUMNS)}"
-        )
-    _check_values(name, origin, table)
-    shown = [str(one) for one in table["stimulus_id"].to_pylist()]
-    known = ids.numbers(f"recording {name!r}", set(shown), stimuli)
-    return _in_order(name, table, stimuli, np.array([known[one] for one in shown]))
+
+    def blocks(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        yield from table.select(list(columns)).to_batches(max_chunksize=BLOCK_ROWS)
+
+    where = f"recording {name!r}: {origin}"
+    found = LongTable(where, table.schema, table.num_rows, blocks)
+    return _recording(name, found, stimuli, most_bytes)
 
 
-def _in_order(
-    name: str, table: pa.Table, stimuli: StimulusSet, rows: npt.NDArray[np.int64]
+def _recording(
+    name: str, table: LongTable, stimuli: StimulusSet, most_bytes: int
 ) -> ResponseRecording:
-    """The recording, from a table whose rows belong to these rows of the stimulus set."""
-    targets = sorted({str(t) for t in table["target_id"].to_pylist()})
-    repetitions = sorted(set(table["repetition"].to_pylist()))
-    responses = np.full((len(stimuli), len(repetitions), len(targets)), np.nan)
-    filled = np.zeros(responses.shape, dtype=np.int64)
-    place = (
-        rows,
-        np.searchsorted(repetitions, table["repetition"].to_pylist()),
-        np.searchsorted(targets, [str(t) for t in table["target_id"].to_pylist()]),
-    )
-    responses[place] = table["response"].cast(pa.float64()).to_numpy()
-    np.add.at(filled, place, 1)
-    if (filled != 1).any():
-        stimulus, repetition, target = np.argwhere(filled != 1)[0]
-        raise BadInput(
-            f"recording {name!r}: target {targets[target]!r} has "
-            f"{filled[stimulus, repetition, target]} responses to {stimuli.ids[stimulus]!r} in "
-            f"repetition {repetitions[repetition]!r}; exactly one is needed"
-        )
-    return ResponseRecording(name, stimuli.name, responses, tuple(targets))
+    responses, targets = long_table.responses(table, stimuli, most_bytes)
+    return ResponseRecording(name, stimuli.name, responses, targets)
 
 
-def _check_values(name: str, origin: str, table: pa.Table) -> None:
-    kind = table["response"].type
-    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
-        raise BadInput(f"recording {name!r}: {origin}: column 'response' is {kind}, not a number")
-    if not table.num_rows:
-        raise BadInput(f"recording {name!r}: {origin} has no rows; write one per response")
-    for column in COLUMNS[:-1]:
-        if table[column].null_count:
-            raise BadInput(
-                f"recording {name!r}: {origin}: column {column!r} has a null; fill it in"
-            )
+def _described(path: Path) -> tuple[pa.Schema, int]:
+    with pq.ParquetFile(path) as file:
+        return file.schema_arrow, file.metadata.num_rows
+
+
+def _blocks(where: str, path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The file's rows, some at a time; text that is stored once per row group stays so."""
+    coded = [one for one in columns if one != "response"]
+    with (
+        reading.told(where, path, "is a damaged Parquet file"),
+        pq.ParquetFile(
+            path,
+            read_dictionary=coded,
+            buffer_size=BUFFER_BYTES,
+            pre_buffer=False,
+            page_checksum_verification=True,
+        ) as file,
+    ):
+        yield from file.iter_batches(BLOCK_ROWS, columns=list(columns), use_threads=False)

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from zoo_eval.digests import bytes_digest, canonical_json
 from zoo_eval.errors import BadInput
+from zoo_eval.files import arrays
+from zoo_eval.files.reading import check_fits
 from zoo_eval.numerics import procrustes
 from zoo_eval.numerics.ceilings import SCALES
 from zoo_eval.numerics.rdm_ceilings import nili_lower, nili_upper
@@ -83,7 +85,7 @@ class RdmRecording(Recording):
         for subject, rdm in zip(self.subject_ids, self.rdms, strict=True):
             _check_rdm(f"recording {self.name!r}, {subject}", rdm)
         described = canonical_json([list(shape), self.subject_ids, self.dissimilarity])
-        content = np.ascontiguousarray(self.rdms).tobytes()
+        content = np.ascontiguousarray(self.rdms).reshape(-1).data
         object.__setattr__(self, "digest", bytes_digest([described.encode(), content]))
         object.__setattr__(self, "n_stimuli", shape[1])
 
@@ -208,7 +210,12 @@ class RdmSection(RecordingSection):
         shown = known.stimuli(self.stimuli)
         path = self.path.resolve()
         where = f"recording {name!r}: {path}"
-        file = self._identified(where, rdm_file.read(where, path, self.variable, len(shown)))
+        most = known.memory_budget_bytes
+        content = rdm_file.read(where, path, self.variable, len(shown), most)
+        # As float64 and in the order of the stimuli, beside the file's own; pairs become two values.
+        needed = content.array.nbytes + 2 * 8 * 2 * content.array.size
+        check_fits(where, "its dissimilarities", needed, most, arrays.RAISE)
+        file = self._identified(where, content)
         if file.rows is not None:
             rdms, told = _by_id(where, file, shown), None
         else:

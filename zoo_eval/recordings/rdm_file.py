@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo_eval.errors import BadInput, nearest
-from zoo_eval.files import arrays, csv_table, foreign
+from zoo_eval.files import arrays, csv_table, reading
+from zoo_eval.files.reading import MOST_BYTES, check_fits
 from zoo_eval.recordings import matlab
 from zoo_eval.recordings.recording import Numbers
 
@@ -23,6 +24,8 @@ class Wrong(ValueError):
 Ids = tuple[str, ...]
 # The variable of a .npz or .mat that says which stimulus each row is of.
 STIMULUS_IDS = "stimulus_ids"
+# Its cells as text take so many times the bytes of a CSV.
+CSV_EXPANSION = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +40,9 @@ class RdmFile:
     columns: Sequence[Ids] | None = None
 
 
-def read(where: str, path: Path, variable: str | None, n_stimuli: int) -> RdmFile:
+def read(
+    where: str, path: Path, variable: str | None, n_stimuli: int, most_bytes: int = MOST_BYTES
+) -> RdmFile:
     """What is in a .npz, .mat (any version) or .csv file.
 
     Args:
@@ -45,27 +50,19 @@ def read(where: str, path: Path, variable: str | None, n_stimuli: int) -> RdmFil
         path: the file; its suffix says its kind.
         variable: which array of a .npz or .mat; may be None where there is only one.
         n_stimuli: how many were shown, which tells numbers that are ids of a CSV from its values.
+        most_bytes: what the file's arrays may take.
 
     Raises:
-        BadInput: an unreadable file, no array or several without `variable`, or ids that are none.
+        BadInput: an unreadable file, one that claims more than it holds or is too large, no array or
+            several without `variable`, or ids that are none.
     """
-    readers = {".npz": arrays.npz, ".mat": matlab.variables, ".csv": _csv}
+    readers = {".npz": _npz, ".mat": _mat, ".csv": _csv}
     suffix = path.suffix.lower()
     if suffix not in readers:
         raise BadInput(f"{where} is of no known kind; give a {', '.join(readers)} file")
-    try:
-        variables = readers[suffix](path)
+    with reading.told(where, path, f"cannot be read as {path.suffix}"):
+        variables = readers[suffix](where, path, most_bytes)
         ids = _texts(variables.pop(STIMULUS_IDS)) if STIMULUS_IDS in variables else None
-    except BadInput as error:
-        said = str(error).removeprefix(str(path)).lstrip(":, ")
-        raise BadInput(f"{where} cannot be read as {path.suffix}: {said}") from error
-    except Wrong as error:
-        raise BadInput(
-            f"{where} cannot be read as {path.suffix} ({error}); write it again"
-        ) from error
-    except Exception as error:
-        # Readers that are fed nonsense raise anything.
-        raise BadInput(f"{where} cannot be read as {path.suffix}: {foreign.told(path)}") from error
     array = _chosen(where, variables, variable)
     if suffix == ".csv":
         return _without_ids(where, array, n_stimuli)
@@ -124,7 +121,17 @@ def _of_pairs(array: Array) -> str:
     return f" (the pairs of {n} stimuli)" if is_vector and n > 2 else ""
 
 
-def _csv(path: Path) -> dict[str, Array]:
+def _npz(where: str, path: Path, most_bytes: int) -> dict[str, Array]:
+    return arrays.npz(path, most_bytes, where)
+
+
+def _mat(where: str, path: Path, most_bytes: int) -> dict[str, Array]:
+    return matlab.variables(path, where, most_bytes)
+
+
+def _csv(where: str, path: Path, most_bytes: int) -> dict[str, Array]:
+    needed = CSV_EXPANSION * path.stat().st_size
+    check_fits(where, "a table of text", needed, most_bytes, "save it as .npz")
     grid = csv_table.opened(str(path), path)
     rows = [cells for _, cells in grid.rows]
     if not rows:

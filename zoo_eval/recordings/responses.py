@@ -188,7 +188,7 @@ class ResponseRecording(OfTargets):
         object.__setattr__(self, "n_repetitions", shape[1])
         if not self.digest:
             described = canonical_json([list(shape), self.target_ids])
-            content = np.ascontiguousarray(self.responses).tobytes()
+            content = np.ascontiguousarray(self.responses).reshape(-1).data
             object.__setattr__(self, "digest", bytes_digest([described.encode(), content]))
 
     @property

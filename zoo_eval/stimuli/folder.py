@@ -108,11 +108,12 @@ class Files(Images):
     @cached_property
     def stamp(self) -> str | None:
         # Another version may decode a JPEG to other pixels.
-        files = [_stamp(path) for path in self.paths]
+        files = [stamp(path) for path in self.paths]
         return digest([PIL.__version__, decoding.VERSION, self.exif, files])
 
 
-def _stamp(path: Path) -> list[str | int]:
+def stamp(path: Path) -> list[str | int]:
+    """What changes when a file does, or is another one."""
     found = path.stat()
     return [
         str(path),

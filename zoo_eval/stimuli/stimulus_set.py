@@ -283,6 +283,11 @@ class LayerIdentity:
 class Sweepmates(Protocol):
     """What a section may ask for while it is read: other parts of its sweep, each read once."""
 
+    @property
+    def memory_budget_bytes(self) -> int:
+        """What a recording, or human maps, may take in memory."""
+        ...
+
     def stimuli(self, name: str) -> StimulusSet:
         """The stimulus set of that name.
 

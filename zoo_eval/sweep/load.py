@@ -180,6 +180,10 @@ class _Reader:
                 self.unreadable[kind, name] = str(refusal_of(error, f"{kind} {name!r}"))
         return found
 
+    @property
+    def memory_budget_bytes(self) -> int:
+        return self.sweep.run.memory_budget_bytes
+
     def stimuli(self, name: str) -> StimulusSet:
         if name not in self.sweep.stimuli:
             raise WrongSweep(f"unknown stimuli {name!r}; {nearest(name, self.sweep.stimuli)}")
