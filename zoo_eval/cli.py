@@ -183,7 +183,8 @@ def _trends(options: Options) -> int:
     store = Store(options.store)
     rows = trends(connect(store))
     store.replace("trends", rows)
-    print(as_text(rows))
+    for line in as_text(rows).split("\n"):
+        say(line)
     return OK
 
 
@@ -260,7 +261,8 @@ def _doctor(options: Options) -> int:
     from zoo_eval.commands import doctor
 
     checks = doctor.checks(options.store)
-    print("\n".join(map(printable, doctor.as_text(checks).splitlines())))
+    for line in doctor.as_text(checks).split("\n"):
+        say(line)
     return INCOMPLETE if any(check.status == "missing" for check in checks) else OK
 
 

@@ -25,6 +25,7 @@ from zoo_eval.paths import SweepPath
 from zoo_eval.queries.connection import connect
 from zoo_eval.recordings import ceiling_file, parquet
 from zoo_eval.recordings.rdm import RdmSection
+from zoo_eval.stimuli import ids
 from zoo_eval.stimuli.folder import read_folder
 from zoo_eval.store import Store
 from zoo_eval.sweep import facts, toml
@@ -232,6 +233,8 @@ READERS = (
     Reader("rdm.npz", lambda path: rdm_files.npz(path, rdm=rdm_files.rdms()), rdm),
     Reader("rdm5.mat", lambda path: rdm_files.mat(path, rdm=rdm_files.rdms()), rdm),
     Reader("rdm73.mat", h5, rdm),
+    Reader("ids.txt", lambda path: path.write_text("a.png\nb.png\nc.png\n"), ids.listed),
+    Reader("semicolons.csv", lambda path: path.write_text("target;ceiling\nt1;0,5\nt2;0,25\n"), of_ceilings),
     Reader("sweep.toml", lambda path: path.write_text(SWEEP), of_sweep),
     Reader("cards.toml", lambda path: path.write_text(CARDS), of_cards),
     Reader("weights.pth", lambda path: torch.save(state(), path), lambda path: content(checkpoints.read(path))),

@@ -1,5 +1,7 @@
 """Labels in bounded time, from one place, in one range, however they are given."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -93,3 +95,12 @@ def test_the_largest_label_is_one_that_tables_hold():
     assert classes.label("here", str(2**31 - 1)) == 2**31 - 1
     with pytest.raises(BadInput, match="is no class index"):
         classes.label("here", str(2**31))
+
+
+def test_a_file_name_that_no_table_holds_is_refused_in_one_line(tmp_path):
+    folder = photos(tmp_path, "a.png")
+    (folder / "a.png").rename(folder / os.fsdecode(b"caf\xe9.png"))
+    with pytest.raises(
+        BadInput, match=r"the name 'caf\\udce9\.png' is no text in UTF-8 \(1 such\)"
+    ):
+        read_folder("set", folder)

@@ -190,9 +190,8 @@ def imagenet_labelled(candidate: Candidate, inputs: Inputs, name: str) -> Stimul
     outside = [n for n, label in enumerate(labels) if not 0 <= label < N_IMAGENET]
     if outside:
         raise Refusal(
-            f"stimuli {name!r} have label {labels[outside[0]]} at {stimuli.ids[outside[0]]!r} "
-            f"({len(outside)} such), outside the 1000 ImageNet classes, which count from 0; correct the "
-            "labels"
+            f"stimuli {name!r} have label {labels[outside[0]]}, outside the 1000 ImageNet classes (from "
+            f"0), at {stimuli.ids[outside[0]]!r} ({len(outside)} such); correct the labels"
         )
     return stimuli
 

@@ -221,7 +221,10 @@ class RdmSection(RecordingSection):
         else:
             rdms, told = self._by_position(where, file, shown)
         subject_ids = tuple(f"subject_{subject:03d}" for subject in range(len(rdms)))
-        return RdmRecording(name, shown.name, rdms, subject_ids, self.dissimilarity, told)
+        try:
+            return RdmRecording(name, shown.name, rdms, subject_ids, self.dissimilarity, told)
+        except BadInput as error:
+            raise BadInput(str(error).replace(f"recording {name!r}", where, 1)) from error
 
     def _identified(self, where: str, file: RdmFile) -> RdmFile:
         """The file, with the ids that the section has for it."""

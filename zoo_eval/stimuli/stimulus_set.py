@@ -107,6 +107,11 @@ class StimulusSet:
         if len(set(self.ids)) != len(self.ids):
             twice = next(one for one, n in Counter(self.ids).items() if n > 1)
             raise BadInput(f"stimuli {self.name!r}: id {twice!r} stands twice; ids must be unique")
+        if strange := [one for one in self.ids if not _is_utf8(one)]:
+            raise BadInput(
+                f"stimuli {self.name!r}: the name {strange[0]!a} is no text in UTF-8 ({len(strange)} "
+                "such), which no table holds; rename the file"
+            )
         for part, values in (("ids", self.ids), ("groups", self.groups), ("labels", self.labels)):
             if values is not None and len(values) != len(self.images):
                 raise BadInput(
@@ -338,3 +343,11 @@ class StimuliSection(KindSection):
 STIMULI = kinds(
     "stimulus format", StimuliSection, room="zoo_eval.stimuli", group="zoo_eval.stimuli"
 )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
