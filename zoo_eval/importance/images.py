@@ -73,4 +73,7 @@ def one_map(values: npt.NDArray[np.generic], where: str) -> RawMap:
             f"{where}: a map must be numbers (row, column), got {values.dtype} {list(shape)}; "
             "save one value per pixel"
         )
-    return values.astype(np.float32)
+    found = values.astype(np.float32)
+    if not np.isfinite(found).all():
+        raise BadInput(f"{where}: has a NaN or infinite value; remove the map and its image")
+    return found
