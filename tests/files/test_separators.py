@@ -83,6 +83,12 @@ def test_an_rdm_with_a_thousand_as_python_writes_it_is_refused(tmp_path):
         rdm_file.read("here", path, None, 3)
 
 
+@pytest.mark.parametrize("content", ["a.png\nb.png\nc.png\n", "a.png,b.png,c.png\n"])
+def test_an_rdm_of_names_alone_is_refused(tmp_path, content):
+    with pytest.raises(BadInput, match="has names alone, and no numbers"):
+        rdm_file.read("here", file(tmp_path, content, "rdm.csv"), None, 3)
+
+
 def test_ceilings_are_found_by_targets_in_another_form(tmp_path):
     path = file(tmp_path, "Target;CEILING\ncaf\u00e9;0,5\n3.0;1\n")
     found = ceiling_file.read("r", path, ["3", "cafe\u0301"], "variance")

@@ -188,6 +188,8 @@ def _without_ids(where: str, cells: Array, n_stimuli: int) -> RdmFile:
     top, left = int(has_header), int(has_index)
     header = [tuple(cells[0, left:].tolist())] if has_header else None
     inner = cells[top:, left:]
+    if not inner.size:
+        raise BadInput(f"{where} has names alone, and no numbers; give the matrix beside them")
     try:
         if any("_" in cell for cell in inner.flat):
             raise ValueError("NumPy would read 1_000 as a thousand")
