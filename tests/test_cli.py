@@ -27,6 +27,15 @@ def bad(capsys, *arguments: str) -> str:
     return lines[0]
 
 
+def refused(capsys, path: str) -> str:
+    """The line of a plan that says what cannot be read; it refuses what needs it, and plans the rest."""
+    assert cli.main(["plan", path]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert " 0 pending" not in lines[0]
+    assert "0 refused" not in lines[0]
+    return next(line for line in lines if line.startswith("refused: "))
+
+
 def changed(tiny_sweep, old: str, new: str) -> str:
     text = tiny_sweep.read_text()
     assert old in text
@@ -80,13 +89,13 @@ def test_an_unreadable_image_is_named(tiny_sweep, tmp_path, capsys):
     (tmp_path / "images" / "imagenet_99_1.png").write_bytes(b"not an image")
     path = changed(tiny_sweep, 'path = "package:foolbox/data"\ninclude = ["imagenet_0*.jpg"]',
                    f'path = "{tmp_path / "images"}"')  # fmt: skip
-    assert "imagenet_99_1.png: cannot be decoded" in bad(capsys, "plan", path)
+    assert "imagenet_99_1.png: cannot be decoded" in refused(capsys, path)
 
 
 def test_labels_that_do_not_match_are_named(tiny_sweep, own_labels, tmp_path, capsys):
     short = tmp_path / "short.csv"
     short.write_text("\n".join(own_labels.read_text().splitlines()[:-1]) + "\n")
-    line = bad(capsys, "plan", changed(tiny_sweep, str(own_labels), str(short)))
+    line = refused(capsys, changed(tiny_sweep, str(own_labels), str(short)))
     assert "has no label for 'imagenet_03_990.jpg'" in line
 
 
@@ -110,7 +119,7 @@ def with_recording(tiny_sweep, tmp_path, response: float) -> str:
 
 
 def test_responses_with_nan_are_named(tiny_sweep, tmp_path, capsys):
-    line = bad(capsys, "plan", with_recording(tiny_sweep, tmp_path, float("nan")))
+    line = refused(capsys, with_recording(tiny_sweep, tmp_path, float("nan")))
     assert "response of target 't' to stimulus number 3" in line
 
 

@@ -115,7 +115,7 @@ class PlantedSection(RecordingSection):
     def read(self, name: str, known: Sweepmates) -> PlantedRecording:
         shown = known.stimuli(self.stimuli)
         if self.n_components >= len(shown):
-            raise BadInput(
+            raise WrongSweep(
                 f"recording {name!r}: {self.n_components} components asked for, but {len(shown)} "
                 f"stimuli have {len(shown) - 1} at most; lower n_components"
             )
