@@ -1,5 +1,8 @@
 """Whatever one model, recording or map raises, at any step, is its own refusal, and the rest runs."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -224,3 +227,19 @@ def test_a_name_that_the_sweep_does_not_have_is_still_an_error_of_the_sweep(writ
     )
     with pytest.raises(BadInput, match="unknown stimuli 'phots'; nearest: photos"):
         sweep.run(options, lambda line: None)
+
+
+def test_on_ray_the_same_is_refused(written, tmp_path, rdms, monkeypatch):
+    from tests.runners.comparison import assert_each_trial_once
+
+    # Where other processes find these networks.
+    monkeypatch.setenv("PYTHONPATH", str(Path(odd_nets.__file__).parents[2]))
+    options = written(own("sound") + own("lazy"), RECORDINGS, FITS)
+    assert sweep.run(replace(options, runner="ray"), lambda line: None) == 1
+    assert_each_trial_once(tmp_path / "store")
+    rows = ledger(tmp_path)
+    status = {(row["model"], row["evaluation"], row["status"]) for row in rows}
+    assert ("local/sound", "neural_fit", "refused") in status
+    assert ("local/sound", "neural_fit", "ok") in status, [row["error_message"] for row in rows]
+    assert ("local/sound", "accuracy", "ok") in status
+    assert {one for model, _, one in status if model == "local/lazy"} == {"refused"}
