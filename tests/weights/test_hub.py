@@ -305,3 +305,17 @@ def test_a_file_in_a_folder_of_its_repository_is_found_again(local_hub):
     local_hub.stop()
     assert hub.locate("owner/name", "folder/weights.bin") == found
     assert hub.download(found) == path
+
+
+def test_a_redirect_of_the_hubs_to_what_is_not_https_is_refused(stocked):
+    blueprint(CARD)
+    stocked.always = Fault(status=302, headers=(("Location", "http://example.org/w"),))
+    with pytest.raises(Refusal, match=r"leads elsewhere: http://example.org is not https"):
+        hub.download(hub.locate(REPO))
+
+
+def test_a_file_of_the_hubs_over_the_cap_is_not_asked_for(stocked, monkeypatch):
+    monkeypatch.setenv("ZOO_EVAL_DOWNLOAD_BYTES", "1000")
+    with pytest.raises(Refusal, match=r"a download at most 1000 B; set ZOO_EVAL_DOWNLOAD_BYTES"):
+        hub.download(hub.locate(REPO))
+    assert stocked.n_asked("GET") == 0
