@@ -1,6 +1,7 @@
 # Everything runs from .venv, which is made from requirements.lock: pinned, with hashes.
 PYTHON ?= python3
 BIN := .venv/bin
+PROCESSES ?= 2
 SOURCES := zoo_eval jobs benchmarks tests
 
 # Stated, never left to Ray's defaults, which differ between its commands.
@@ -25,8 +26,9 @@ setup: .venv/installed
 demo: setup
 	$(BIN)/python -m jobs.demo
 
+# Two processes, a file's tests in one of them: half of the time is spent waiting for Rays to start.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
 
 # The tests whose numbers depend on the processor's code, under each setting of it: half an hour.
 kernels: setup
