@@ -124,7 +124,7 @@ def test_two_files_of_one_name_are_refused(both):
         (np.zeros((64, 64, 3)), r"must be numbers \(row, column\), got float64 \[64, 64, 3\]"),
         (np.zeros((0, 64)), "must be numbers"),
         (np.zeros((64, 64), complex), "must be numbers"),
-        (np.full((64, 64), np.nan), "'below/c_3.png' has a NaN"),
+        (np.full((64, 64), np.nan), r"c_3\.npy: has a NaN"),
         (np.array([[{}]], dtype=object), "needs code to load"),
     ],
 )

@@ -25,6 +25,7 @@ from zoo_eval.runners.progress import Progress
 from zoo_eval.runners.schedule import NOTHING_MEASURED, Expected, Schedule
 from zoo_eval.runners.slots import SlotShape
 from zoo_eval.stimuli.folder import Files
+from zoo_eval.stimuli.identities import Identity
 from zoo_eval.store import Store
 from zoo_eval.sweep import file as sweep_file
 from zoo_eval.sweep.cards import roster
@@ -150,7 +151,7 @@ def test_an_image_that_changes_after_the_plan_ends_the_run_in_a_line(
     planned = sweep_file.read(tiny_sweep, tmp_path)
     store = Store(str(tmp_path / "store"), create=True)
     runner = on_ray.OnRay(planned, roster(planned.models), store)
-    runner._load({"photos": "another digest"})
+    runner._load({"photos": Identity("of other ids", "another digest", (), ())})
     plan = Plan(work=[work(Planted("a", "works", str(tmp_path)))])
     with pytest.raises(BadInput, match="stimuli 'photos' changed while the sweep was planned"):
         runner.run(plan, Progress.of(plan, lambda line: None))

@@ -103,6 +103,8 @@ def nothing_starts(monkeypatch):
     """What `ray.init` is told instead of starting anything; the environment is as before afterwards."""
     told = {}
     monkeypatch.setattr(on_ray.ray, "init", lambda **options: told.update(options))
+    # Another test may have left one to this process.
+    monkeypatch.setattr(on_ray.ray, "is_initialized", lambda: False)
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.setenv(name, os.environ[name])
     return told
@@ -117,6 +119,7 @@ def test_a_user_who_switched_tokens_off_keeps_them_off(nothing_starts, monkeypat
 
 
 def test_a_ray_that_others_could_reach_is_ended_with_a_line(nothing_starts, monkeypatch):
+    monkeypatch.setattr(on_ray.ray, "shutdown", lambda: None)
     monkeypatch.setattr(on_ray, "_addresses", lambda: {"192.0.2.7"})
     with pytest.raises(BadInput, match=r"Ray listens on 192.0.2.7, which others .* --runner local"):
         on_ray.connect()

@@ -101,7 +101,8 @@ class OpenModel:
     def logits(self, view: Tensor) -> Tensor:
         """Logits (image, class) of what the model sees: pixels already at its input size.
 
-        float32, whatever precision the network gives: everything after it is written for that.
+        In the precision of the pixels, float32, whatever the network gives: all that follows is
+        written for that.
 
         Raises:
             Refusal: the network returns no tensor with a row per image.
@@ -115,7 +116,7 @@ class OpenModel:
                 f"the network returns {given} for {len(view)} images, not one tensor (image, class) of "
                 "logits; wrap it in a module that does"
             )
-        logits = logits.float()
+        logits = logits.to(view.dtype)
         if logits.requires_grad:
             logits.register_hook(self._count_backward)  # type: ignore[no-untyped-call]  # torch
         return logits

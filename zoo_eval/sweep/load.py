@@ -61,12 +61,16 @@ def as_planned(inputs: Inputs, planned: Mapping[str, Identity]) -> Inputs:
         BadInput: a set has other ids, labels or groups than it was planned with.
     """
     for name, identity in planned.items():
-        if name not in inputs.stimuli or inputs.stimuli[name].described_by != identity.described:
+        # One that can be read no longer is refused alone.
+        if name in inputs.stimuli and inputs.stimuli[name].described_by != identity.described:
             raise BadInput(
                 f"stimuli {name!r} changed while the sweep was planned; run the same command again"
             )
-    stimuli = {name: replace(inputs.stimuli[name], known=one) for name, one in planned.items()}
-    return replace(inputs, stimuli={**inputs.stimuli, **stimuli})
+    stimuli = {
+        name: replace(one, known=planned.get(name, one.known))
+        for name, one in inputs.stimuli.items()
+    }
+    return replace(inputs, stimuli=stimuli)
 
 
 def identities(inputs: Inputs) -> dict[str, Identity]:
