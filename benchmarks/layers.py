@@ -34,8 +34,6 @@ BUDGET = 2**31
 N_IMAGES = 64
 DEMO = Path("sweeps/demo.toml")
 PLANTED_IN = "lite0"
-# The demo's, and what tells a block from its neighbour, of which it is the sum with little more.
-NOISES = (1.0, 0.25)
 
 
 @dataclass(frozen=True)
@@ -119,16 +117,11 @@ def captured(model: OpenModel, shown: StimulusSet, layers: Sequence[str]) -> Non
     Representations(model, BUDGET).grams(shown, layers)
 
 
-def planted(layer: str, noise: float) -> dict[str, str]:
-    """The best layer by readout of the demo's model, of a recording planted in one of its layers.
-
-    `noise` is the standard deviation of one repetition's noise, where that of the signal is 1.
-    """
+def planted(layer: str) -> dict[str, str]:
+    """The best layer by readout of the demo's model, of a recording planted in one of its layers."""
     with TemporaryDirectory() as folder:
         sweep = sweep_file.read(DEMO, Path.cwd()).at(SweepPath.of(f"{folder}/store", Path.cwd()))
-        recording = sweep.recordings["planted_it"].model_copy(
-            update={"layer": layer, "noise": noise}
-        )
+        recording = sweep.recordings["planted_it"].model_copy(update={"layer": layer})
         local = tuple(model for model in sweep.models.local if model.name == PLANTED_IN)
         fits = tuple(
             one.model_copy(update={"layers": "blocks"})
@@ -148,32 +141,23 @@ def planted(layer: str, noise: float) -> dict[str, str]:
 
 
 def show_planted() -> None:
-    """Every layer of the demo's model, and where it is found; in less noise where a neighbour won."""
+    """Every layer of the demo's model, and where it is found."""
     source = source_of("timm/tf_efficientnet_lite0")
     found = anatomy_of(source, "timm/tf_efficientnet_lite0", (224, 224)).named
     skipped = {layer.name.rpartition(".")[0] for layer in found["blocks"]}
     skipped -= {layer.name for layer in found["feature_info"]}
-    rows, n_found = [], dict.fromkeys(NOISES, 0)
+    rows, n_found = [], 0
     for layer in found["blocks"]:
+        by_readout = planted(layer.name)
+        n_found += set(by_readout.values()) == {layer.name}
         in_skipped = layer.name.rpartition(".")[0] in skipped
-        for noise in NOISES:
-            by_readout = planted(layer.name, noise)
-            is_found = set(by_readout.values()) == {layer.name}
-            best = ", ".join(f"{readout}: {name}" for readout, name in sorted(by_readout.items()))
-            rows.append([layer.name, "yes" if in_skipped else "no", noise, best])
-            print(*rows[-1], flush=True)
-            # What is found in much noise is found in less.
-            later = NOISES[NOISES.index(noise) :] if is_found else ()
-            n_found.update({one: n_found[one] + 1 for one in later})
-            if is_found:
-                break
+        best = ", ".join(f"{readout}: {name}" for readout, name in sorted(by_readout.items()))
+        rows.append([layer.name, "yes" if in_skipped else "no", best])
+        print(*rows[-1], flush=True)
     report(
-        ["planted in", "skipped by feature_info", "noise", "best layer"],
+        ["planted in", "skipped by feature_info", "best layer"],
         rows,
-        {
-            "planted": len(found["blocks"]),
-            "found_by_every_readout": {str(noise): n for noise, n in n_found.items()},
-        },
+        {"planted": len(rows), "found_by_every_readout": n_found},
     )
 
 
