@@ -229,7 +229,17 @@ def test_a_name_that_the_sweep_does_not_have_is_still_an_error_of_the_sweep(writ
         sweep.run(options, lambda line: None)
 
 
-def test_on_ray_the_same_is_refused(written, tmp_path, rdms, monkeypatch):
+@pytest.fixture
+def own_ray():
+    """The Ray that a sweep starts ends with the test: others look for theirs alone."""
+    import ray
+
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.ray
+def test_on_ray_the_same_is_refused(written, tmp_path, rdms, monkeypatch, own_ray):
     from tests.runners.comparison import assert_each_trial_once
 
     # Where other processes find these networks.
