@@ -27,6 +27,8 @@ DEFAULT_BUDGET = "16GiB"
 ENTRY = struct.Struct("<II")
 # One that was used so lately is in use, perhaps.
 IN_USE_S = 600.0
+# Until a row that another process makes is looked for again; it takes some times that.
+LOOK_AGAIN_S = 1e-3
 # What views leave free of a disk, for all else that runs there.
 LEFT_FREE_BYTES = 2**30
 
@@ -135,6 +137,18 @@ class KeptViews:
                 entry = ENTRY.pack(1, zlib.crc32(content))
                 os.pwrite(self._file, entry, number * ENTRY.size)
 
+    def _locked(self, place: int) -> bool:
+        """Whether the lock was to be had.
+
+        Never waited for: of several threads of two processes that wait for each other's rows, the
+        system takes one for a deadlock and turns it away.
+        """
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, ENTRY.size, place)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
     @contextmanager
     def being_made(self, number: int) -> Iterator[None]:
         """Waits until no other process makes this row, and keeps others waiting meanwhile.
@@ -143,7 +157,8 @@ class KeptViews:
         """
         place = number * ENTRY.size
         with suppress(OSError):
-            fcntl.lockf(self._file, fcntl.LOCK_EX, ENTRY.size, place)
+            while not self._locked(place):
+                time.sleep(LOOK_AGAIN_S)
         try:
             yield
         finally:
