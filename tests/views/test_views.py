@@ -82,6 +82,16 @@ def test_rows_are_made_a_little_ahead_of_those_that_are_asked_for(photos, decode
     assert torch.equal(views[range(N)], expected(photos))
 
 
+def test_one_alone_is_made_alone(photos, decoded):
+    views = Views(photos, SQUARE, CPU)
+    found = views.alone(4)
+    assert torch.equal(found, views[[4]])
+    decoded.clear()
+    _ = Views(photos, SQUARE, CPU).alone(2)
+    time.sleep(0.1)
+    assert decoded == [photos.ids[2]]
+
+
 def test_without_room_they_are_made_each_time_and_nothing_is_kept(photos, decoded, monkeypatch):
     for folder in (ViewFolder(0), ViewFolder(N * 24 * 24 * 3)):
         decoded.clear()

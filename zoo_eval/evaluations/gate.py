@@ -62,9 +62,8 @@ def read_reference(path: Path) -> tuple[Tensor, Tensor]:
         )
     if not np.isfinite(logits).all():
         raise Refusal(f"reference logits {path}: NaN or infinite logits; write them again")
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255, torch.from_numpy(
-        logits
-    ).float()
+    shown = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+    return shown, torch.from_numpy(logits).float()
 
 
 class Gate(EvaluationSection):

@@ -93,7 +93,7 @@ class Capture:
         def note(layer: str, activation: Tensor) -> None:
             found[layer] = tuple(activation.shape[1:])
 
-        self.show(self.model.views(stimuli)[[0]], layers, note)
+        self.show(self.model.views(stimuli).alone(0), layers, note)
         return {layer: found[layer] for layer in layers}
 
 

@@ -128,7 +128,7 @@ class GramReducer:
         n = min(N_REFERENCES, len(stimuli)) if many else 0
         views = self.capture.model.views(stimuli)
         for reference in range(n):
-            view = views[[reference * len(stimuli) // n]]
+            view = views.alone(reference * len(stimuli) // n)
             self.capture.show(view, list(many), copy)
             for layer, part in many.items():
                 offsets[part] += seen[layer] / n

@@ -56,6 +56,14 @@ class Views:
             self._kept.touch()
         return self.transform.as_pixels(self._ahead[numbers], self.device)
 
+    def alone(self, number: int) -> Tensor:
+        """One stimulus (1, RGB, row, column), as it is got by `[number]`; none after it is made.
+
+        Raises:
+            BadInput, Refusal: as for several.
+        """
+        return self.transform.as_pixels([self._row(number)], self.device)
+
     def _row(self, number: int) -> Seen:
         if self._parts:
             images = self.stimuli.images
