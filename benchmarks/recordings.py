@@ -129,7 +129,7 @@ def _resident(what: str) -> int:
 
 def _ours(file: Path, shown: StimulusSet) -> None:
     found = parquet.read("long", file, shown, size_in_bytes(BUDGET))
-    assert found.responses.shape == (len(shown), 1, N_TARGETS)
+    assert found.repeated().responses.shape == (len(shown), N_TARGETS)
 
 
 def _columns(file: Path) -> None:

@@ -258,7 +258,9 @@ def test_intervals_over_targets_and_stimuli_hold_the_score(net, recording):
 
 
 def test_of_too_few_targets_or_groups_of_stimuli_there_is_no_interval(net, recording):
-    few = ResponseRecording("few", SHOWN.name, recording.responses[..., :4], tuple("abcd"))
+    few = ResponseRecording(
+        "few", SHOWN.name, recording.repeated().padded()[..., :4], tuple("abcd")
+    )
     for row in rows(net, few, fit(few, readouts=["ridge"])):
         assert row["score"] is not None
         assert (row["score_low"], row["score_high"]) == (None, None)
@@ -347,7 +349,7 @@ def test_a_constant_layer_says_so(recording, readout):
 
 
 def test_a_constant_target_is_left_out_and_counted(net, recording):
-    responses = recording.responses.copy()
+    responses = recording.repeated().padded().copy()
     responses[:, :, 1] = 2.5
     constant = ResponseRecording("it", SHOWN.name, responses, recording.target_ids)
     for row in rows(net, constant, fit(constant, readouts=["pls", "ridge"], components=3)):
@@ -359,7 +361,9 @@ def test_a_constant_target_is_left_out_and_counted(net, recording):
 
 def test_shuffled_responses_score_nothing(net, recording):
     order = np.random.default_rng(5).permutation(N)
-    shuffled = ResponseRecording("it", SHOWN.name, recording.responses[order], recording.target_ids)
+    shuffled = ResponseRecording(
+        "it", SHOWN.name, recording.repeated().padded()[order], recording.target_ids
+    )
     found = rows(net, shuffled, fit(shuffled, readouts=["pls", "ridge"], components=3))
     # 60 correlations of 12 stimuli each, of standard error 0.3.
     assert abs(np.mean([r for row in found for r in row["r"]])) < 0.2
@@ -496,7 +500,7 @@ def test_every_ceiling_says_its_scale_and_whom_it_is_of(recording, subjects):
 
 def test_a_ceiling_without_a_number_says_why(recording, subjects):
     assert {row["undefined"] for row in ceiling_rows(recording)} == {None}
-    responses = recording.responses.copy()
+    responses = recording.repeated().padded().copy()
     responses[:, 1:, 0] = 0.1
     dead = recording.target_ids[0]
     found = ceiling_rows(replace(recording, responses=responses, digest=""))

@@ -101,7 +101,7 @@ def test_an_option_of_a_readout_that_is_not_chosen_changes_nothing(model):
     ("content", "place", "said"),
     [
         ({"component": 3}, ("component",), "unknown key; nearest: components"),
-        ({"alphas": 3}, ("alphas",), "unknown key; nearest: alpha"),
+        ({"alphs": 3}, ("alphs",), "unknown key; nearest: alpha"),
         ({"components": 0}, ("components",), "greater than or equal to 1"),
         ({"comparison": "spearmann"}, ("comparison",), "Input should be 'pearson', 'spearman'"),
         ({"readouts": ["pls", "rsaa"]}, ("readouts", 1), "unknown readout 'rsaa'; nearest: rsa"),

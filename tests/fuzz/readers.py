@@ -239,7 +239,7 @@ READERS = (
     Reader("cards.toml", lambda path: path.write_text(CARDS), of_cards),
     Reader("weights.pth", lambda path: torch.save(state(), path), lambda path: content(checkpoints.read(path))),
     Reader("weights.safetensors", lambda path: save_file(state(), path), lambda path: content(checkpoints.read(path))),
-    Reader("recording.parquet", recording, lambda path: content(parquet.read("r", path, SHOWN).responses)),
+    Reader("recording.parquet", recording, lambda path: content(parquet.read("r", path, SHOWN).repeated().padded())),
     Reader("clicks.tfrecords", shards, of_clickme),
     Reader("lab.pth", lab_file, of_lab),
     Reader("map.npy", lambda path: np.save(path, np.arange(64.0).reshape(8, 8)), of_map_folder),

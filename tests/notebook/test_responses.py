@@ -72,7 +72,7 @@ def test_whatever_holds_them_they_are_the_same_recording(data, more):
     expected = recorded(VALUES, target_ids=TARGETS)
     found = recorded(data, **more)
     assert found.digest == expected.digest
-    assert np.array_equal(found.responses, VALUES)
+    assert np.array_equal(found.repeated().padded(), VALUES)
     assert (found.target_ids, found.stimuli, found.name) == (TARGETS, "shown", "it")
 
 
@@ -81,7 +81,7 @@ def test_a_frame_of_targets_is_matched_by_its_index():
         ascending=False
     )
     found = recorded(frame)
-    assert np.array_equal(found.responses[:, 0], VALUES[:, 0])
+    assert np.array_equal(found.repeated().padded()[:, 0], VALUES[:, 0])
     assert found.n_repetitions == 1
 
 
@@ -90,7 +90,7 @@ def test_a_frame_whose_rows_nobody_named_is_matched_only_where_the_images_are_nu
     with pytest.raises(BadInput, match=r"rows are numbered, not named; .* data.to_numpy\(\)"):
         recorded(frame)
     numbered = zoo_eval.responses(frame, stimuli="shown").read("it", Sweep("2031"))
-    assert np.array_equal(numbered.responses[:, 0], VALUES[[2, 0, 3, 1], 0])
+    assert np.array_equal(numbered.repeated().padded()[:, 0], VALUES[[2, 0, 3, 1], 0])
     # Called by their numbers, but put in order as text: whose row 2 is nobody knows.
     with pytest.raises(BadInput, match="rows are numbered"):
         zoo_eval.responses(frame, stimuli="shown").read(
@@ -105,10 +105,10 @@ def test_rows_without_ids_meet_the_images_in_an_order_that_is_said():
         zoo_eval.responses(VALUES, stimuli="shown").read("it", Sweep(names))
     for order, places in (("images", [0, 1, 2, 3]), ("natural", [0, 3, 1, 2])):
         section = zoo_eval.responses(VALUES, stimuli="shown", order=order)
-        assert np.array_equal(section.read("it", Sweep(names)).responses, VALUES[places])
+        assert np.array_equal(section.read("it", Sweep(names)).repeated().padded(), VALUES[places])
     named = zoo_eval.responses(VALUES, stimuli="shown", stimulus_ids=[3, 10, 2, 1.0])
     found = named.read("it", Sweep(names))
-    assert np.array_equal(found.responses, VALUES[[3, 1, 2, 0]])
+    assert np.array_equal(found.repeated().padded(), VALUES[[3, 1, 2, 0]])
     assert found.by_position is None
 
 
@@ -120,12 +120,22 @@ def test_what_is_written_to_an_array_later_changes_nothing():
     values = VALUES.copy()
     section = zoo_eval.responses(values, stimuli="shown")
     values[:] = 0
-    assert np.array_equal(section.read("it", Sweep()).responses, VALUES)
+    assert np.array_equal(section.read("it", Sweep()).repeated().padded(), VALUES)
 
 
-def gap():
+def test_what_was_not_measured_is_missing():
     values = VALUES.copy()
     values[1, 0, 2] = np.nan
+    dense = recorded(values, target_ids=TARGETS)
+    rows = recorded(long(values).dropna())
+    assert np.array_equal(dense.repeated().padded(), values, equal_nan=True)
+    assert dense.digest == rows.digest
+    assert dense.notes[0].startswith("1 of ")
+
+
+def infinite():
+    values = VALUES.copy()
+    values[1, 0, 2] = np.inf
     return values
 
 
@@ -143,8 +153,8 @@ def gap():
         ),
         (VALUES[:3], {"stimulus_ids": IDS[:3]}, "no row for 'd' of stimuli 'shown'"),
         (VALUES[:3], {}, "3 rows, but stimuli 'shown' has 4"),
-        (gap(), {}, "NaN or infinite"),
-        (long().iloc[:-1], {}, "0 responses to"),
+        (infinite(), {}, "to stimulus number 1 is infinite"),
+        (long().query("stimulus_id != 'b'"), {}, "0 responses to 'b' of stimuli 'shown'"),
         (long().replace({"a": "aa"}), {}, "'aa' is not in stimuli 'shown'"),
         (labelled().rename(target="targets"), {}, "nearest: target; rename"),
         (polars.DataFrame({"stimulus": ["a"]}), {}, "needs the columns stimulus_id"),

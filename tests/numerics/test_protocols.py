@@ -11,10 +11,11 @@ from sklearn.model_selection import StratifiedShuffleSplit
 
 from tests.numerics.regression import exact_pls, problem
 from tests.rounding import SCORE
-from zoo_eval.numerics import protocols
+from zoo_eval.numerics import protocols, solvers
 from zoo_eval.numerics.pls import TooManyComponents
 from zoo_eval.numerics.principal_components import reduced_gram
-from zoo_eval.numerics.protocols import Pls, Ridge, brainscore, kfold, nested
+from zoo_eval.numerics.protocols import brainscore, kfold, nested
+from zoo_eval.numerics.solvers import Pls, Ridge
 from zoo_eval.numerics.splits import Fold, grouped_folds, grouped_folds_within
 
 ALPHAS = tuple(10.0**power for power in range(-4, 4))
@@ -252,16 +253,19 @@ def test_folds_in_parts_score_as_folds_at_once(monkeypatch):
     given = problem(n=60, p=80, targets=5)
     arguments = given.features, given.responses, by_rows(60), Pls(5, choose=True)
     at_once = run(nested, *arguments, **FOLDS)
-    monkeypatch.setattr(protocols, "SCORES_BYTES", 1)
+    monkeypatch.setattr(solvers, "SCORES_BYTES", 1)
     for one, other in zip(at_once, run(nested, *arguments, **FOLDS), strict=True):
         assert_allclose(one.r, other.r, rtol=0, atol=SCORE)
 
 
-@pytest.mark.parametrize("name", ["Gram matrix", "responses"])
-def test_values_that_are_not_finite_are_an_error_that_says_where(name):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("Gram matrix", torch.nan), ("Gram matrix", torch.inf), ("responses", -torch.inf)],
+)
+def test_values_that_are_not_finite_are_an_error_that_says_where(name, value):
     given = problem(n=30, p=20, targets=3)
     gram, responses = given.gram(), torch.from_numpy(given.responses)
-    (gram if name == "Gram matrix" else responses)[7, 2] = torch.nan
+    (gram if name == "Gram matrix" else responses)[7, 2] = value
     with pytest.raises(ValueError, match=f"1 values of the {name} .* row 7, column 2"):
         nested(gram, responses, by_rows(30), Pls(3), **FOLDS)
 
@@ -281,3 +285,34 @@ def test_too_few_groups_and_too_many_components_are_errors():
         nested(gram, responses, ["a", "b"] * 15, Pls(3), **FOLDS)
     with pytest.raises(TooManyComponents, match="lower the number of components"):
         nested(gram, responses, by_rows(30), Pls(15), **FOLDS)
+
+
+def test_absolute_penalties_are_those_of_scikit_learn_and_told_in_units_of_the_mean_eigenvalue():
+    given = problem(n=90, p=30, targets=4)
+    groups = by_rows(90)
+    (alpha,) = alphas = (2.5,)
+    found = run(
+        kfold, given.features, given.responses, groups, Ridge(alphas, absolute=True), **FOLDS
+    )
+    for (fold, _), score in zip(folds_of(groups), found, strict=True):
+        centred = given.features[fold.train] - given.features[fold.train].mean(0)
+        model = SklearnRidge(alpha, solver="svd")
+        model.fit(given.features[fold.train], given.responses[fold.train])
+        r = r_per_target(model.predict(given.features[fold.test]), given.responses[fold.test])
+        assert_allclose(score.r, r, rtol=0, atol=SCORE)
+        unit = (centred**2).sum() / len(fold.train)
+        assert_allclose(score.choice, alpha / unit, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "readout", [Ridge((0.01, 0.1, 1.0)), Ridge((1e-3, 1.0, 1e3), absolute=True)]
+)
+def test_targets_that_are_fitted_some_at_a_time_are_fitted_alike(monkeypatch, readout):
+    given = problem(n=60, p=30, targets=7)
+    arguments = given.features, given.responses, by_rows(60), readout
+    whole = run(nested, *arguments, **FOLDS)
+    monkeypatch.setattr("zoo_eval.numerics.ridge.TARGETS_AT_ONCE", 3)
+    for one, again in zip(whole, run(nested, *arguments, **FOLDS), strict=True):
+        assert_allclose(again.r, one.r, rtol=0, atol=SCORE)
+        assert_allclose(again.choice, one.choice, rtol=0)
+        assert_allclose(again.selection_r, one.selection_r, rtol=0, atol=SCORE)

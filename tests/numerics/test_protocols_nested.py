@@ -11,7 +11,8 @@ from tests.numerics.regression import exact_pls, problem
 from tests.rounding import SCORE
 from zoo_eval.numerics.gram import centred_blocks
 from zoo_eval.numerics.pls import TooManyComponents
-from zoo_eval.numerics.protocols import Pls, Ridge, nested
+from zoo_eval.numerics.protocols import nested
+from zoo_eval.numerics.solvers import Pls, Ridge
 from zoo_eval.numerics.splits import grouped_folds
 
 RELATIVE_ALPHAS = tuple(10.0**power for power in range(-4, 4))

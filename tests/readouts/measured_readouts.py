@@ -30,6 +30,9 @@ MEASURED = {
     "pls brainscore 100, reduced": (Pls(), "brainscore", 100, REDUCED),
     "ridge nested 100": (Ridge(), "nested", 100, None),
     "ridge nested 800": (Ridge(), "nested", 800, None),
+    "ridge nested 5000": (Ridge(alphas="brainscore"), "nested", 5000, None),
+    "ridge nested 100, gaps": (Ridge(), "nested", 100, None),
+    "pls nested 100, gaps": (Pls(), "nested", 100, None),
     "rsa spearman": (Rsa(), "nested", 100, None),
     "rsa pearson": (Rsa(comparison="pearson"), "nested", 100, None),
     "rsa kendall_tau_a": (Rsa(comparison="kendall_tau_a"), "nested", 100, None),
@@ -56,7 +59,8 @@ def _measured(name, features, stimuli):
     """Predicted and actual bytes; nothing is left when it returns."""
     readout, protocol, n_targets, reduction = MEASURED[name]
     design = Design(protocol, n_resamples=N_RESAMPLES, reduction=reduction)
-    recording = _recording(features, n_targets) if n_targets else _rdm_recording(features)
+    gaps = name.endswith("gaps")
+    recording = _recording(features, n_targets, gaps) if n_targets else _rdm_recording(features)
     layer = _layer(features, design.n_images)
     settled = readout.settled(protocol)
     predicted = settled.kept_bytes(recording, design) + settled.peak_bytes(recording, design)
@@ -73,10 +77,12 @@ def _layer(features, n_images=0):
     return LayerGram(own @ own.T, own.sum(1), (own.shape[1],))
 
 
-def _recording(features, n_targets):
+def _recording(features, n_targets, gaps=False):
     rng = np.random.default_rng(1)
     signal = features[:N_STIMULI] @ rng.standard_normal((features.shape[1], n_targets))
     responses = signal / signal.std(0) + rng.standard_normal(signal.shape)
+    if gaps:
+        responses[:50, : n_targets // 2] = np.nan
     return ResponseRecording("r", "s", responses[:, None], tuple(map(str, range(n_targets))))
 
 

@@ -7,8 +7,8 @@ import torch
 from tests.planted_nets import noise
 from zoo_eval.errors import BadInput
 from zoo_eval.numerics import ceilings
-from zoo_eval.numerics.protocols import Ridge as RidgeSolver
 from zoo_eval.numerics.protocols import nested
+from zoo_eval.numerics.solvers import Ridge as RidgeSolver
 from zoo_eval.readouts.design import Design
 from zoo_eval.readouts.readout import READOUTS
 from zoo_eval.recordings.responses import ResponseRecording

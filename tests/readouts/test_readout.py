@@ -36,7 +36,7 @@ def test_the_peak_is_as_predicted(measured, name):
 # Another value of each option than its default.
 OTHERWISE = {
     "pls": {"components": 3, "choose_components": False},
-    "ridge": {"alpha": 0.5},
+    "ridge": {"alpha": 0.5, "alphas": "brainscore"},
     "rsa": {"dissimilarity": "cosine", "comparison": "pearson"},
     "cka": {"cka": "plain"},
     "procrustes": {},

@@ -1,6 +1,9 @@
 """What a section may ask of its sweep, where there is one stimulus set and one model."""
 
+import pyarrow as pa
+
 from zoo_eval.errors import BadInput
+from zoo_eval.queries import connection
 from zoo_eval.stimuli.stimulus_set import LayerIdentity, StimulusSet
 
 MODEL, LAYER = "local/planted", "blocks.1"
@@ -21,6 +24,9 @@ class Mates:
 
     def is_whole(self, stimuli: str) -> bool:
         return True
+
+    def select(self, table: pa.Table, condition: str | None, option: str) -> pa.Table:
+        return connection.select(table, condition, option)
 
     def layer(self, model: str, layer: str) -> LayerIdentity:
         if model != MODEL:

@@ -45,7 +45,7 @@ def test_a_parquet_file_is_read_in_the_order_of_the_stimuli(tmp_path, shown):
     found = read(tmp_path, rows, shown)
     assert found.target_ids == ("t1", "t2")
     expected = [[[100 * i + 10 * r + j for j in (0, 1)] for r in (5, 7)] for i in range(3)]
-    assert_allclose(found.responses, expected, rtol=0)
+    assert_allclose(found.repeated().padded(), expected, rtol=0)
 
 
 def test_numeric_target_ids_are_read_as_text(tmp_path, shown):
@@ -57,9 +57,7 @@ def test_numeric_target_ids_are_read_as_text(tmp_path, shown):
 def test_stimulus_ids_may_lack_the_suffix_of_their_file(tmp_path, shown, ids):
     files = replace(shown, ids=("c.png", "a.png", "b.jpg"))
     rows = [{**row, "stimulus_id": dict(zip(IDS, ids))[row["stimulus_id"]]} for row in long_rows()]
-    assert_array_equal(
-        read(tmp_path, rows, files).responses, read(tmp_path, long_rows(), shown).responses
-    )
+    assert_array_equal(read(tmp_path, rows, files).mean, read(tmp_path, long_rows(), shown).mean)
 
 
 def test_numeric_stimulus_ids_are_read_as_text(tmp_path, shown):
@@ -68,9 +66,7 @@ def test_numeric_stimulus_ids_are_read_as_text(tmp_path, shown):
         {**row, "stimulus_id": {"c": 2.0, "a": 10.0, "b": 1.0}[row["stimulus_id"]]}
         for row in long_rows()
     ]
-    assert_array_equal(
-        read(tmp_path, rows, files).responses, read(tmp_path, long_rows(), shown).responses
-    )
+    assert_array_equal(read(tmp_path, rows, files).mean, read(tmp_path, long_rows(), shown).mean)
 
 
 def test_a_stimulus_under_two_names_is_an_error(tmp_path, shown):
@@ -79,9 +75,28 @@ def test_a_stimulus_under_two_names_is_an_error(tmp_path, shown):
         read(tmp_path, rows, shown)
 
 
-def test_a_missing_response_is_located(tmp_path, shown):
-    with pytest.raises(BadInput, match="target 't2' has 0 responses to 'b' in repetition 7"):
-        read(tmp_path, long_rows()[:-1], shown)
+def test_a_response_without_a_row_is_missing(tmp_path, shown):
+    found = read(tmp_path, long_rows()[:-1], shown).repeated().padded()
+    assert np.argwhere(np.isnan(found)).tolist() == [[2, 1, 1]]
+
+
+def test_stimuli_may_be_shown_unequally_often(tmp_path, shown):
+    rows = [row for row in long_rows() if (row["stimulus_id"], row["repetition"]) != ("a", 5)]
+    found = read(tmp_path, rows, shown)
+    assert found.repeated().counts.tolist() == [2, 1, 2]
+    assert_allclose(found.mean, [[60, 61], [170, 171], [260, 261]], rtol=0)
+
+
+def test_repetitions_that_are_numbered_through_all_trials_take_no_more_than_the_rows(tmp_path):
+    rows = [
+        {"stimulus_id": f"s{i % 40}", "repetition": i, "target_id": f"t{t}", "response": i + t / 10}
+        for i in range(120)
+        for t in range(3)
+    ]
+    found = read(tmp_path, rows, images(40)).repeated()
+    assert found.responses.shape == (120, 3)
+    expected = [[i % 40 + 40 * k for k in range(3)] for i in range(40)]
+    assert_allclose(found.padded()[:, :, 0], expected, rtol=0)
 
 
 def test_a_missing_stimulus_is_named(tmp_path, shown):
@@ -103,11 +118,11 @@ def test_an_unknown_stimulus_is_named(tmp_path, shown):
 
 
 @pytest.mark.parametrize("value", [float("nan"), None])
-def test_a_response_that_is_absent_is_located(tmp_path, shown, value):
+def test_a_response_that_is_absent_is_missing(tmp_path, shown, value):
     rows = long_rows()
     rows[0]["response"] = value
-    with pytest.raises(BadInput, match="target 't1' to stimulus number 0"):
-        read(tmp_path, rows, shown)
+    found = read(tmp_path, rows, shown).repeated().padded()
+    assert np.argwhere(np.isnan(found)).tolist() == [[0, 0, 0]]
 
 
 def test_two_repetitions_of_which_one_is_constant_are_refused(tmp_path, shown):
@@ -191,7 +206,7 @@ def test_blocks_row_groups_and_dictionaries_change_nothing(
         table.take(pa.array(order)), tmp_path / "r.parquet", row_group_size=8, use_dictionary=coded
     )
     found = parquet.read("r", tmp_path / "r.parquet", images(6))
-    assert_array_equal(found.responses[:, 0], values)
+    assert_array_equal(found.repeated().padded()[:, 0], values)
     again = parquet.of_table("r", table, images(6), "its table")
     assert again.digest == found.digest
 
@@ -211,7 +226,7 @@ def test_numbers_of_any_type_are_held_exactly(shown, kind):
     table = pa.Table.from_pylist(long_rows())
     values = pa.array(np.arange(12), pa.int64()).cast(pa.float64()).cast(kind)
     found = parquet.of_table("r", table.set_column(3, "response", values), shown, "its table")
-    assert_array_equal(found.responses.ravel(), np.arange(12.0))
+    assert_array_equal(found.repeated().padded().ravel(), np.arange(12.0))
 
 
 def test_text_that_is_stored_as_bytes_is_text(shown):
@@ -269,7 +284,7 @@ def test_a_product_far_larger_than_its_rows_is_refused_before_it_is_allocated():
         {"stimulus_id": ids, "repetition": pa.array([0] * n), "target_id": ids,
          "response": pa.array(np.zeros(n))}
     )  # fmt: skip
-    with pytest.raises(BadInput, match=r"20000 rows name stimuli x repetitions x targets = 20000 x 1 x 20000, which would take 3.4 GiB.*add the missing rows"):  # fmt: skip
+    with pytest.raises(BadInput, match=r"20000 rows name presentations x targets = 20000 x 20000, which would take 3.4 GiB.*most would be missing: split"):  # fmt: skip
         parquet.of_table("r", table, images(n), "its table")
 
 

@@ -36,7 +36,7 @@ def test_planted_signals_lie_in_the_leading_principal_components(features):
     # The witness: principal components of the features themselves, by SVD.
     centred = features - features.mean(0)
     leading = np.linalg.svd(centred, full_matrices=False)[0][:, :5]
-    signal = plant(features, replace(RECIPE, noise=0.0)).responses
+    signal = plant(features, replace(RECIPE, noise=0.0)).repeated().padded()
     assert_allclose(signal, signal[:, :1].repeat(6, axis=1), rtol=0)
     signal = signal[:, 0]
     # Eigenvectors follow the Gram matrix's rounding over the gap behind the fifth eigenvalue.
@@ -51,11 +51,11 @@ def test_planted_signals_lie_in_the_leading_principal_components(features):
 
 def test_the_stated_ceiling_is_the_variance_ratio_of_what_was_planted(features):
     found = plant(features)
-    signal = plant(features, replace(RECIPE, noise=0.0)).responses.mean(1)
+    signal = plant(features, replace(RECIPE, noise=0.0)).repeated().padded().mean(1)
     assert_allclose(found.exact_reliability, 1 / (1 + 2.0**2 / 6), rtol=float64_products(4))
     # Var(signal) is 1 by construction; the noise left in the mean has variance noise^2 / R.
     residual_variances = [
-        plant(features, replace(RECIPE, seed=seed)).responses.var(axis=1, ddof=1).mean()
+        plant(features, replace(RECIPE, seed=seed)).repeated().padded().var(axis=1, ddof=1).mean()
         for seed in range(10)
     ]
     n_values = 10 * signal.size * 5
@@ -65,9 +65,11 @@ def test_the_stated_ceiling_is_the_variance_ratio_of_what_was_planted(features):
 
 
 def test_planting_is_deterministic_and_follows_from_the_recipe(features):
-    assert_allclose(plant(features).responses, plant(features).responses, rtol=0)
+    assert_allclose(
+        plant(features).repeated().padded(), plant(features).repeated().padded(), rtol=0
+    )
     other = plant(features, replace(RECIPE, seed=1))
-    assert np.abs(other.responses - plant(features).responses).max() > 0.1
+    assert np.abs(other.repeated().padded() - plant(features).repeated().padded()).max() > 0.1
     assert other.digest != plant(features).digest == RECIPE.digest
 
 
@@ -78,12 +80,14 @@ def test_rounding_in_the_features_hardly_moves_the_responses(features):
     # F E^T and its like, over the smallest gap among the leading eigenvalues.
     error = 2 * moved_by * float(np.linalg.norm(features, axis=1).max()) * 150**0.5
     bound = 150**0.5 * error / -np.diff(values[:6]).max()
-    assert_allclose(moved.responses, plant(features).responses, rtol=0, atol=bound)
+    assert_allclose(
+        moved.repeated().padded(), plant(features).repeated().padded(), rtol=0, atol=bound
+    )
     assert moved.digest == plant(features).digest
 
 
 def test_an_eigenvectors_arbitrary_sign_changes_nothing(features, monkeypatch):
-    expected = plant(features).responses
+    expected = plant(features).repeated().padded()
     eigh = np.linalg.eigh
     flips = np.where(np.arange(150) % 3 == 0, -1, 1)
 
@@ -92,7 +96,7 @@ def test_an_eigenvectors_arbitrary_sign_changes_nothing(features, monkeypatch):
         return values, vectors * flips
 
     monkeypatch.setattr(np.linalg, "eigh", flipped)
-    assert_allclose(plant(features).responses, expected, rtol=0)
+    assert_allclose(plant(features).repeated().padded(), expected, rtol=0)
 
 
 def test_a_table_gives_the_recording_back(features, tmp_path):
@@ -100,7 +104,7 @@ def test_a_table_gives_the_recording_back(features, tmp_path):
     file = tmp_path / "kept.parquet"
     pq.write_table(planted.to_table(original), file)
     kept = planted.from_table("p", "shown", pq.read_table(file), RECIPE)
-    assert_allclose(kept.responses, original.responses, rtol=0)
+    assert_allclose(kept.repeated().padded(), original.repeated().padded(), rtol=0)
     assert_allclose(kept.exact_reliability, original.exact_reliability, rtol=0)
     assert (kept.digest, kept.target_ids) == (original.digest, original.target_ids)
 
@@ -110,7 +114,11 @@ def test_more_components_than_the_rank_are_an_error(features):
         BadInput, match=r"41 components asked for, but layer 'blocks.1' has rank 40"
     ):
         plant(features, replace(RECIPE, n_components=41))
-    assert plant(features, replace(RECIPE, n_components=40)).responses.shape == (150, 6, 12)
+    assert plant(features, replace(RECIPE, n_components=40)).repeated().padded().shape == (
+        150,
+        6,
+        12,
+    )
 
 
 SHOWN = noise(150)
@@ -138,7 +146,7 @@ def test_what_was_kept_is_what_was_made(features):
     planned = SECTION.read("p", Mates(SHOWN))
     made = planned.made(features @ features.T)
     again = planned.kept(planned.table(made))
-    assert_allclose(again.responses, made.responses, rtol=0)
+    assert_allclose(again.repeated().padded(), made.repeated().padded(), rtol=0)
     assert again.digest == planned.digest
 
 

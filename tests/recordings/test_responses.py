@@ -30,12 +30,45 @@ def test_a_mean_is_over_repetitions():
     assert_allclose(recording().mean, [[1, 2], [5, 6], [9, 10]], rtol=0)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_response_that_is_no_number_is_located(value):
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_a_response_that_is_infinite_is_located(value):
     responses = np.zeros((3, 2, 2))
     responses[2, 1, 0] = value
-    with pytest.raises(BadInput, match=r"target 't1' to stimulus number 2 \(repetition 1\) is NaN"):
+    with pytest.raises(BadInput, match=r"target 't1' to stimulus number 2 is infinite; remove it"):
         recording(responses)
+
+
+def test_a_response_that_is_missing_is_counted_and_left_out_of_its_mean():
+    responses = np.arange(12.0).reshape(3, 2, 2)
+    responses[1, 1, 0], responses[2, :, 1] = np.nan, np.nan
+    found = recording(responses)
+    assert_allclose(found.mean, [[1, 2], [4, 6], [9, np.nan]], rtol=0)
+    assert found.complete.tolist() == [0, 1]
+    assert found.notes == (
+        "3 of 12 responses are missing; each target is scored on the stimuli that it answered",
+    )
+    assert found.digest != recording().digest
+
+
+def test_stimuli_shown_unequally_often_are_counted():
+    responses = np.arange(12.0).reshape(3, 2, 2)
+    responses[1, 1] = np.nan
+    found = recording(responses)
+    assert (found.n_stimuli, found.n_repetitions) == (3, 2)
+    assert found.notes == ("stimuli were shown 1 to 2 times",)
+    assert found.complete.tolist() == [0, 1, 2]
+
+
+def test_a_target_without_any_response_is_refused():
+    responses = np.arange(12.0).reshape(3, 2, 2)
+    responses[..., 1] = np.nan
+    with pytest.raises(BadInput, match="target 't2' has no response at all"):
+        recording(responses)
+
+
+def test_ids_of_complete_recordings_did_not_move():
+    """As they were before responses could be missing."""
+    assert recording().digest == "26d08ea6ba726f771ffc3a598503fc60"
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (3, 2, 3), (3, 2, 2, 1)])
@@ -60,7 +93,10 @@ def test_a_digest_is_of_responses_and_targets():
         recording(np.arange(12.0).reshape(2, 3, 2)).digest,
     }
     assert len(digests) == 4
-    assert ResponseRecording("other", "x", recording().responses, ("t1", "t2")).digest in digests
+    assert (
+        ResponseRecording("other", "x", recording().repeated().padded(), ("t1", "t2")).digest
+        in digests
+    )
 
 
 def test_rdms_and_products_are_those_of_the_mean_responses_at_some_stimuli():

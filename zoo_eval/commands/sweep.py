@@ -106,7 +106,7 @@ def show_plan(options: SweepOptions) -> int:
     _refuse_misfit(todo, options.models)
     speeds = Speeds.measured(store)
     work = sorted(todo.work, key=lambda work: -work.cost)
-    lines = [describe(todo), *chosen.matched(), *by_position(inputs), *remarks(inputs)]
+    lines = [describe(todo), *chosen.matched(), *of_recordings(inputs), *remarks(inputs)]
     lines += [describe_work(one, speeds) for one in work]
     lines += [f"  refused: {_describe_refused(refused)}" for refused in todo.refused]
     for line in [*lines, describe_cost(todo, speeds)]:
@@ -173,7 +173,7 @@ def run_sweep(
         inputs = runner.inputs()
         todo = plan(sweep, chosen.cards, inputs, settled)
         _refuse_misfit(todo, options.models)
-        for line in (describe(todo), *chosen.matched(), *by_position(inputs), *remarks(inputs)):
+        for line in (describe(todo), *chosen.matched(), *of_recordings(inputs), *remarks(inputs)):
             say(line)
         for refused in todo.refused:
             say(f"refused: {_describe_refused(refused)}")
@@ -216,10 +216,14 @@ def describe(todo: Plan) -> str:
     )
 
 
-def by_position(inputs: Inputs) -> list[str]:
-    """A line for each recording whose rows met the images without ids: which met which."""
-    known = inputs.recordings.items()
-    return [f"recording {name!r}: {one.by_position}" for name, one in known if one.by_position]
+def of_recordings(inputs: Inputs) -> list[str]:
+    """A line for each thing that is to be known of a recording: rows without ids, what is missing."""
+    return [
+        f"recording {name!r}: {said}"
+        for name, one in inputs.recordings.items()
+        for said in (one.by_position, *one.notes)
+        if said
+    ]
 
 
 def remarks(inputs: Inputs) -> list[str]:

@@ -39,7 +39,7 @@ class Dense:
         """The recording, in the order of the stimuli.
 
         Raises:
-            BadInput: a stimulus is unknown or has no response, a response is not finite, or rows have
+            BadInput: a stimulus is unknown or has no response, a response is infinite, or rows have
                 no ids and nobody says their order.
         """
         where = f"recording {name!r}"
@@ -75,7 +75,7 @@ class Long:
         """The recording, in the order of the stimuli, targets in alphabetical order.
 
         Raises:
-            BadInput: a stimulus is unknown, missing or incomplete, or it takes too much memory.
+            BadInput: a stimulus is unknown or has no response, or it takes too much memory.
         """
         return parquet.of_table(name, self.table, shown, "its table", most_bytes)
 
@@ -106,7 +106,7 @@ def responses(
     target_ids: Sequence[Any] | None = None,
     order: Order | None = None,
 ) -> LiveRecordingSection:
-    """A recording for `zoo_eval.run(recordings={"NAME": ...})`: every target answers every stimulus.
+    """A recording for `zoo_eval.run(recordings={"NAME": ...})`: NaN where nothing was measured.
 
     Args:
         data: numbers of any unit, as a NumPy array (stimulus, target) or (stimulus, repetition,
@@ -125,7 +125,7 @@ def responses(
     Raises:
         BadInput: values that are no numbers, dimensions that are not these, or ids of another
             length; and, from `run`, ids that are not those of the stimuli, rows without ids whose
-            order nobody says, or a response that is not finite.
+            order nobody says, or a response that is infinite.
     """
     if stimulus_ids is not None or target_ids is not None or isinstance(data, np.ndarray | list):
         content: Dense | Long = _of_array(data, stimulus_ids, target_ids)

@@ -75,7 +75,7 @@ def resampled_pearson(predicted: Array, observed: Array, counts: Array) -> Array
     """Pearson r over stimuli, per target, in each resample of the stimuli.
 
     A resample only weights the stimuli, so the sums of all resamples and targets are five matrix
-    products.
+    products. Where a side is NaN the stimulus is not among that target's.
 
     Args:
         predicted: (stimulus, target).
@@ -85,12 +85,28 @@ def resampled_pearson(predicted: Array, observed: Array, counts: Array) -> Array
     Returns:
         (resample, target); NaN where a side is constant in the resample.
     """
+    gaps = np.isnan(predicted) | np.isnan(observed)
+    if gaps.any():
+        return _resampled_with_gaps(predicted, observed, ~gaps, counts)
     x, y = _standardised(predicted), _standardised(observed)
     weights = counts / counts.sum(1, keepdims=True)
     mean_x, mean_y = weights @ x, weights @ y
     covariance = weights @ (x * y) - mean_x * mean_y
     variance_x = weights @ (x * x) - mean_x**2
     variance_y = weights @ (y * y) - mean_y**2
+    return _ratio(covariance, variance_x, variance_y)
+
+
+def _resampled_with_gaps(
+    predicted: Array, observed: Array, there: npt.NDArray[np.bool_], counts: Array
+) -> Array:
+    x, y = (_standardised_where(side, there) for side in (predicted, observed))
+    n = counts @ there
+    n = np.where(n > 0, n, np.nan)
+    mean_x, mean_y = counts @ x / n, counts @ y / n
+    covariance = counts @ (x * y) / n - mean_x * mean_y
+    variance_x = counts @ (x * x) / n - mean_x**2
+    variance_y = counts @ (y * y) / n - mean_y**2
     return _ratio(covariance, variance_x, variance_y)
 
 
@@ -290,6 +306,19 @@ def _standardised(values: Array) -> Array:
         standardised: Array = (values - values.mean(0)) / np.where(
             np.ptp(values, axis=0) > 0, values.std(0), np.nan
         )
+    return standardised
+
+
+def _standardised_where(values: Array, there: npt.NDArray[np.bool_]) -> Array:
+    """The same over what is there of each column, with 0 for the rest; 0 throughout of a constant."""
+    n = np.maximum(there.sum(0), 1)
+    apart = np.where(there, values - np.where(there, values, 0).sum(0) / n, 0)
+    low, high = (
+        edge(np.where(there, values, none), axis=0)
+        for edge, none in ((np.min, np.inf), (np.max, -np.inf))
+    )
+    deviation = np.sqrt((apart * apart).sum(0) / n)
+    standardised: Array = np.where(high > low, apart / np.where(deviation > 0, deviation, 1), 0)
     return standardised
 
 

@@ -1,13 +1,16 @@
 """Ceilings: how well a recording predicts itself.
 
 Each estimator has a scale (`SCALES`), which says how a score r is put beside its value c:
-`reliability`, r / sqrt(c); `correlation`, r / c; `variance`, r^2 / c.
+`reliability`, r / sqrt(c); `correlation`, r / c; `variance`, r^2 / c. A response that is missing is NaN;
+see `uneven_ceilings` for what becomes of these estimators where some are.
 """
 
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from zoo_eval.numerics import uneven_ceilings as uneven
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -23,6 +26,8 @@ SCALES: dict[str, Scale] = {
     "nili_upper": "correlation",
 }
 BRAINSCORE_HALVES, BRAINSCORE_SEED = 10, 1
+# With all others: what is held at once of correlations.
+TARGETS_AT_ONCE = 2048
 
 
 def splithalf_spearman_brown(responses: Array, *, n_splits: int, seed: int) -> Array:
@@ -46,6 +51,8 @@ def splithalf_spearman_brown(responses: Array, *, n_splits: int, seed: int) -> A
         ValueError: fewer than two repetitions.
     """
     n_repetitions = _n_repetitions(responses, "split-half")
+    if _has_gaps(responses):
+        return uneven.splithalf_spearman_brown(responses, n_splits=n_splits, seed=seed)
     rng = np.random.default_rng(seed)
     half = n_repetitions // 2
     found = []
@@ -78,8 +85,11 @@ def internal_consistency(responses: Array) -> Array:
 
     n_repetitions = _n_repetitions(responses, "split-half")
     halves = ShuffleSplit(BRAINSCORE_HALVES, train_size=0.5, random_state=BRAINSCORE_SEED)
+    parts = list(halves.split(np.empty((n_repetitions, 0))))
+    if _has_gaps(responses):
+        return uneven.internal_consistency(responses, parts)
     found = []
-    for first, second in halves.split(np.empty((n_repetitions, 0))):
+    for first, second in parts:
         r = _r_of_means(responses, first, second)
         found.append(2 * r / np.where(r > -1, 1 + r, np.nan))
     mean: Array = np.mean(found, axis=0)
@@ -104,6 +114,8 @@ def leave_one_out(responses: Array) -> Array:
         ValueError: fewer than two repetitions.
     """
     n_repetitions = _n_repetitions(responses, "leave-one-out")
+    if _has_gaps(responses):
+        return uneven.leave_one_out(responses)
     total = responses.sum(1)
     singles = (responses[:, repetition] for repetition in range(n_repetitions))
     mean: Array = np.mean([_pearson_columns(one, total - one) for one in singles], axis=0)
@@ -126,6 +138,8 @@ def ncsnr(responses: Array) -> Array:
         ValueError: fewer than two repetitions.
     """
     _n_repetitions(responses, "ncsnr")
+    if _has_gaps(responses):
+        return uneven.ncsnr(responses)
     noise = responses.var(1, ddof=1).mean(0)
     trials = responses.reshape(-1, responses.shape[2])
     signal = np.maximum(trials.var(0, ddof=1) - noise, 0)
@@ -134,12 +148,13 @@ def ncsnr(responses: Array) -> Array:
     return np.where(np.ptp(trials, axis=0) > 0, ratio, np.nan)
 
 
-def explainable_variance(ncsnr: Array, *, n_averaged: int) -> Array:
+def explainable_variance(ncsnr: Array, *, n_averaged: float | Array) -> Array:
     """The share of variance that a perfect model explains: ncsnr^2 / (ncsnr^2 + 1 / n).
 
     Args:
         ncsnr: signal over noise, (target,).
-        n_averaged: repetitions averaged in the responses that the model is fitted to.
+        n_averaged: repetitions averaged in the responses that the model is fitted to, of each target
+            if they differ; of stimuli with n_i each, 1 / mean(1 / n_i).
 
     Returns:
         (target,), from 0 to 1; a hundredth of what NSD calls noise ceiling.
@@ -161,23 +176,46 @@ def max_pairwise_target(maps: Array) -> Array:
             without maps is one map whose samples are the stimuli.
 
     Returns:
-        (map,); targets constant in a map are left out, NaN with fewer than two others.
+        (map,); targets constant in a map, or in the samples shared with another, are left out; NaN with
+        fewer than two others.
     """
-    return np.array([_highest_off_diagonal(responses) for responses in maps])
+    return np.array([_highest(responses) for responses in maps])
 
 
-def _highest_off_diagonal(responses: Array) -> float:
-    varying = responses[:, np.ptp(responses, axis=0) > 0]
-    n_targets = varying.shape[1]
-    if n_targets < 2:
-        return float("nan")
-    r: Array = np.asarray(np.corrcoef(varying.T))
-    return float(r[~np.eye(n_targets, dtype=bool)].max())
+def _highest(responses: Array) -> float:
+    """The highest r of any two columns, over the samples that both have."""
+    if not _has_gaps(responses):
+        responses = responses[:, np.ptp(responses, axis=0) > 0]
+    n_targets = responses.shape[1]
+    highest = [
+        _highest_with(responses, start)
+        for start in range(0, n_targets if n_targets > 1 else 0, TARGETS_AT_ONCE)
+    ]
+    return float(np.nanmax(highest)) if not np.isnan(highest).all() else float("nan")
+
+
+def _highest_with(responses: Array, start: int) -> float:
+    """The same of columns from `start` with any column."""
+    some = responses[:, start : start + TARGETS_AT_ONCE]
+    if _has_gaps(responses):
+        r = uneven.pairwise_pearson(some, responses)
+    elif start == 0 and some.shape == responses.shape:
+        r = np.asarray(np.corrcoef(responses.T))
+    else:
+        x, y = (side - side.mean(0) for side in (some, responses))
+        r = (x / np.linalg.norm(x, axis=0)).T @ (y / np.linalg.norm(y, axis=0))
+    own = np.arange(some.shape[1])
+    r[own, start + own] = np.nan
+    return float(np.nanmax(r)) if not np.isnan(r).all() else float("nan")
 
 
 def _r_of_means(responses: Array, first: Rows, second: Rows) -> Array:
     """Pearson r over stimuli between the means of some repetitions and of others (target,)."""
     return _pearson_columns(responses[:, first].mean(1), responses[:, second].mean(1))
+
+
+def _has_gaps(responses: Array) -> bool:
+    return bool(np.isnan(responses).any())
 
 
 def _n_repetitions(responses: Array, estimator: str) -> int:

@@ -3,24 +3,22 @@
 Each is a function of Gram matrix, responses, groups or strata, readout and seed alone. Beside the
 scored fold's r stands a selection r from folds inside its training rows, which a choice between
 layers may use. Hyper-parameters are chosen per target by the mean squared error over inner folds.
+Targets that answered the same stimuli are fitted together, on those stimuli alone (`observed`).
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from zoo_eval.numerics import ridge
 from zoo_eval.numerics.correlation import constant, median_defined, pearson
-from zoo_eval.numerics.gram import CONSTANT, centred_blocks
-from zoo_eval.numerics.path_scores import path_scores
-from zoo_eval.numerics.pls import fit_paths
+from zoo_eval.numerics.observed import ObservedSet, observed_sets, within
+from zoo_eval.numerics.pls import TooManyComponents
+from zoo_eval.numerics.solvers import Pls, Solver, rows_on
 from zoo_eval.numerics.splits import (
     Fold,
-    Rows,
     grouped_folds,
     grouped_folds_within,
     stratified_shuffles,
@@ -29,71 +27,7 @@ from zoo_eval.numerics.splits import (
 # A version moves when, and only when, a protocol's numbers move.
 VERSIONS: Mapping[str, int] = {"nested": 2, "kfold": 1, "brainscore": 1}
 BRAINSCORE_SPLITS, BRAINSCORE_TRAIN_SHARE, BRAINSCORE_SEED = 10, 0.9, 1
-SCORES_BYTES = 2**29
-
-
-# Of each fold: predictions (test, target), selection r (target,) and choice (target,), float64.
-Fitted = list[tuple[Tensor, Tensor, Tensor]]
-
-
-class Solver(Protocol):
-    """What is fitted: it knows nothing of how folds are made."""
-
-    @property
-    def has_choice(self) -> bool:
-        """Whether it leaves something to be chosen inside each fold's training rows."""
-        ...
-
-    def fitted(
-        self,
-        gram: Tensor,
-        responses: Tensor,
-        folds: Sequence[Fold],
-        inner: Sequence[Sequence[Fold]],
-    ) -> Fitted:
-        """Every fold's predictions, selection r and choice, made inside its training rows alone."""
-        ...
-
-
-@dataclass(frozen=True)
-class Pls:
-    """PLS with `n_components`, or with the best of 1, 2, ... n_components where they are chosen."""
-
-    n_components: int = 25
-    choose: bool = False
-
-    @property
-    def has_choice(self) -> bool:
-        return self.choose
-
-    def fitted(
-        self,
-        gram: Tensor,
-        responses: Tensor,
-        folds: Sequence[Fold],
-        inner: Sequence[Sequence[Fold]],
-    ) -> Fitted:
-        return _pls(gram, responses, folds, inner, self)
-
-
-@dataclass(frozen=True)
-class Ridge:
-    """Ridge with the best of some penalties, in units of the training Gram matrix's mean eigenvalue."""
-
-    relative_alphas: tuple[float, ...]
-
-    @property
-    def has_choice(self) -> bool:
-        return len(self.relative_alphas) > 1
-
-    def fitted(
-        self,
-        gram: Tensor,
-        responses: Tensor,
-        folds: Sequence[Fold],
-        inner: Sequence[Sequence[Fold]],
-    ) -> Fitted:
-        return _ridge(gram, responses, folds, inner, self)
+TOO_FEW = "too few observed stimuli"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +39,10 @@ class FoldScore:
     r: Pearson on the fold's untouched rows, NaN where undefined.
     selection_r: mean over the folds inside its training rows, NaN where one of them is undefined.
     choice: the number of components or the relative penalty, float64.
-    undefined: why r is NaN: "constant responses" or "constant predictions"; "" where it is not.
+    undefined: why r is NaN: "constant responses", "constant predictions" or "too few observed stimuli";
+        "" where it is not.
+    n_observed: of the fold's rows, how many each target answered.
+    n_sets: how many sets of targets answered the same stimuli.
     """
 
     rows: Tensor
@@ -114,6 +51,13 @@ class FoldScore:
     selection_r: Tensor
     choice: Tensor
     undefined: tuple[str, ...]
+    n_observed: Tensor
+    n_sets: int = 1
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every target answered all of the fold's rows."""
+        return bool((self.n_observed == len(self.rows)).all())
 
     @property
     def median_r(self) -> float | None:
@@ -140,7 +84,7 @@ def nested(
 
     Args:
         gram: K = F F^T, float64 (stimulus, stimulus), not centred.
-        responses: float64 (stimulus, target).
+        responses: float64 (stimulus, target), NaN where a target did not answer.
         groups: group of each stimulus; no group is split over folds, inner or outer.
         readout: what is fitted.
         n_folds: outer folds.
@@ -148,7 +92,7 @@ def nested(
         seed: of both.
 
     Raises:
-        ValueError: fewer groups than folds, shapes that do not fit, NaN or infinite values.
+        ValueError: fewer groups than folds, shapes that do not fit, a Gram matrix with NaN, infinite values.
         TooManyComponents: more PLS components than an inner training set has rows for.
     """
     folds, inner = nested_folds(groups, n_folds=n_folds, n_inner_folds=n_inner_folds, seed=seed)
@@ -197,7 +141,7 @@ def brainscore(
 
     Args:
         gram: K = F F^T, float64 (stimulus, stimulus), not centred.
-        responses: float64 (stimulus, target).
+        responses: float64 (stimulus, target), NaN where a target did not answer.
         strata: object of each stimulus; the splits depend on how they sort, names as Brain-Score's
             or numbers in the order of such names.
         readout: PLS with 25 components unless given.
@@ -263,14 +207,77 @@ def _scores(
     readout: Solver,
 ) -> list[FoldScore]:
     _check(gram, responses, folds)
+    if not responses.isnan().any():
+        return _complete_scores(gram, responses, folds, inner, readout)
+    sets = observed_sets(responses)
+    scores = [_unscored(responses, fold, len(sets)) for fold in folds]
+    for some in sets:
+        _add(scores, some, gram, responses, folds, inner, readout)
+    return scores
+
+
+def _complete_scores(
+    gram: Tensor,
+    responses: Tensor,
+    folds: Sequence[Fold],
+    inner: Sequence[Sequence[Fold]],
+    readout: Solver,
+) -> list[FoldScore]:
     found = readout.fitted(gram, responses, folds, inner)
     scores = []
     for fold, (predictions, selection_r, choice) in zip(folds, found, strict=True):
-        rows = _on(fold.test, gram)
+        rows = rows_on(fold.test, gram)
         r = pearson(predictions, responses[rows])
         reasons = _reasons(r, responses[rows])
-        scores.append(FoldScore(rows, predictions, r, selection_r, choice, reasons))
+        n_observed = torch.full_like(r, len(rows), dtype=torch.int64)
+        scores.append(FoldScore(rows, predictions, r, selection_r, choice, reasons, n_observed))
     return scores
+
+
+def _unscored(responses: Tensor, fold: Fold, n_sets: int) -> FoldScore:
+    """A fold's scores before any set of targets is fitted."""
+    rows = rows_on(fold.test, responses)
+    there = ~responses[rows].isnan()
+    nothing = responses.new_full((responses.shape[1],), torch.nan)
+    return FoldScore(
+        rows,
+        torch.full_like(responses[rows], torch.nan),
+        nothing,
+        nothing.clone(),
+        nothing.clone(),
+        (TOO_FEW,) * responses.shape[1],
+        there.sum(0),
+        n_sets,
+    )
+
+
+def _add(
+    scores: list[FoldScore],
+    some: ObservedSet,
+    gram: Tensor,
+    responses: Tensor,
+    folds: Sequence[Fold],
+    inner: Sequence[Sequence[Fold]],
+    readout: Solver,
+) -> None:
+    """Puts the scores of the targets of a set among those of all, unless they answered too little."""
+    own = within(some.rows, folds, inner)
+    if own is None:
+        return
+    parts = gram[some.rows][:, some.rows], responses[some.rows][:, some.targets]
+    try:
+        found = _complete_scores(*parts, *own, readout)
+    except TooManyComponents:
+        return
+    for number, (score, part) in enumerate(zip(scores, found, strict=True)):
+        place = torch.searchsorted(score.rows, some.rows[part.rows])
+        score.predictions[place[:, None], some.targets] = part.predictions
+        for mine, its in ((score.r, part.r), (score.selection_r, part.selection_r), (score.choice, part.choice)):  # fmt: skip
+            mine[some.targets] = its
+        reasons = list(score.undefined)
+        for target, reason in zip(some.targets.tolist(), part.undefined, strict=True):
+            reasons[target] = reason
+        scores[number] = replace(score, undefined=tuple(reasons))
 
 
 def _check(gram: Tensor, responses: Tensor, folds: Sequence[Fold]) -> None:
@@ -280,107 +287,15 @@ def _check(gram: Tensor, responses: Tensor, folds: Sequence[Fold]) -> None:
             f"a Gram matrix of shape {tuple(gram.shape)} and responses of shape "
             f"{tuple(responses.shape)} are not of the same stimuli; align them by name"
         )
-    for name, values in (("Gram matrix", gram), ("responses", responses)):
-        bad = (~values.isfinite()).nonzero()
-        if len(bad):
+    wrong = {"Gram matrix": (~gram.isfinite(), "NaN or infinite"), "responses": (responses.isinf(), "infinite")}  # fmt: skip
+    for name, (marks, what) in wrong.items():
+        if marks.any():
+            bad = marks.nonzero()
             row, column = bad[0].tolist()
             raise ValueError(
-                f"{len(bad)} values of the {name} are NaN or infinite, the first at row {row}, "
+                f"{len(bad)} values of the {name} are {what}, the first at row {row}, "
                 f"column {column}; leave such rows or columns out"
             )
-
-
-def _pls(
-    gram: Tensor,
-    responses: Tensor,
-    folds: Sequence[Fold],
-    inner: Sequence[Sequence[Fold]],
-    readout: Pls,
-) -> Fitted:
-    """Every fold's predictions, selection r and choice."""
-    k = readout.n_components
-    r, errors = _inner_scores(gram, responses, [fold for some in inner for fold in some], k)
-    choices, selections = [], []
-    start = 0
-    for some in inner:
-        own = slice(start, start + len(some))
-        start += len(some)
-        best = errors[own].mean(0).argmin(0, keepdim=True)
-        if not readout.choose:
-            best = torch.full_like(best, k - 1)
-        selections.append(r[own].mean(0).gather(0, best)[0])
-        choices.append(best[0] + 1)
-    found = []
-    for part in _parts(folds, responses, k):
-        path = fit_paths(gram, responses, _marked([folds[i].train for i in part], gram), k)
-        for place, i in enumerate(part):
-            predictions = path.predictions(place, _on(folds[i].test, gram), choices[i])
-            found.append((predictions, selections[i], choices[i].double()))
-    return found
-
-
-def _inner_scores(
-    gram: Tensor, responses: Tensor, folds: Sequence[Fold], n_components: int
-) -> tuple[Tensor, Tensor]:
-    """Pearson r and squared errors (fold, component, target)."""
-    r, errors = [], []
-    for part in _parts(folds, responses, n_components):
-        training = _marked([folds[i].train for i in part], gram)
-        test = _marked([folds[i].test for i in part], gram)
-        scores = path_scores(fit_paths(gram, responses, training, n_components), responses, test)
-        r.append(scores.r)
-        errors.append(scores.squared_error)
-    return torch.cat(r), torch.cat(errors)
-
-
-def _parts(folds: Sequence[Fold], responses: Tensor, n_components: int) -> list[range]:
-    """The folds' numbers, as many at a time as `SCORES_BYTES` hold."""
-    n_rows, n_targets = responses.shape
-    step = max(1, SCORES_BYTES // path_bytes(n_rows, n_targets, n_components))
-    return [range(start, min(start + step, len(folds))) for start in range(0, len(folds), step)]
-
-
-def path_bytes(n_rows: int, n_targets: int, n_components: int) -> int:
-    """What one fold's path of PLS takes while it is scored."""
-    return 8 * n_components * (4 * n_targets + 2 * n_rows)
-
-
-def _marked(rows: Sequence[Rows], like: Tensor) -> Tensor:
-    """Row numbers as marks, bool (fold, row)."""
-    marks = torch.zeros(len(rows), len(like), dtype=torch.bool, device=like.device)
-    for mark, some in zip(marks, rows, strict=True):
-        mark[_on(some, like)] = True
-    return marks
-
-
-def _ridge(
-    gram: Tensor,
-    responses: Tensor,
-    folds: Sequence[Fold],
-    inner: Sequence[Sequence[Fold]],
-    readout: Ridge,
-) -> Fitted:
-    """Every fold's predictions, selection r and choice; one decomposition each."""
-    relative = gram.new_tensor(readout.relative_alphas)
-    found = []
-    for fold, some in zip(folds, inner, strict=True):
-        train, test = _on(fold.train, gram), _on(fold.test, gram)
-        blocks = centred_blocks(gram, train, test)
-        if blocks[0].trace() <= CONSTANT * gram.diagonal()[train].sum():
-            found.append(_unfitted(responses[train], len(test)))
-            continue
-        alphas = relative * ridge.mean_eigenvalue(blocks[0])
-        held_out = [torch.searchsorted(train, _on(held.test, gram)) for held in some]
-        tuned = ridge.tune(*blocks, responses[train], alphas, held_out)
-        found.append((tuned.predictions, tuned.selection_r, relative[tuned.choice]))
-    return found
-
-
-def _unfitted(responses: Tensor, n_test: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What a fold gives whose training features are constant: the mean, and no choice."""
-    mean = responses.mean(0)
-    nothing = torch.full_like(mean, torch.nan)
-    return mean.expand(n_test, -1), nothing, nothing
 
 
 def _reasons(r: Tensor, observed: Tensor) -> tuple[str, ...]:
@@ -389,7 +304,3 @@ def _reasons(r: Tensor, observed: Tensor) -> tuple[str, ...]:
         "" if not nan else "constant responses" if flat else "constant predictions"
         for nan, flat in zip(r.isnan().tolist(), of_responses, strict=True)
     )
-
-
-def _on(rows: Rows, like: Tensor) -> Tensor:
-    return torch.from_numpy(rows).to(like.device)

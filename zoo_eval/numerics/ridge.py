@@ -16,6 +16,7 @@ from torch import Tensor
 from zoo_eval.numerics.correlation import deviations, pearson
 
 BLOCK_BYTES = 2**28
+TARGETS_AT_ONCE = 2048
 # Of the logarithm, added to errors relative to the largest: equal errors go to the larger penalty.
 TIE = 1e-10
 
@@ -79,9 +80,30 @@ def tune(
     """
     if len(alphas) == 0 or not (alphas > 0).all():
         raise ValueError(f"ridge penalties must be positive, got {alphas.tolist()}")
-    mean, centred = _centred(responses)
     values, vectors = torch.linalg.eigh(inner)
-    values = values.clamp(min=0)
+    decomposed = values.clamp(min=0), vectors, cross @ vectors
+    parts = [
+        _tuned(decomposed, some, alphas, held_out)
+        for some in torch.split(responses, TARGETS_AT_ONCE, dim=1)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return Tuned(
+        torch.cat([one.predictions for one in parts], 1),
+        torch.cat([one.choice for one in parts]),
+        torch.cat([one.selection_r for one in parts]),
+    )
+
+
+def _tuned(
+    decomposed: tuple[Tensor, Tensor, Tensor],
+    responses: Tensor,
+    alphas: Tensor,
+    held_out: Sequence[Tensor],
+) -> Tuned:
+    """Some targets, from eigenvalues, eigenvectors (train, train) and these of the test rows."""
+    values, vectors, crossed = decomposed
+    mean, centred = _centred(responses)
     rotated = vectors.T @ centred
     errors = responses.new_zeros(len(alphas), responses.shape[1])
     r = torch.zeros_like(errors)
@@ -93,7 +115,7 @@ def tune(
     slope = TIE * alphas.log()[:, None] * centred.square().mean(0)
     choice = (errors - slope).argmin(0)
     shrunk = rotated / (values[:, None] + alphas[choice])
-    predictions = mean + (cross @ vectors) @ shrunk
+    predictions = mean + crossed @ shrunk
     return Tuned(predictions, choice, r.gather(0, choice[None])[0])
 
 

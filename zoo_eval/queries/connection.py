@@ -181,8 +181,8 @@ class Connection:
         return rows
 
 
-def select(table: pa.Table, where: str | None) -> pa.Table:
-    """The rows of a table that fulfil an SQL condition; all without one.
+def select(table: pa.Table, where: str | None, option: str = "--where") -> pa.Table:
+    """The rows of a table that fulfil an SQL condition; all without one. `option` is where it was given.
 
     Raises:
         BadInput: the condition is wrong.
@@ -194,7 +194,7 @@ def select(table: pa.Table, where: str | None) -> pa.Table:
         try:
             return connection.from_arrow(table).filter(where).to_arrow_table()
         except duckdb.Error as error:
-            raise BadInput(f"--where: {one_line(error)}") from error
+            raise BadInput(f"{option}: {one_line(error)}") from error
 
 
 def connect(store: Store) -> Connection:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from zoo_eval.numerics import protocols
 from zoo_eval.numerics.principal_components import reduced_gram
-from zoo_eval.numerics.protocols import FoldScore, Solver
+from zoo_eval.numerics.protocols import FoldScore
+from zoo_eval.numerics.solvers import Solver
 from zoo_eval.numerics.splits import Fold, grouped_folds
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 

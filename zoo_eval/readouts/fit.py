@@ -13,7 +13,8 @@ from zoo_eval.digests import seed_from
 from zoo_eval.errors import BadInput
 from zoo_eval.numerics import bootstrap, intervals
 from zoo_eval.numerics.correlation import median_defined
-from zoo_eval.numerics.protocols import FoldScore, Solver
+from zoo_eval.numerics.protocols import FoldScore
+from zoo_eval.numerics.solvers import Solver
 from zoo_eval.readouts.design import Design
 from zoo_eval.readouts.readout import Mode, Readout, Row, Scorer, defined, reasons
 from zoo_eval.recordings.recording import Recording
@@ -24,8 +25,8 @@ from zoo_eval.stimuli.stimulus_set import StimulusSet
 # Of a Gram matrix's size, at most at once, for principal components: copies, eigenvectors and what
 # LAPACK works in. About a third of them are the gaps in a heap that keeps what is freed.
 REDUCTION_MATRICES = 6
-# Of the responses' size, and of the size of a number per target and resample.
-RESPONSES, RESAMPLED = 15, 10
+# Of the size of a number per target and resample.
+RESAMPLED = 10
 
 
 class Fit(Readout):
@@ -33,10 +34,12 @@ class Fit(Readout):
 
     `matrices` are copies of a Gram matrix, at most at once, centred and by training rows; those of
     an eigendecomposition and of what LAPACK works in too. About a third of them are gaps.
+    `response_copies` are of the responses, predictions among them.
     """
 
     mode: ClassVar[Mode] = "fit"
     matrices: ClassVar[int] = 3
+    response_copies: ClassVar[int] = 15
 
     @property
     def statistic(self) -> str:
@@ -81,8 +84,10 @@ class Fit(Readout):
 
     def peak_bytes(self, recording: Recording, design: Design) -> int:
         n_stimuli, n_targets = recording.n_stimuli, len(recording.target_ids)
-        rows = RESPONSES * n_stimuli + RESAMPLED * design.n_resamples
-        fitting = FLOAT64_BYTES * rows * n_targets + self.matrices * gram_bytes(n_stimuli)
+        rows = self.response_copies * n_stimuli + RESAMPLED * design.n_resamples
+        # Targets that did not answer all stimuli are fitted on a part of the Gram matrix.
+        matrices = self.matrices + (len(recording.complete) < n_stimuli)
+        fitting = FLOAT64_BYTES * rows * n_targets + matrices * gram_bytes(n_stimuli)
         fitting += self.working_bytes(recording, design)
         # Principal components come before the fit, and leave one Gram matrix of the stimuli.
         n_images = design.n_images
@@ -128,6 +133,9 @@ class _Fitted:
             "target_ids": list(self.recording.target_ids),
             "n_constant_targets": int(score.r.isnan().sum()),
             "undefined": reasons(score.undefined),
+            "n_stimuli": len(score.rows),
+            "n_observed": None if score.is_complete else score.n_observed.tolist(),
+            "n_sets": score.n_sets,
         }
 
     def _intervals(self, score: FoldScore, seed: int) -> Mapping[str, float | None]:

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field
 
 from zoo_eval.errors import BadInput
-from zoo_eval.numerics import pls, protocols
+from zoo_eval.numerics import pls, solvers
 from zoo_eval.readouts.design import Design, ProtocolName
 from zoo_eval.readouts.fit import Fit
 from zoo_eval.recordings.recording import Recording
@@ -32,8 +32,8 @@ class Pls(Fit):
             return self
         return self.model_copy(update={"choose_components": protocol == "nested"})
 
-    def solver(self) -> protocols.Pls:
-        return protocols.Pls(self.components, bool(self.choose_components))
+    def solver(self) -> solvers.Pls:
+        return solvers.Pls(self.components, bool(self.choose_components))
 
     def check_training(self, where: str, n_training: int, n_stimuli: int) -> None:
         if self.components >= n_training:
@@ -48,7 +48,7 @@ class Pls(Fit):
         found = 0
         for bytes_of_fold, most in (
             (pls.fold_bytes, pls.FOLDS_BYTES),
-            (protocols.path_bytes, protocols.SCORES_BYTES),
+            (solvers.path_bytes, solvers.SCORES_BYTES),
         ):
             one = bytes_of_fold(n_stimuli, n_targets, self.components)
             found += max(one, min(most, n_fits * one))

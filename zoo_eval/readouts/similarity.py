@@ -1,7 +1,8 @@
 """Similarity: readouts that compare a layer with a recording as wholes, without a fit.
 
-Scored over all stimuli, and fold by fold: over a fold's test stimuli, with the similarity over its
-training stimuli beside it, so that a layer can be chosen without looking at the score.
+Scored over all stimuli that every target answered, and fold by fold: over a fold's test stimuli, with
+the similarity over its training stimuli beside it, so that a layer can be chosen without looking at the
+score.
 """
 
 from abc import ABC, abstractmethod
@@ -113,10 +114,15 @@ class Similarity(Readout):
             folds = design.folds(stimuli)
         except ValueError as error:
             raise BadInput(f"{where}: {error}; lower n_folds") from error
-        if (fewest := min(len(fold.test) for fold in folds)) < FEWEST_STIMULI:
+        complete = recording.complete
+        tested = (np.isin(fold.test, complete).sum() for fold in folds)
+        if (fewest := min(tested)) < FEWEST_STIMULI:
+            answered = (
+                "" if len(complete) == len(stimuli) else f", every target answered {len(complete)}"
+            )
             raise BadInput(
-                f"{where}: a test fold has {fewest} of the {len(stimuli)} stimuli, at least "
-                f"{FEWEST_STIMULI} are needed; lower n_folds or add stimuli"
+                f"{where}: a test fold has {fewest} of the {len(stimuli)} stimuli{answered}, at least "
+                f"{FEWEST_STIMULI} are needed; lower n_folds, add stimuli, or leave targets out"
             )
         self.check_recording(recording)
 
@@ -159,31 +165,36 @@ class _Reference:
             score = test.compared(test.own(layer))
             training = self._side(f"{number} training", fold.train)
             selection = training.compared(training.own(layer)).score
-            found.append(self._row(number, score) | {"selection_score": defined(selection)})
+            known = {"selection_score": defined(selection), "n_stimuli": len(test.rows)}
+            found.append(self._row(number, score) | known)
         return found
+
+    @cached_property
+    def _complete(self) -> Rows:
+        return self.recording.complete
 
     @cached_property
     def _folds(self) -> Sequence[Fold]:
         return self.design.folds(self.stimuli)
 
     def _whole(self, layer: LayerGram) -> Row:
-        side = self._side("all", np.arange(len(self.stimuli)))
+        side = self._side("all", self._complete)
         own = side.own(layer)
         score = side.compared(own)
         low, high = self._interval(side, own)
-        return self._row(None, score) | {"stimuli_low": low, "stimuli_high": high}
+        known = {"stimuli_low": low, "stimuli_high": high, "n_stimuli": len(side.rows)}
+        return self._row(None, score) | known
 
     def _interval(self, side: Side[Own], own: Own) -> tuple[float | None, float | None]:
         """A bootstrap over groups of stimuli; None if undefined, of too few, or if it took too long."""
-        n_groups = len(set(self.stimuli.groups))
+        groups = [self.stimuli.groups[row] for row in side.rows.tolist()]
+        n_groups = len(set(groups))
         if n_groups < intervals.FEWEST_DRAWN:
             return None, None
         n_resamples = min(
             self.design.n_resamples, self.readout.most_resamples or self.design.n_resamples
         )
-        counts = bootstrap.resample_counts(
-            self.stimuli.groups, n_resamples=n_resamples, seed=self.design.seed
-        )
+        counts = bootstrap.resample_counts(groups, n_resamples=n_resamples, seed=self.design.seed)
         draws = side.draws(own, counts)
         if draws is None or np.isnan(draws).all():
             return None, None
@@ -205,7 +216,8 @@ class _Reference:
 
     def _side(self, name: int | str, rows: Rows) -> Side[Any]:
         if name not in self._sides:
-            self._sides[name] = self.readout.side(self.recording, rows)
+            answered = rows if len(self._complete) == len(self.stimuli) else rows[np.isin(rows, self._complete)]  # fmt: skip
+            self._sides[name] = self.readout.side(self.recording, answered)
         return self._sides[name]
 
 

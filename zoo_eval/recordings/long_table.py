@@ -1,11 +1,11 @@
 """Long tables: one row per response, read by blocks of rows into an array of stated size.
 
 Rows pass by twice: once for the names that occur, which say how large the array is, and once for
-the responses. What a table takes in memory is the array, one byte per response beside it, and a
-block of rows; it is known before it is allocated.
+the responses; in between once more where stimuli were not all shown equally often. What a table takes
+in memory is the array, one byte per response beside it, and a block of rows; it is known before it is
+allocated.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from zoo_eval.errors import BadInput
 from zoo_eval.files.reading import check_fits
+from zoo_eval.numerics.repetitions import Repetitions
 from zoo_eval.recordings.recording import Numbers
 from zoo_eval.stimuli import ids
 from zoo_eval.stimuli.stimulus_set import StimulusSet
@@ -44,42 +45,58 @@ class LongTable:
 
 @dataclass(frozen=True)
 class Axes:
-    """What the rows of a table are of, each in the order of the array."""
+    """What the rows of a table are of: stimuli by number, the others each in the order of the array."""
 
     stimuli: Mapping[str, int]
     repetitions: tuple[Any, ...]
     targets: tuple[str, ...]
-    shape: tuple[int, int, int]
+    n_stimuli: int
 
     @property
-    def n_responses(self) -> int:
-        """How many responses there are if every target answers everything."""
-        return math.prod(self.shape)
+    def n_pairs(self) -> int:
+        """How often stimuli were shown if all were shown in every repetition."""
+        return self.n_stimuli * len(self.repetitions)
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Which of the pairs of stimulus and repetition there are: the number of each, or -1 (pair,)."""
+
+    number: Codes
+
+    @property
+    def pairs(self) -> Codes:
+        """Those that there are, ascending."""
+        found: Codes = np.flatnonzero(self.number >= 0)
+        return found
 
 
 def responses(
     table: LongTable, shown: StimulusSet, most_bytes: int
-) -> tuple[Numbers, tuple[str, ...]]:
-    """Responses (stimulus, repetition, target) in the order of the stimuli, and the targets' names.
+) -> tuple[Repetitions, tuple[str, ...]]:
+    """Responses in the order of the stimuli, and the targets' names; those that no row has are missing.
 
     Raises:
-        BadInput: a column is missing or of another kind, a stimulus is unknown, a response is
-            missing or there twice, or it takes more than `most_bytes`.
+        BadInput: a column is missing or of another kind, a stimulus is unknown or has no response, one
+            is there twice, or it takes more than `most_bytes`.
     """
     _check_columns(table)
     block = min(BLOCK_ROWS, table.n_rows) * ROW_BYTES
     counted = f"{table.n_rows} responses with a block of rows"
     check_fits(table.where, counted, table.n_rows * RESPONSE_BYTES + block, most_bytes, FEWER)
     axes = _axes(table, shown)
-    if axes.n_responses > table.n_rows:
-        n_bytes = axes.n_responses * RESPONSE_BYTES + block
-        sizes = " x ".join(map(str, axes.shape))
-        what = f"{table.n_rows} rows name stimuli x repetitions x targets = {sizes}, which"
-        check_fits(table.where, what, n_bytes, most_bytes, "every target must answer every stimulus: add the missing rows, or raise [run] memory_budget to hear which")  # fmt: skip
-    found = _filled(table, axes)
-    if found is None:
-        raise BadInput(f"{table.where}: {_first_wrong(table, axes, shown)}")
-    return found, axes.targets
+    block += 8 * axes.n_pairs
+    check_fits(table.where, "its stimuli and repetitions", block, most_bytes, FEWER)
+    there = _shown(table, axes)
+    n_responses = len(there.pairs) * len(axes.targets)
+    if n_responses > table.n_rows:
+        sizes = f"{len(there.pairs)} x {len(axes.targets)}"
+        what = f"{table.n_rows} rows name presentations x targets = {sizes}, which"
+        n_bytes = n_responses * RESPONSE_BYTES + block
+        check_fits(table.where, what, n_bytes, most_bytes, "most would be missing: split the table by targets that were recorded together")  # fmt: skip
+    found = _filled(table, axes, there, shown)
+    stimulus = there.pairs // len(axes.repetitions)
+    return Repetitions(found, stimulus), axes.targets
 
 
 def _check_columns(table: LongTable) -> None:
@@ -120,8 +137,12 @@ def _axes(table: LongTable, shown: StimulusSet) -> Axes:
         if repetition != repetition:
             raise BadInput(f"{table.where}: column 'repetition' has a NaN; fill it in")
     stimuli = ids.numbers(table.where.partition(": ")[0], names, shown)
-    shape = (len(shown), len(repetitions), len(targets))
-    return Axes(stimuli, tuple(sorted(repetitions)), tuple(sorted(targets)), shape)
+    if missing := set(range(len(shown))) - set(stimuli.values()):
+        raise BadInput(
+            f"{table.where}: 0 responses to {shown.ids[min(missing)]!r} of stimuli {shown.name!r} "
+            f"({len(missing)} such); leave those out of the stimuli"
+        )
+    return Axes(stimuli, tuple(sorted(repetitions)), tuple(sorted(targets)), len(shown))
 
 
 class Occurring:
@@ -173,41 +194,58 @@ class Places:
         return found
 
 
-def _placed(table: LongTable, axes: Axes) -> Iterator[tuple[Codes, pa.RecordBatch]]:
-    """Each block, and the places of its rows in the flat array."""
-    _, n_repetitions, n_targets = axes.shape
+def _placed(table: LongTable, axes: Axes, columns: Sequence[str]) -> Iterator[tuple[Codes, Codes, pa.RecordBatch]]:  # fmt: skip
+    """Each block, and of its rows the pair of stimulus and repetition and the number of the target."""
     places = {
-        "stimulus_id": Places("stimulus_id", axes.stimuli, n_repetitions * n_targets),
-        "repetition": Places("repetition", _numbered(axes.repetitions), n_targets),
+        "stimulus_id": Places("stimulus_id", axes.stimuli, len(axes.repetitions)),
+        "repetition": Places("repetition", _numbered(axes.repetitions), 1),
         "target_id": Places("target_id", _numbered(axes.targets), 1),
     }
-    for block in table.blocks(COLUMNS):
-        first, *others = (
+    for block in table.blocks(columns):
+        stimulus, repetition, target = (
             one.of(_encoded(table.where, column, block)) for column, one in places.items()
         )
-        for other in others:
-            first += other
-        yield first, block
+        stimulus += repetition
+        yield stimulus, target, block
 
 
-def _filled(table: LongTable, axes: Axes) -> Numbers | None:
-    """The responses, or None where not every one is there exactly once."""
-    found = np.full(axes.shape, np.nan)
-    flat, there = found.reshape(-1), np.zeros(axes.n_responses, bool)
-    for places, block in _placed(table, axes):
+def _shown(table: LongTable, axes: Axes) -> Shown:
+    """The pairs that occur: all, where there are as many rows as pairs and targets, else those seen."""
+    there = np.ones(axes.n_pairs, bool)
+    if axes.n_pairs * len(axes.targets) != table.n_rows:
+        there[:] = False
+        for pairs, _, _ in _placed(table, axes, NAMES):
+            there[pairs] = True
+    number = np.where(there, np.cumsum(there) - 1, -1)
+    return Shown(number)
+
+
+def _filled(table: LongTable, axes: Axes, there: Shown, shown: StimulusSet) -> Numbers:
+    """The responses (presentation, target), NaN where no row has one."""
+    n_targets = len(axes.targets)
+    found = np.full((len(there.pairs), n_targets), np.nan)
+    flat, filled = found.reshape(-1), np.zeros(found.size, bool)
+    n_rows = 0
+    for pairs, targets, block in _placed(table, axes, COLUMNS):
+        places = there.number[pairs] * n_targets + targets
         flat[places] = _numbers(table.where, block.column("response"))
-        there[places] = True
-    # As many rows as places, and all of these taken: each by one.
-    return found if axes.n_responses == table.n_rows and there.all() else None
+        filled[places] = True
+        n_rows += len(places)
+    # As many rows as places that are taken: each by one.
+    if np.count_nonzero(filled) != n_rows:
+        raise BadInput(f"{table.where}: {_first_twice(table, axes, there, shown)}")
+    return found
 
 
-def _first_wrong(table: LongTable, axes: Axes, shown: StimulusSet) -> str:
-    """The first response that is missing or there more than once."""
-    counts = np.zeros(axes.n_responses, np.uint32)
-    for places, _ in _placed(table, axes):
-        np.add.at(counts, places, 1)
-    first = int((counts != 1).argmax())
-    stimulus, repetition, target = np.unravel_index(first, axes.shape)
+def _first_twice(table: LongTable, axes: Axes, there: Shown, shown: StimulusSet) -> str:
+    """The first response that is there more than once."""
+    n_targets = len(axes.targets)
+    counts = np.zeros(len(there.pairs) * n_targets, np.uint32)
+    for pairs, targets, _ in _placed(table, axes, NAMES):
+        np.add.at(counts, there.number[pairs] * n_targets + targets, 1)
+    first = int((counts > 1).argmax())
+    presentation, target = divmod(first, n_targets)
+    stimulus, repetition = divmod(int(there.pairs[presentation]), len(axes.repetitions))
     return (
         f"target {axes.targets[target]!r} has {counts[first]} responses to "
         f"{shown.ids[stimulus]!r} in repetition {axes.repetitions[repetition]!r}; exactly one is "

@@ -50,12 +50,12 @@ def read(
 ) -> ResponseRecording:
     """The recording in a long-form Parquet file, in the order of the stimulus set.
 
-    Every target must answer every stimulus in every repetition. Rows are read by blocks;
-    `most_bytes` is what responses and a block may take.
+    A response without a row is missing; stimuli may be shown unequally often. Rows are read by
+    blocks; `most_bytes` is what responses and a block may take.
 
     Raises:
         BadInput: the file is damaged; a column is missing or of another kind; a stimulus is
-            unknown, missing or incomplete; or it takes more memory than that.
+            unknown or has no response; or it takes more memory than that.
     """
     where = f"recording {name!r}: {path}"
     with reading.told(where, path, "is not a Parquet file that can be read"):

@@ -178,7 +178,7 @@ def plant(name: str, stimuli: str, gram: Numbers, recipe: Recipe) -> ResponseRec
 
 def to_table(recording: OfTargets) -> pa.Table:
     """The responses as an Arrow table, one row per stimulus and repetition."""
-    responses = recording.repeated()
+    responses = recording.repeated().padded()
     n_stimuli, n_repetitions, n_targets = responses.shape
     return pa.table(
         {

@@ -22,7 +22,8 @@ class Recording(ABC):
     """Responses of targets, or dissimilarities alone, to a StimulusSet in its order.
 
     `target_ids` are () where there is nothing to predict, `subject_ids` () where there is no RDM per
-    subject. `by_position` says on one line which row met which stimulus, where no ids did. What a
+    subject. `by_position` says on one line which row met which stimulus, where no ids did; `notes` are
+    what a plan says of what was measured. What a
     readout cannot have is a BadInput, told at planning by the methods `check_...`,
     whose `reader` is the readout's name.
     """
@@ -34,6 +35,12 @@ class Recording(ABC):
     target_ids: tuple[str, ...]
     subject_ids: tuple[str, ...]
     by_position: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> Rows:
+        """Numbers of the stimuli that every target answered, ascending."""
+        return np.arange(self.n_stimuli)
 
     @property
     def pending(self) -> "Pending | None":
@@ -67,7 +74,7 @@ class Recording(ABC):
     @property
     @abstractmethod
     def mean(self) -> Numbers:
-        """Responses averaged over repetitions, (stimulus, target).
+        """Responses averaged over repetitions, (stimulus, target), NaN where a target did not answer.
 
         Raises:
             BadInput: there are no targets.

@@ -1,12 +1,12 @@
-"""Responses of targets (neurons, voxels, channels) to stimuli, repetition by repetition."""
+"""Responses of targets (neurons, voxels, channels) to stimuli that were shown any number of times."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -15,10 +15,13 @@ from zoo_eval.errors import BadInput
 from zoo_eval.numerics import ceilings
 from zoo_eval.numerics.ceilings import SCALES
 from zoo_eval.numerics.correlation import deviations
+from zoo_eval.numerics.repetitions import Repetitions
 from zoo_eval.numerics.rsa import Dissimilarity, Rdm, feature_dissimilarities
 from zoo_eval.numerics.splits import Rows
+from zoo_eval.numerics.uneven_ceilings import mean_inverse
 from zoo_eval.recordings.ceiling import ALL, FROM_FILE, PLANTED, Ceiling, CeilingChoices
 from zoo_eval.recordings.ceiling_file import FileCeilings
+from zoo_eval.recordings.presentations import Side
 from zoo_eval.recordings.recording import Numbers, Recording
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 
@@ -32,6 +35,7 @@ FEWEST_TARGETS: Mapping[Dissimilarity, int] = {
 }
 # Responses of a target, or their spread, below this or above its inverse are taken for a mistake.
 SMALLEST = 1e-100
+FEWEST_REPEATED = 3
 
 
 class OfTargets(Recording):
@@ -43,13 +47,19 @@ class OfTargets(Recording):
     subject_ids = ()
 
     @abstractmethod
-    def repeated(self) -> Numbers:
-        """Responses (stimulus, repetition, target)."""
+    def repeated(self) -> Repetitions:
+        """Every response."""
 
     @property
     def mean(self) -> Numbers:
-        mean: Numbers = self.repeated().mean(axis=1)
-        return mean
+        return self.repeated().mean()
+
+    @property
+    def complete(self) -> Rows:
+        if self.pending is not None or self.repeated().is_complete:
+            return super().complete
+        found: Rows = np.flatnonzero(~np.isnan(self.mean).any(1))
+        return found
 
     def check(self, stimuli: StimulusSet) -> None:
         if self.n_stimuli != len(stimuli):
@@ -96,24 +106,20 @@ class OfTargets(Recording):
         return found
 
     def _of_repetitions(self, n_splits: int) -> list[Ceiling]:
-        return [
-            self._of_targets(
-                "splithalf_spearman_brown",
-                lambda seed: ceilings.splithalf_spearman_brown(
-                    self.repeated(), n_splits=n_splits, seed=seed
-                ),
-                {"n_splits": n_splits},
-            ),
-            self._of_targets(
-                "internal_consistency", lambda _: ceilings.internal_consistency(self.repeated())
-            ),
-            self._of_targets("leave_one_out", lambda _: ceilings.leave_one_out(self.repeated())),
-            self._of_targets("ncsnr", lambda _: self._explainable()),
-        ]
+        def halved(seed: int) -> Numbers:
+            return self.repeated().by_target(
+                lambda some: ceilings.splithalf_spearman_brown(some, n_splits=n_splits, seed=seed)
+            )
 
-    def _explainable(self) -> Numbers:
-        ratio = ceilings.ncsnr(self.repeated())
-        return ceilings.explainable_variance(ratio, n_averaged=self.n_repetitions)
+        def by_target(estimator: Callable[[Numbers], Numbers]) -> Callable[[int], Numbers]:
+            return lambda _: self.repeated().by_target(estimator)
+
+        return [
+            self._of_targets("splithalf_spearman_brown", halved, {"n_splits": n_splits}),
+            self._of_targets("internal_consistency", by_target(ceilings.internal_consistency)),
+            self._of_targets("leave_one_out", by_target(ceilings.leave_one_out)),
+            self._of_targets("ncsnr", by_target(_explainable)),
+        ]
 
     def _most_alike(self) -> Ceiling:
         def of_all(_: int) -> Mapping[str, float]:
@@ -140,90 +146,156 @@ class OfTargets(Recording):
 
     def _why_undefined(self, target: str) -> str:
         """Why repetitions say nothing of a target."""
-        responses = self.repeated()[:, :, self.target_ids.index(target)]
-        if not np.ptp(responses):
+        number = self.target_ids.index(target)
+        responses = self.repeated().padded(slice(number, number + 1))[:, :, 0]
+        there = ~np.isnan(responses)
+        if not _spread(responses[there]):
             return "constant responses"
-        if constant := np.flatnonzero(np.ptp(responses, axis=0) == 0).tolist():
-            return f"constant responses in repetition {', '.join(map(str, constant))}"
+        constant = [
+            str(repetition)
+            for repetition in range(responses.shape[1])
+            if not _spread(responses[there[:, repetition], repetition])
+        ]
+        if there.all() and constant:
+            return f"constant responses in repetition {', '.join(constant)}"
+        if (there.sum(1) > 1).sum() < FEWEST_REPEATED:
+            return f"fewer than {FEWEST_REPEATED} stimuli have two responses"
         return "the mean of a half of the repetitions is constant, or the opposite of the other's"
+
+
+def _explainable(responses: Numbers) -> Numbers:
+    """What NSD's ncsnr says of the variance of means, from responses (stimulus, repetition, target)."""
+    n = (~np.isnan(responses)).sum(1)
+    is_even = n.size and (n == n.flat[0]).all()
+    n_averaged = n.flat[0] if is_even else 1 / mean_inverse(n)
+    return ceilings.explainable_variance(ceilings.ncsnr(responses), n_averaged=n_averaged)
+
+
+def _spread(values: Numbers) -> float:
+    return float(np.ptp(values)) if values.size else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class ResponseRecording(OfTargets):
-    """Responses (stimulus, repetition, target) to a StimulusSet, in its order.
+    """Responses to a StimulusSet, in its order: given as (stimulus, repetition, target), or Repetitions.
 
-    `exact_reliability` (target,) is known only for planted recordings, `file_ceilings` only where
-    they were published with the responses, `by_position` only where rows came without ids (see
-    Recording). `digest` is given for a planted recording (its recipe,
-    which floating point cannot disturb) and is otherwise that of the content.
+    A response that is missing is NaN. `targets` is what is known of them, a row each in the order of
+    `target_ids`; `exact_reliability` (target,) is known only for planted recordings, `file_ceilings`
+    only where they were published with the responses, `by_position` only where rows came without ids
+    (see Recording). `digest` is given for a planted recording (its recipe, which floating point cannot
+    disturb) and is otherwise that of the content. `splits` are published ones by name: the part that
+    each stimulus is in.
 
     Raises:
-        BadInput: shapes that differ, a response that is NaN or infinite, or a repetition in which no
-            target tells any two stimuli apart, though others do, or responses whose squares float64
+        BadInput: shapes that differ, an infinite response, a target without any, or a repetition in which
+            no target tells any two stimuli apart, though others do, or responses whose squares float64
             does not hold.
     """
 
     name: str
     stimuli: str
-    responses: Numbers
+    responses: Numbers | Repetitions
     target_ids: tuple[str, ...]
     exact_reliability: Numbers | None = None
     file_ceilings: FileCeilings | None = None
     digest: str = ""
     by_position: str | None = None
+    targets: pa.Table | None = None
+    splits: Mapping[str, tuple[Side, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     n_stimuli: int = field(init=False)
     n_repetitions: int = field(init=False)
 
     def __post_init__(self) -> None:
-        shape = self.responses.shape
-        if len(shape) != 3 or shape[2] != len(self.target_ids):
-            raise BadInput(
-                f"recording {self.name!r}: expected responses (stimulus, repetition, target) for "
-                f"{len(self.target_ids)} targets, got shape {shape}"
-            )
-        self._check_observed()
-        self._check_sizes()
-        self._check_repetitions()
-        object.__setattr__(self, "n_stimuli", shape[0])
-        object.__setattr__(self, "n_repetitions", shape[1])
+        given = self.responses
+        if not isinstance(given, Repetitions):
+            if given.ndim != 3 or given.shape[2] != len(self.target_ids):
+                self._refuse_shape(given.shape)
+            object.__setattr__(self, "responses", Repetitions.of(given))
+        repeated = self.repeated()
+        if repeated.n_targets != len(self.target_ids):
+            self._refuse_shape(repeated.responses.shape)
+        self._check_values(repeated)
+        if repeated.is_even and repeated.is_complete:
+            self._check_repetitions(repeated.padded())
+        object.__setattr__(self, "n_stimuli", repeated.n_stimuli)
+        object.__setattr__(self, "n_repetitions", repeated.most)
         if not self.digest:
-            described = canonical_json([list(shape), self.target_ids])
-            content = np.ascontiguousarray(self.responses).reshape(-1).data
-            object.__setattr__(self, "digest", bytes_digest([described.encode(), content]))
+            object.__setattr__(self, "digest", self._digest(repeated))
+        object.__setattr__(self, "notes", (*self._told(repeated), *self.notes))
 
-    @property
-    def observed(self) -> npt.NDArray[np.bool_]:
-        """Which responses there are, bool (stimulus, repetition, target)."""
-        return np.isfinite(self.responses)
+    def _refuse_shape(self, shape: tuple[int, ...]) -> NoReturn:
+        raise BadInput(
+            f"recording {self.name!r}: expected responses (stimulus, repetition, target) for "
+            f"{len(self.target_ids)} targets, got shape {shape}; give one id per target"
+        )
 
-    def _check_observed(self) -> None:
-        observed = self.observed
-        if not observed.all():
-            stimulus, repetition, target = np.argwhere(~observed)[0]
-            raise BadInput(
-                f"recording {self.name!r}: the response of target {self.target_ids[target]!r} to "
-                f"stimulus number {stimulus} (repetition {repetition}) is NaN or infinite; "
-                "remove the target or the stimulus"
+    def repeated(self) -> Repetitions:
+        assert isinstance(self.responses, Repetitions)
+        return self.responses
+
+    def _digest(self, repeated: Repetitions) -> str:
+        if repeated.is_even and repeated.is_complete:
+            shape: list[Any] = [repeated.n_stimuli, repeated.most, repeated.n_targets]
+        else:
+            shape = [repeated.counts.tolist(), repeated.n_targets]
+        kind = [] if repeated.responses.dtype == np.float64 else [str(repeated.responses.dtype)]
+        described = canonical_json([shape, self.target_ids, *kind])
+        content = np.ascontiguousarray(repeated.responses).reshape(-1).data
+        return bytes_digest([described.encode(), content])
+
+    def _told(self, repeated: Repetitions) -> list[str]:
+        """What a plan says of how much was measured."""
+        found = []
+        if not repeated.is_even:
+            fewest = int(repeated.counts.min())
+            found.append(f"stimuli were shown {fewest} to {repeated.most} times")
+        if not repeated.is_complete:
+            missing = sum(int(np.isnan(repeated.responses[:, some]).sum()) for some in repeated.blocks())  # fmt: skip
+            found.append(
+                f"{missing} of {repeated.responses.size} responses are missing; each target is scored on "
+                "the stimuli that it answered"
             )
+        return found
 
-    def _check_sizes(self) -> None:
+    def _check_values(self, repeated: Repetitions) -> None:
+        for some in repeated.blocks():
+            values = repeated.responses[:, some]
+            names = self.target_ids[some]
+            infinite = np.isinf(values)
+            if infinite.any():
+                presentation, target = np.argwhere(infinite)[0]
+                stimulus = int(repeated.stimulus[presentation])
+                raise BadInput(
+                    f"recording {self.name!r}: the response of target {names[target]!r} to stimulus number "
+                    f"{stimulus} is infinite; remove it, or write NaN where nothing was measured"
+                )
+            if values.size:
+                self._check_sizes(values, names)
+
+    def _check_sizes(self, values: Any, names: Sequence[str]) -> None:
         """Sums of squares must neither exceed float64 nor vanish in it: either would pass for constant."""
-        if not self.responses.size:
-            return
-        high, low = self.responses.max((0, 1)), self.responses.min((0, 1))
+        there = ~np.isnan(values)
+        if (empty := ~there.any(0)).any():
+            raise BadInput(
+                f"recording {self.name!r}: target {names[int(empty.argmax())]!r} has no response at all "
+                f"({int(empty.sum())} such); leave it out"
+            )
+        high = np.where(there, values, -np.inf).max(0).astype(np.float64)
+        low = np.where(there, values, np.inf).min(0).astype(np.float64)
         with np.errstate(over="ignore"):
             largest, spread = np.maximum(high, -low), high - low
         wrong = (largest > 1 / SMALLEST) | ((spread > 0) & (spread < SMALLEST))
         if wrong.any():
             target = int(wrong.argmax())
             raise BadInput(
-                f"recording {self.name!r}: responses of target {self.target_ids[target]!r} are up to "
+                f"recording {self.name!r}: responses of target {names[target]!r} are up to "
                 f"{largest[target]:.3g} and {spread[target]:.3g} apart, whose squares float64 does not "
                 "hold; remove what stands for a missing response, or give another unit"
             )
 
-    def _check_repetitions(self) -> None:
-        varies = (self.responses != self.responses[:1]).any((0, 2))
+    def _check_repetitions(self, responses: Numbers) -> None:
+        varies = (responses != responses[:1]).any((0, 2))
         if varies.any() and not varies.all():
             repetition = int(varies.argmin())
             raise BadInput(
@@ -231,6 +303,3 @@ class ResponseRecording(OfTargets):
                 "all stimuli alike, while other repetitions vary: its mean and ceilings would be wrong; "
                 "leave that repetition out, or fill in what was measured"
             )
-
-    def repeated(self) -> Numbers:
-        return self.responses

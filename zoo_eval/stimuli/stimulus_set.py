@@ -10,6 +10,7 @@ from typing import Any, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from zoo_eval.digests import DIGEST_CHARACTERS, bytes_digest, canonical_json, digest
 from zoo_eval.errors import BadInput, Refusal
@@ -311,6 +312,14 @@ class Sweepmates(Protocol):
 
     def is_whole(self, stimuli: str) -> bool:
         """Whether the stimulus set of that name has everything that its source has."""
+        ...
+
+    def select(self, table: pa.Table, condition: str | None, option: str) -> pa.Table:
+        """The rows of a table that fulfil an SQL condition; all without one.
+
+        Raises:
+            BadInput: the condition is wrong; `option` is where it was given.
+        """
         ...
 
     def layer(self, model: str, layer: str) -> LayerIdentity:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
+import pyarrow as pa
 import torch
 
 from zoo_eval.catalog import ModelCard
@@ -13,6 +14,7 @@ from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import blueprint, transform_of
 from zoo_eval.models.open_model import open_model
+from zoo_eval.queries import connection
 from zoo_eval.recordings.recording import Pending, Recording
 from zoo_eval.representations.grams import NonFinite
 from zoo_eval.representations.representations import Representations
@@ -221,6 +223,9 @@ class _Reader:
 
     def is_whole(self, stimuli: str) -> bool:
         return self.sweep.stimuli[stimuli].is_whole
+
+    def select(self, table: pa.Table, condition: str | None, option: str) -> pa.Table:
+        return connection.select(table, condition, option)
 
     def layer(self, model: str, layer: str) -> LayerIdentity:
         card = _card(model, self.roster)

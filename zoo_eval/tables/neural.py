@@ -5,6 +5,7 @@ import pyarrow as pa
 from zoo_eval.tables.table import (
     COMMIT,
     COUNT,
+    COUNTS,
     NAMES,
     REAL,
     REALS,
@@ -95,6 +96,11 @@ NEURAL_SCORES = trial_table(
     Column("n_constant_targets", COUNT, "targets left out of the median"),
     Column("undefined", NAMES, 'why no number, per target or subject; "" where one', "", True),
     Column("sketch", COUNT, "dimensions that features were sketched to; null: exact", "", True),
+    Column("n_stimuli", COUNT, "stimuli that the score is over; null in old stores", "", True),
+    Column("n_observed", COUNTS, "of these, per target; null: every target answered all", "", True),
+    Column(
+        "n_sets", COUNT, "sets of targets that answered the same stimuli, fitted apart", "", True
+    ),
 )
 
 CEILINGS = Table(

@@ -15,6 +15,7 @@ REAL = pa.float64()
 TIME = pa.timestamp("us", tz="UTC")
 NAMES = pa.list_(pa.string())
 REALS = pa.list_(pa.float32())
+COUNTS = pa.list_(pa.int64())
 BYTES = pa.binary()
 
 # The table whose rows are trials; those of other tables may belong to them.
