@@ -19,6 +19,8 @@ class Ceilings(EvaluationSection):
     recording: str
     n_splits: int = 10
     comparison: Comparison = "spearman"
+    # Of the test stimuli of a published split alone.
+    split: str | None = None
 
     version: ClassVar[int] = 3
     needs_model: ClassVar[bool] = False
@@ -42,7 +44,8 @@ class Ceilings(EvaluationSection):
         ]
 
     def _ceilings(self, recording: Recording) -> Sequence[Ceiling]:
-        return recording.ceilings(CeilingChoices(self.n_splits, self.comparison))
+        split = None if self.split is None else recording.split(self.split)
+        return recording.ceilings(CeilingChoices(self.n_splits, self.comparison, split))
 
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
         recording = bench.inputs.recording(self.recording)
@@ -61,6 +64,7 @@ class Ceilings(EvaluationSection):
                     "target": target,
                     "ceiling": value if isfinite(value) else None,
                     "undefined": None if isfinite(value) else ceiling.undefined(target),
+                    "split": self.split,
                 }
                 for target, value in ceiling.values(trial.random_seed).items()
             ]

@@ -21,6 +21,7 @@ from zoo_eval.evaluations.layers import Layers
 from zoo_eval.inputs import Inputs
 from zoo_eval.readouts.design import Design, ProtocolName, Reduction
 from zoo_eval.readouts.readout import READOUTS, Readout, Scorer
+from zoo_eval.recordings.split import Split
 from zoo_eval.representations.footprint import GramRequest
 from zoo_eval.representations.grams import LayerGram, NonFinite
 from zoo_eval.stimuli.stimulus_set import StimulusSet, joined
@@ -40,7 +41,9 @@ class NeuralFit(LayeredSection):
 
     The options of every readout may stand beside the fields below, under their own names. `nested`
     chooses hyper-parameters inside each fold's training rows, `kfold` fixes them, and `brainscore`
-    is over ten stratified shuffles, on principal components of `pca_stimuli` if those are named.
+    is over ten stratified shuffles, on principal components of `pca_stimuli` if those are named;
+    `published` trains and tests on the two parts of a split that came with the recording, `split`,
+    choosing as `nested` does, under the ceilings of the tested stimuli.
     Whatever the protocol, a selection score from the training rows stands beside the score.
     """
 
@@ -54,6 +57,7 @@ class NeuralFit(LayeredSection):
         "ridge",
     )
     protocol: ProtocolName = "nested"
+    split: str | None = None
     n_folds: Annotated[int, Field(ge=2)] = 5
     n_inner_folds: Annotated[int, Field(ge=2)] = 4
     pca_stimuli: str | None = None
@@ -94,6 +98,8 @@ class NeuralFit(LayeredSection):
                 f'protocol "{self.protocol}" is {" or ".join(suited).upper()}; '
                 f"set readouts = [{names}]"
             )
+        if self.split is not None and self.protocol != "published":
+            raise ValueError('`split` goes with protocol = "published"')
         if self.pca_stimuli is not None and self.protocol != "brainscore":
             raise ValueError('`pca_stimuli` goes with protocol = "brainscore"')
         for name, readout in self._all_readouts().items():
@@ -124,15 +130,30 @@ class NeuralFit(LayeredSection):
         if self.pca_stimuli is not None:
             fitted_on = inputs.stimulus_set(self.pca_stimuli)
             reduction = Reduction(self.pca_components, len(fitted_on), fitted_on.digest)
+        split = self._split(inputs)
         return Design(
-            self.protocol, self.n_folds, self.n_inner_folds, self.n_resamples, seed, reduction
+            self.protocol,
+            self.n_folds,
+            self.n_inner_folds,
+            self.n_resamples,
+            seed,
+            reduction,
+            split,
         )
+
+    def _split(self, inputs: Inputs) -> Split | None:
+        """The published split that is tested on; None under the other protocols."""
+        if self.protocol != "published":
+            return None
+        return inputs.recording(self.recording).split(self.split)
 
     def companions(self, inputs: Inputs) -> Iterable[Evaluation]:
         stimuli = inputs.recording(self.recording).stimuli
         shared: dict[str, Any] = {}
         for readout in self._all_readouts().values():
             shared |= readout.ceiling_choices
+        if (split := self._split(inputs)) is not None:
+            shared["split"] = split.name
         return [
             Ceilings(recording=self.recording, **shared),
             Layers(stimuli=stimuli, layers=self.layers, sketch=self.sketch),

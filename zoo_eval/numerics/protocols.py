@@ -25,7 +25,7 @@ from zoo_eval.numerics.splits import (
 )
 
 # A version moves when, and only when, a protocol's numbers move.
-VERSIONS: Mapping[str, int] = {"nested": 2, "kfold": 1, "brainscore": 1}
+VERSIONS: Mapping[str, int] = {"nested": 2, "kfold": 1, "brainscore": 1, "published": 1}
 BRAINSCORE_SPLITS, BRAINSCORE_TRAIN_SHARE, BRAINSCORE_SEED = 10, 0.9, 1
 TOO_FEW = "too few observed stimuli"
 
@@ -158,6 +158,35 @@ def brainscore(
         )
     folds, inner = brainscore_folds(strata, n_inner_folds=n_inner_folds)
     return _scores(gram, responses, folds, inner, readout)
+
+
+def published(
+    gram: Tensor,
+    responses: Tensor,
+    split: Fold,
+    groups: Sequence[str],
+    readout: Solver,
+    *,
+    n_inner_folds: int,
+    seed: int,
+) -> list[FoldScore]:
+    """The score on the test rows of a split that was published, every choice made in its training rows.
+
+    Args:
+        gram: K = F F^T, float64 (stimulus, stimulus), not centred.
+        responses: float64 (stimulus, target), NaN where a target did not answer.
+        split: what is trained and tested on; other rows are not looked at.
+        groups: group of each stimulus; no group is split over the folds inside the training rows.
+        readout: what is fitted.
+        n_inner_folds: folds inside the training rows.
+        seed: of these.
+
+    Raises:
+        ValueError: fewer groups among the training rows than folds; or as for `nested`.
+        TooManyComponents: as for `nested`.
+    """
+    inner = _inner([split], groups, n_inner_folds, seed)
+    return _scores(gram, responses, [split], inner, readout)
 
 
 def nested_folds(

@@ -10,10 +10,11 @@ from zoo_eval.numerics import protocols
 from zoo_eval.numerics.principal_components import reduced_gram
 from zoo_eval.numerics.protocols import FoldScore
 from zoo_eval.numerics.solvers import Solver
-from zoo_eval.numerics.splits import Fold, grouped_folds
+from zoo_eval.numerics.splits import Fold, grouped_folds, grouped_folds_within
+from zoo_eval.recordings.split import Split
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 
-ProtocolName = Literal["nested", "kfold", "brainscore"]
+ProtocolName = Literal["nested", "kfold", "brainscore", "published"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Reduction:
 class Design:
     """A protocol with its folds and resamples, and the sweep's seed: the same for every layer.
 
-    With a `reduction`, the Gram matrix also holds its images, behind the recording's stimuli.
+    `split` is that of protocol `published`, whose only fold it is. With a `reduction`, the Gram matrix also holds its images, behind the recording's stimuli.
     """
 
     protocol: ProtocolName = "nested"
@@ -43,6 +44,7 @@ class Design:
     n_resamples: int = 200
     seed: int = 0
     reduction: Reduction | None = None
+    split: Split | None = None
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -51,7 +53,9 @@ class Design:
             "n_resamples": self.n_resamples,
             "protocol_version": protocols.VERSIONS[self.protocol],
         }
-        if not self.is_stratified:
+        if self.split is not None:
+            found |= self.split.parameters
+        elif not self.is_stratified:
             found["n_folds"] = self.n_folds
         return found | (self.reduction.parameters if self.reduction else {})
 
@@ -63,7 +67,15 @@ class Design:
     @property
     def n_splits(self) -> int:
         """How many splits into training and test stimuli are scored."""
+        if self.split is not None:
+            return 1
         return protocols.BRAINSCORE_SPLITS if self.is_stratified else self.n_folds
+
+    def n_train(self, n_stimuli: int) -> int:
+        """The most stimuli that a split trains on."""
+        if self.split is not None:
+            return len(self.split.fold.train)
+        return n_stimuli - n_stimuli // self.n_splits
 
     @property
     def n_images(self) -> int:
@@ -71,11 +83,13 @@ class Design:
         return self.reduction.n_images if self.reduction else 0
 
     def folds(self, stimuli: StimulusSet) -> Sequence[Fold]:
-        """The grouped folds of a stimulus set.
+        """The grouped folds of a stimulus set, or the published split.
 
         Raises:
             ValueError: fewer groups than folds.
         """
+        if self.split is not None:
+            return [self.split.fold]
         return grouped_folds(stimuli.groups, n_folds=self.n_folds, seed=self.seed)
 
     def inner_folds(self, stimuli: StimulusSet) -> list[Fold]:
@@ -84,6 +98,9 @@ class Design:
         Raises:
             ValueError: too few groups or stimuli for the protocol.
         """
+        if self.split is not None:
+            fold, n = self.split.fold, self.n_inner_folds
+            return grouped_folds_within(fold, stimuli.groups, n_folds=n, seed=self.seed)
         if self.is_stratified:
             _, inner = protocols.brainscore_folds(
                 _strata(stimuli), n_inner_folds=self.n_inner_folds
@@ -110,6 +127,11 @@ class Design:
         if self.is_stratified:
             return protocols.brainscore(
                 gram, responses, _strata(stimuli), solver, n_inner_folds=self.n_inner_folds
+            )
+        if self.split is not None:
+            inside = {"n_inner_folds": self.n_inner_folds, "seed": self.seed}
+            return protocols.published(
+                gram, responses, self.split.fold, stimuli.groups, solver, **inside
             )
         run = {"nested": protocols.nested, "kfold": protocols.kfold}[self.protocol]
         # From the sweep's seed alone: every model and layer is scored on the same folds.

@@ -14,23 +14,28 @@ from zoo_eval.recordings.recording import Recording
 class Pls(Fit):
     """PLS with `components`, or with the best of 1 to `components` inside each fold's training rows.
 
-    They are chosen under `nested`, unless `choose_components` is false.
+    They are chosen under `nested` and `published`, unless `choose_components` is false.
     """
 
     name: ClassVar[str] = "pls"
-    scored_under: ClassVar[tuple[ProtocolName, ...]] = ("nested", "kfold", "brainscore")
+    scored_under: ClassVar[tuple[ProtocolName, ...]] = (
+        "nested",
+        "kfold",
+        "brainscore",
+        "published",
+    )
 
     components: Annotated[int, Field(ge=1)] = 25
     choose_components: bool | None = None
 
     def agree(self, protocol: ProtocolName, *, chosen: bool) -> None:
-        if self.choose_components and protocol != "nested":
-            raise ValueError('`choose_components` goes with protocol = "nested"')
+        if self.choose_components and protocol not in ("nested", "published"):
+            raise ValueError('`choose_components` goes with protocol = "nested" or "published"')
 
     def settled(self, protocol: ProtocolName) -> Self:
         if self.choose_components is not None:
             return self
-        return self.model_copy(update={"choose_components": protocol == "nested"})
+        return self.model_copy(update={"choose_components": protocol in ("nested", "published")})
 
     def solver(self) -> solvers.Pls:
         return solvers.Pls(self.components, bool(self.choose_components))

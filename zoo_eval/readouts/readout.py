@@ -29,7 +29,7 @@ class Readout(Section):
     # A class that has none is a base of others.
     name: ClassVar[str | None] = None
     mode: ClassVar[Mode]
-    scored_under: ClassVar[tuple[ProtocolName, ...]] = ("nested", "kfold")
+    scored_under: ClassVar[tuple[ProtocolName, ...]] = ("nested", "kfold", "published")
 
     @property
     def statistic(self) -> str:

@@ -56,7 +56,7 @@ class Ridge(Fit):
         return solvers.Ridge(self.penalties, absolute=self.alphas is not None)
 
     def working_bytes(self, recording: Recording, design: Design) -> int:
-        n_train = recording.n_stimuli - recording.n_stimuli // design.n_splits
+        n_train = design.n_train(recording.n_stimuli)
         n_held_out = -(-n_train // design.n_inner_folds)
         n_targets = min(len(recording.target_ids), ridge.TARGETS_AT_ONCE)
         one = ridge.penalty_bytes(n_train, n_held_out, n_targets)

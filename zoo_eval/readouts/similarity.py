@@ -127,9 +127,12 @@ class Similarity(Readout):
         self.check_recording(recording)
 
     def kept_bytes(self, recording: Recording, design: Design) -> int:
-        k = design.n_folds
+        n, k = recording.n_stimuli, design.n_folds
         # All stimuli, and the test and training stimuli of each fold.
-        n_pairs = gram_bytes(recording.n_stimuli) * (1 + 1 / k + (k - 1) ** 2 / k)
+        n_pairs = gram_bytes(n) * (1 + 1 / k + (k - 1) ** 2 / k)
+        if design.split is not None:
+            parts = design.split.fold.train, design.split.fold.test
+            n_pairs = gram_bytes(n) + sum(gram_bytes(len(rows)) for rows in parts)
         return int(n_pairs * self.kept_matrices(recording))
 
     def peak_bytes(self, recording: Recording, design: Design) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from zoo_eval.numerics.ceilings import Scale
 from zoo_eval.numerics.rsa import Comparison
+from zoo_eval.recordings.split import Split
 
 # Whom a ceiling of a whole recording is said of.
 ALL = "all"
@@ -15,10 +16,14 @@ FROM_FILE = "from_file"
 
 @dataclass(frozen=True)
 class CeilingChoices:
-    """What of a recording's ceilings is chosen: random halves, and how RDMs are compared."""
+    """What of a recording's ceilings is chosen: random halves, how RDMs are compared, which stimuli.
+
+    With a published split they are of its test stimuli alone.
+    """
 
     n_splits: int
     comparison: Comparison
+    split: Split | None = None
 
 
 @dataclass(frozen=True)

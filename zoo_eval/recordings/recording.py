@@ -1,7 +1,8 @@
 """Recording: what was measured while stimuli were shown; it answers what a readout asks of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -9,9 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 from torch import Tensor
 
+from zoo_eval.errors import BadInput
 from zoo_eval.numerics.rsa import Dissimilarity, Rdm
 from zoo_eval.numerics.splits import Rows
 from zoo_eval.recordings.ceiling import Ceiling, CeilingChoices
+from zoo_eval.recordings.presentations import Side
+from zoo_eval.recordings.split import Split
 from zoo_eval.section import KindSection, kinds
 from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
 
@@ -23,7 +27,7 @@ class Recording(ABC):
 
     `target_ids` are () where there is nothing to predict, `subject_ids` () where there is no RDM per
     subject. `by_position` says on one line which row met which stimulus, where no ids did; `notes` are
-    what a plan says of what was measured. What a
+    what a plan says of what was measured; `splits` are published ones by name. What a
     readout cannot have is a BadInput, told at planning by the methods `check_...`,
     whose `reader` is the readout's name.
     """
@@ -36,6 +40,29 @@ class Recording(ABC):
     subject_ids: tuple[str, ...]
     by_position: str | None = None
     notes: tuple[str, ...] = ()
+    splits: Mapping[str, tuple[Side, ...]] = MappingProxyType({})
+
+    def split(self, name: str | None) -> Split:
+        """The published split of that name, or the only one.
+
+        Raises:
+            BadInput: there is none, several where no name is given, or one without a side.
+        """
+        if name is None and len(self.splits) == 1:
+            name = next(iter(self.splits))
+        if name is None or name not in self.splits:
+            which = "which split" if name is None else f"no split {name!r}"
+            known = (
+                f"its splits are {', '.join(self.splits)}" if self.splits else "it has no splits"
+            )
+            raise BadInput(f'recording {self.name!r}: {which}; {known}, set split = "NAME"')
+        found = Split(name, self.splits[name])
+        if not (len(found.fold.train) and len(found.fold.test)):
+            raise BadInput(
+                f"recording {self.name!r}: split {name!r} has {len(found.fold.train)} stimuli to train on "
+                f"and {len(found.fold.test)} to test on, of {self.n_stimuli}; name the set that was shown"
+            )
+        return found
 
     @property
     def complete(self) -> Rows:

@@ -1,7 +1,7 @@
 """Responses of targets (neurons, voxels, channels) to stimuli that were shown any number of times."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -12,21 +12,17 @@ from torch import Tensor
 
 from zoo_eval.digests import bytes_digest, canonical_json
 from zoo_eval.errors import BadInput
-from zoo_eval.numerics import ceilings
-from zoo_eval.numerics.ceilings import SCALES
 from zoo_eval.numerics.correlation import deviations
 from zoo_eval.numerics.repetitions import Repetitions
 from zoo_eval.numerics.rsa import Dissimilarity, Rdm, feature_dissimilarities
 from zoo_eval.numerics.splits import Rows
-from zoo_eval.numerics.uneven_ceilings import mean_inverse
-from zoo_eval.recordings.ceiling import ALL, FROM_FILE, PLANTED, Ceiling, CeilingChoices
+from zoo_eval.recordings.ceiling import FROM_FILE, PLANTED, Ceiling, CeilingChoices
 from zoo_eval.recordings.ceiling_file import FileCeilings
 from zoo_eval.recordings.presentations import Side
 from zoo_eval.recordings.recording import Numbers, Recording
+from zoo_eval.recordings.response_ceilings import ResponseCeilings
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 
-# What ceilings of targets bound.
-STATISTIC = "pearson_r"
 # Fewer targets leave every dissimilarity of that kind the same.
 FEWEST_TARGETS: Mapping[Dissimilarity, int] = {
     "squared_euclidean": 1,
@@ -35,7 +31,6 @@ FEWEST_TARGETS: Mapping[Dissimilarity, int] = {
 }
 # Responses of a target, or their spread, below this or above its inverse are taken for a mistake.
 SMALLEST = 1e-100
-FEWEST_REPEATED = 3
 
 
 class OfTargets(Recording):
@@ -95,84 +90,22 @@ class OfTargets(Recording):
         return responses @ responses.T
 
     def ceilings(self, choices: CeilingChoices) -> Sequence[Ceiling]:
-        found = self._of_repetitions(choices.n_splits) if self.n_repetitions > 1 else []
+        rows = None if choices.split is None else choices.split.fold.test
+        of = ResponseCeilings(
+            self.target_ids,
+            self.repeated if rows is None else lambda: self.repeated().at(rows),
+            {} if choices.split is None else choices.split.parameters,
+        )
+        most = self.n_repetitions if rows is None else int(self.repeated().counts[rows].max())
+        found = of.repetitions(choices.n_splits) if most > 1 else []
         if len(self.target_ids) > 1:
-            found.append(self._most_alike())
+            found.append(of.most_alike())
         if (exact := self.exact_reliability) is not None:
-            found.append(self._of_targets(PLANTED, lambda _: exact))
+            found.append(of.targets(PLANTED, lambda _: exact))
         if (file := self.file_ceilings) is not None:
-            known = self._of_targets(FROM_FILE, lambda _: file.values, {"file": file.digest})
+            known = of.targets(FROM_FILE, lambda _: file.values, {"file": file.digest})
             found.append(replace(known, scale=file.scale))
         return found
-
-    def _of_repetitions(self, n_splits: int) -> list[Ceiling]:
-        def halved(seed: int) -> Numbers:
-            return self.repeated().by_target(
-                lambda some: ceilings.splithalf_spearman_brown(some, n_splits=n_splits, seed=seed)
-            )
-
-        def by_target(estimator: Callable[[Numbers], Numbers]) -> Callable[[int], Numbers]:
-            return lambda _: self.repeated().by_target(estimator)
-
-        return [
-            self._of_targets("splithalf_spearman_brown", halved, {"n_splits": n_splits}),
-            self._of_targets("internal_consistency", by_target(ceilings.internal_consistency)),
-            self._of_targets("leave_one_out", by_target(ceilings.leave_one_out)),
-            self._of_targets("ncsnr", by_target(_explainable)),
-        ]
-
-    def _most_alike(self) -> Ceiling:
-        def of_all(_: int) -> Mapping[str, float]:
-            (highest,) = ceilings.max_pairwise_target(self.mean[None])
-            return {ALL: float(highest)}
-
-        name = "max_pairwise_target"
-        undefined = "fewer than two targets vary"
-        return Ceiling(name, {}, STATISTIC, SCALES[name], of_all, lambda _: undefined)
-
-    def _of_targets(
-        self,
-        estimator: str,
-        values: Callable[[int], Numbers],
-        parameters: Mapping[str, Any] | None = None,
-    ) -> Ceiling:
-        def by_target(seed: int) -> Mapping[str, float]:
-            return dict(zip(self.target_ids, values(seed).tolist(), strict=True))
-
-        scale = SCALES.get(estimator, "reliability")
-        return Ceiling(
-            estimator, parameters or {}, STATISTIC, scale, by_target, self._why_undefined
-        )
-
-    def _why_undefined(self, target: str) -> str:
-        """Why repetitions say nothing of a target."""
-        number = self.target_ids.index(target)
-        responses = self.repeated().padded(slice(number, number + 1))[:, :, 0]
-        there = ~np.isnan(responses)
-        if not _spread(responses[there]):
-            return "constant responses"
-        constant = [
-            str(repetition)
-            for repetition in range(responses.shape[1])
-            if not _spread(responses[there[:, repetition], repetition])
-        ]
-        if there.all() and constant:
-            return f"constant responses in repetition {', '.join(constant)}"
-        if (there.sum(1) > 1).sum() < FEWEST_REPEATED:
-            return f"fewer than {FEWEST_REPEATED} stimuli have two responses"
-        return "the mean of a half of the repetitions is constant, or the opposite of the other's"
-
-
-def _explainable(responses: Numbers) -> Numbers:
-    """What NSD's ncsnr says of the variance of means, from responses (stimulus, repetition, target)."""
-    n = (~np.isnan(responses)).sum(1)
-    is_even = n.size and (n == n.flat[0]).all()
-    n_averaged = n.flat[0] if is_even else 1 / mean_inverse(n)
-    return ceilings.explainable_variance(ceilings.ncsnr(responses), n_averaged=n_averaged)
-
-
-def _spread(values: Numbers) -> float:
-    return float(np.ptp(values)) if values.size else 0.0
 
 
 @dataclass(frozen=True, eq=False)

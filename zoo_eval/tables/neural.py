@@ -122,6 +122,9 @@ CEILINGS = Table(
         Column("target", TEXT, "the target's id; `all` for a ceiling of the whole recording"),
         Column("ceiling", REAL, "null where it is undefined", nullable=True),
         Column("undefined", TEXT, "why there is no ceiling; null where there is one", "", True),
+        Column(
+            "split", TEXT, "the published split whose test stimuli it is of; null: all", "", True
+        ),
         COMMIT,
     ),
 )

@@ -5,7 +5,7 @@
 -- Normalisations: r / sqrt(reliability), r / c, r^2 / c and (r / c)^2; null unless c > 0.
 WITH reliabilities AS (
     SELECT
-        recording_digest, seed, estimator AS reliability_estimator,
+        recording_digest, seed, split, estimator AS reliability_estimator,
         median(if(scale = 'correlation', ceiling * abs(ceiling), ceiling)) AS reliability,
         CASE WHEN reliability > 0 THEN reliability END AS positive,
         list_position(
@@ -13,13 +13,13 @@ WITH reliabilities AS (
         ) AS place
     FROM current_ceilings
     WHERE place IS NOT NULL
-    GROUP BY recording_digest, seed, estimator
+    GROUP BY recording_digest, seed, split, estimator
     HAVING reliability IS NOT NULL
 ),
 preferred AS (
     SELECT * FROM reliabilities, (VALUES (TRUE), (FALSE)) AS p(as_published)
     WHERE as_published OR reliability_estimator <> 'internal_consistency'
-    QUALIFY row_number() OVER (PARTITION BY recording_digest, seed, as_published ORDER BY place) = 1
+    QUALIFY row_number() OVER (PARTITION BY recording_digest, seed, split, as_published ORDER BY place) = 1
 )
 SELECT
     s.model, t.weights_digest, s.recording, t.recording_digest, t.stimuli_digest,
@@ -36,4 +36,5 @@ JOIN current_trials AS t USING (trial_id)
 JOIN neural_modes AS k USING (trial_id)
 LEFT JOIN preferred AS c ON c.recording_digest = t.recording_digest AND c.seed = t.seed
     AND c.as_published = (s.protocol = 'brainscore') AND k.mode = 'fit'
+    AND c.split IS NOT DISTINCT FROM json_extract_string(t.parameters, '$.split')
 WHERE s.fold IS NOT NULL

@@ -29,4 +29,5 @@ FROM means AS m
 LEFT JOIN (
     SELECT *, CASE WHEN ceiling > 0 THEN ceiling END AS positive
     FROM current_ceilings WHERE target <> 'all'
-) AS c USING (recording_digest, seed, target)
+) AS c ON c.recording_digest = m.recording_digest AND c.seed = m.seed AND c.target = m.target
+    AND c.split IS NOT DISTINCT FROM json_extract_string(m.parameters, '$.split')
