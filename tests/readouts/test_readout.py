@@ -35,7 +35,7 @@ def test_the_peak_is_as_predicted(measured, name):
 
 # Another value of each option than its default.
 OTHERWISE = {
-    "pls": {"components": 3, "choose_components": False},
+    "pls": {"components": 3, "choose_components": False, "fit_by": ("region",)},
     "ridge": {"alpha": 0.5, "alphas": "brainscore"},
     "rsa": {"dissimilarity": "cosine", "comparison": "pearson"},
     "cka": {"cka": "plain"},

@@ -18,6 +18,7 @@ from zoo_eval.evaluations.evaluation import (
 )
 from zoo_eval.evaluations.layer_choice import LayeredSection
 from zoo_eval.evaluations.layers import Layers
+from zoo_eval.evaluations.targets import Targets
 from zoo_eval.inputs import Inputs
 from zoo_eval.readouts.design import Design, ProtocolName, Reduction
 from zoo_eval.readouts.readout import READOUTS, Readout, Scorer
@@ -156,6 +157,7 @@ class NeuralFit(LayeredSection):
             shared["split"] = split.name
         return [
             Ceilings(recording=self.recording, **shared),
+            Targets(recording=self.recording),
             Layers(stimuli=stimuli, layers=self.layers, sketch=self.sketch),
         ]
 
@@ -169,7 +171,7 @@ class NeuralFit(LayeredSection):
         for name in self.readouts:
             readout = self._readout(name)
             readout.check(recording, stimuli, design)
-            parameters[name] = readout.parameters(design) | key
+            parameters[name] = readout.parameters(design) | readout.of_recording(recording) | key
         return [
             Trial(
                 self.kind,

@@ -7,9 +7,10 @@ Targets that answered the same stimuli are fitted together, on those stimuli alo
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from zoo_eval.numerics.pls import TooManyComponents
 from zoo_eval.numerics.solvers import Pls, Solver, rows_on
 from zoo_eval.numerics.splits import (
     Fold,
+    Rows,
     grouped_folds,
     grouped_folds_within,
     stratified_shuffles,
@@ -68,6 +70,31 @@ class FoldScore:
     def n_undefined(self) -> dict[str, int]:
         """How many targets the median leaves out, by reason."""
         return dict(Counter(reason for reason in self.undefined if reason))
+
+
+def of_groups(groups: Sequence[Rows], scores: Sequence[FoldScore]) -> FoldScore:
+    """A fold's scores of targets that were scored apart, in the order of all of them.
+
+    Args:
+        groups: numbers of the targets of each group, every target in one of them.
+        scores: each group's scores of the fold.
+    """
+    place = torch.from_numpy(np.argsort(np.concatenate(groups))).to(scores[0].r.device)
+
+    def together(part: Callable[[FoldScore], Tensor]) -> Tensor:
+        return torch.cat([part(one) for one in scores], -1).index_select(-1, place)
+
+    reasons = [reason for one in scores for reason in one.undefined]
+    return FoldScore(
+        scores[0].rows,
+        together(lambda one: one.predictions),
+        together(lambda one: one.r),
+        together(lambda one: one.selection_r),
+        together(lambda one: one.choice),
+        tuple(reasons[number] for number in place.tolist()),
+        together(lambda one: one.n_observed),
+        sum(one.n_sets for one in scores),
+    )
 
 
 def nested(

@@ -1,6 +1,6 @@
 """Fit: readouts that predict each of a recording's targets, scored fold by fold under a protocol."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -13,8 +13,9 @@ from zoo_eval.digests import seed_from
 from zoo_eval.errors import BadInput
 from zoo_eval.numerics import bootstrap, intervals
 from zoo_eval.numerics.correlation import median_defined
-from zoo_eval.numerics.protocols import FoldScore
+from zoo_eval.numerics.protocols import FoldScore, of_groups
 from zoo_eval.numerics.solvers import Solver
+from zoo_eval.numerics.splits import Rows
 from zoo_eval.readouts.design import Design
 from zoo_eval.readouts.readout import Mode, Readout, Row, Scorer, defined, reasons
 from zoo_eval.recordings.recording import Recording
@@ -48,6 +49,10 @@ class Fit(Readout):
     def solver(self) -> Solver:
         """What is fitted."""
         raise NotImplementedError
+
+    def fitted_apart(self, recording: Recording) -> Sequence[Rows]:
+        """Numbers of the targets that are fitted together, where not all of them are; else ()."""
+        return ()
 
     def working_bytes(self, recording: Recording, design: Design) -> int:
         """What its solver takes at once besides copies of Gram matrix, responses and resamples."""
@@ -99,7 +104,8 @@ class Fit(Readout):
     def scorer(
         self, recording: Recording, stimuli: StimulusSet, design: Design, device: torch.device
     ) -> Scorer:
-        return _Fitted(self.solver(), recording, stimuli, design, device)
+        apart = self.fitted_apart(recording)
+        return _Fitted(self.solver(), recording, stimuli, design, device, apart)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +117,7 @@ class _Fitted:
     stimuli: StimulusSet
     design: Design
     device: torch.device
+    apart: Sequence[Rows] = ()
 
     @cached_property
     def responses(self) -> Tensor:
@@ -119,8 +126,16 @@ class _Fitted:
     def __call__(self, layer: LayerGram) -> list[Row]:
         """One row of `neural_scores` per fold."""
         gram = self.design.reduced(layer.on(self.device).gram, len(self.stimuli))
-        scores = self.design.scores(gram, self.responses, self.stimuli, self.solver)
-        return [self._row(fold, score) for fold, score in enumerate(scores)]
+        return [self._row(fold, score) for fold, score in enumerate(self._scores(gram))]
+
+    def _scores(self, gram: Tensor) -> list[FoldScore]:
+        if not self.apart:
+            return self.design.scores(gram, self.responses, self.stimuli, self.solver)
+        parts = [
+            self.design.scores(gram, self.responses[:, targets], self.stimuli, self.solver)
+            for targets in self.apart
+        ]
+        return [of_groups(self.apart, scores) for scores in zip(*parts, strict=True)]
 
     def _row(self, fold: int, score: FoldScore) -> Row:
         return {

@@ -1,11 +1,14 @@
 """Partial least squares: a few directions of a layer that covary most with the responses."""
 
-from typing import Annotated, ClassVar, Self
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
+from zoo_eval.digests import digest
 from zoo_eval.errors import BadInput
 from zoo_eval.numerics import pls, solvers
+from zoo_eval.numerics.splits import Rows
 from zoo_eval.readouts.design import Design, ProtocolName
 from zoo_eval.readouts.fit import Fit
 from zoo_eval.recordings.recording import Recording
@@ -14,7 +17,9 @@ from zoo_eval.recordings.recording import Recording
 class Pls(Fit):
     """PLS with `components`, or with the best of 1 to `components` inside each fold's training rows.
 
-    They are chosen under `nested` and `published`, unless `choose_components` is false.
+    They are chosen under `nested` and `published`, unless `choose_components` is false. Components depend
+    on every target that they are fitted to: `fit_by` names columns of the recording's targets, such as
+    subject and region, and targets that differ in them are fitted apart.
     """
 
     name: ClassVar[str] = "pls"
@@ -27,6 +32,7 @@ class Pls(Fit):
 
     components: Annotated[int, Field(ge=1)] = 25
     choose_components: bool | None = None
+    fit_by: tuple[str, ...] = ()
 
     def agree(self, protocol: ProtocolName, *, chosen: bool) -> None:
         if self.choose_components and protocol not in ("nested", "published"):
@@ -39,6 +45,21 @@ class Pls(Fit):
 
     def solver(self) -> solvers.Pls:
         return solvers.Pls(self.components, bool(self.choose_components))
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        # All targets together is what trials without the option were.
+        found = super().choices
+        return found if self.fit_by else {key: found[key] for key in found if key != "fit_by"}
+
+    def fitted_apart(self, recording: Recording) -> Sequence[Rows]:
+        return recording.groups(self.fit_by) if self.fit_by else ()
+
+    def of_recording(self, recording: Recording) -> dict[str, Any]:
+        if not self.fit_by:
+            return {}
+        groups = [numbers.tolist() for numbers in self.fitted_apart(recording)]
+        return {"fitted_together": digest(groups)}
 
     def check_training(self, where: str, n_training: int, n_stimuli: int) -> None:
         if self.components >= n_training:

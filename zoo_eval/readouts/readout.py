@@ -61,6 +61,14 @@ class Readout(Section):
         """The readout's and the design's part of a trial's identity."""
         return design.parameters | self.choices
 
+    def of_recording(self, recording: Recording) -> dict[str, Any]:
+        """What of a recording, besides its responses, is part of a trial's identity.
+
+        Raises:
+            BadInput: the recording has not what the options name.
+        """
+        return {}
+
     def check(self, recording: Recording, stimuli: StimulusSet, design: Design) -> None:
         """Refuses what cannot be scored, at planning.
 

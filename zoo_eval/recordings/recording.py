@@ -3,14 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from torch import Tensor
 
-from zoo_eval.errors import BadInput
+from zoo_eval.errors import BadInput, nearest
 from zoo_eval.numerics.rsa import Dissimilarity, Rdm
 from zoo_eval.numerics.splits import Rows
 from zoo_eval.recordings.ceiling import Ceiling, CeilingChoices
@@ -27,7 +27,8 @@ class Recording(ABC):
 
     `target_ids` are () where there is nothing to predict, `subject_ids` () where there is no RDM per
     subject. `by_position` says on one line which row met which stimulus, where no ids did; `notes` are
-    what a plan says of what was measured; `splits` are published ones by name. What a
+    what a plan says of what was measured; `splits` are published ones by name; `targets`
+    is what is known of them, a row each in the order of `target_ids`, column `target_id` first. What a
     readout cannot have is a BadInput, told at planning by the methods `check_...`,
     whose `reader` is the readout's name.
     """
@@ -41,6 +42,7 @@ class Recording(ABC):
     by_position: str | None = None
     notes: tuple[str, ...] = ()
     splits: Mapping[str, tuple[Side, ...]] = MappingProxyType({})
+    targets: pa.Table | None = None
 
     def split(self, name: str | None) -> Split:
         """The published split of that name, or the only one.
@@ -63,6 +65,26 @@ class Recording(ABC):
                 f"and {len(found.fold.test)} to test on, of {self.n_stimuli}; name the set that was shown"
             )
         return found
+
+    def groups(self, columns: Sequence[str]) -> list[Rows]:
+        """Numbers of the targets that have the same values in some columns of `targets`, ascending.
+
+        Raises:
+            BadInput: a column that nothing is known in.
+        """
+        known = [] if self.targets is None else self.targets.column_names
+        for column in columns:
+            if column not in known:
+                raise BadInput(
+                    f"recording {self.name!r}: nothing is known of its targets' {column!r}; "
+                    f"{nearest(column, known)}"
+                )
+        assert self.targets is not None
+        values = zip(*(self.targets.column(one).to_pylist() for one in columns), strict=True)
+        found: dict[tuple[Any, ...], list[int]] = {}
+        for number, value in enumerate(values):
+            found.setdefault(value, []).append(number)
+        return [np.array(numbers) for numbers in found.values()]
 
     @property
     def complete(self) -> Rows:

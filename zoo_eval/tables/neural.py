@@ -129,6 +129,25 @@ CEILINGS = Table(
     ),
 )
 
+TARGETS = Table(
+    "targets",
+    "recording x target",
+    (
+        TRIAL,
+        Column("model", TEXT, "always null: a target belongs to a recording", nullable=True),
+        Column("recording", TEXT, "the recording's name"),
+        Column("recording_digest", TEXT, "digest of its responses"),
+        Column("target", TEXT, "the target's id"),
+        Column("region", TEXT, "of the brain, as the recording's files call it", "", True),
+        Column("subject", TEXT, "whose it is", "", True),
+        Column("session", TEXT, "in which it was recorded", "", True),
+        Column("electrode", TEXT, "or array, on which it was recorded", "", True),
+        Column("reliability", REAL, "as published with the responses", "", True),
+        Column("known", TEXT, "everything that the files say of it", "JSON"),
+        COMMIT,
+    ),
+)
+
 SPATIAL_SCORES = trial_table(
     "spatial_scores",
     "model x recording x layer x held-out image",

@@ -10,7 +10,8 @@ JOIN counted AS t USING (trial_id)
 CROSS JOIN (SELECT DISTINCT seed FROM counted) AS s
 -- One trial, so that the targets' ceilings are of one kind.
 QUALIFY c.trial_id = first_value(c.trial_id) OVER (
-    PARTITION BY c.recording_digest, c.estimator, c.statistic, s.seed, json_extract_string(t.parameters, '$.split'),
+    PARTITION BY c.recording_digest, c.estimator, c.statistic, s.seed,
+        json_extract_string(t.parameters, '$.split'),
         json_extract_string(t.parameters, '$.split_digest')
     ORDER BY t.seed = s.seed DESC, t.started_at DESC, c.trial_id
 )
