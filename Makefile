@@ -28,7 +28,7 @@ demo: setup
 
 # Two processes, a file's tests in one of them: half of the time is spent waiting for Rays to start.
 test: setup
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 # The tests whose numbers depend on the processor's code, under each setting of it: half an hour.
 kernels: setup

@@ -181,3 +181,9 @@ def decoded(monkeypatch, tmp_path):
 
     monkeypatch.setattr(Files, "decode", noting)
     return names
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that start a Ray come first: while they wait for it, another process has the processor."""
+    waiting = {item.path for item in items if item.get_closest_marker("ray")}
+    items.sort(key=lambda item: item.path not in waiting)

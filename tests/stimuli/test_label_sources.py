@@ -104,3 +104,13 @@ def test_a_file_name_that_no_table_holds_is_refused_in_one_line(tmp_path):
         BadInput, match=r"the name 'caf\\udce9\.png' is no text in UTF-8 \(1 such\)"
     ):
         read_folder("set", folder)
+
+
+def test_the_folder_of_a_wordnet_id_labels_what_is_below_it(tmp_path):
+    # As Tiny ImageNet is laid out.
+    folder = photos(tmp_path, f"{GOLDFISH}/images/{GOLDFISH}_0.JPEG", "n02012849/images/a.png")
+    for given in (None, "folders"):
+        assert read_folder("set", folder, labels=given).labels == (1, 134)
+    assert labels.from_folders("set", [f"goldfish/{GOLDFISH}/a.png", "x/goldfish/b.png"]) == (1, 1)
+    with pytest.raises(BadInput, match="'images' is no class index"):
+        labels.from_folders("set", ["goldfish/images/a.png"])

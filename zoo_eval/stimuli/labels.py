@@ -114,15 +114,24 @@ def from_folders(name: str, ids: Sequence[str]) -> tuple[int, ...]:
         BadInput: an image is in no folder, or a folder's name says no class, or several.
     """
     return tuple(
-        classes.label(f"stimuli {name!r}: the folder of {one!r}", PurePosixPath(one).parent.name)
-        for one in ids
+        classes.label(f"stimuli {name!r}: the folder of {one!r}", _folder(one)) for one in ids
     )
 
 
 def by_wordnet_ids(ids: Sequence[str]) -> tuple[int, ...] | None:
-    """The classes of images that all are in folders named by WordNet ids of ImageNet's classes."""
-    folders = [PurePosixPath(one).parent.name for one in ids]
+    """The classes of images that all are below folders named by WordNet ids of ImageNet's classes."""
+    folders = [*map(_folder, ids)]
     if not all(map(classes.WORDNET_ID.fullmatch, folders)):
         return None
     known = classes.imagenet().by_id
     return tuple(known[one] for one in folders) if set(folders) <= known.keys() else None
+
+
+def _folder(stimulus_id: str) -> str:
+    """The folder that labels an image: the innermost whose name is a WordNet id, or else the innermost.
+
+    Tiny ImageNet has n01443537/images/n01443537_0.JPEG.
+    """
+    inwards = PurePosixPath(stimulus_id).parent.parts
+    named = (one for one in reversed(inwards) if classes.WORDNET_ID.fullmatch(one))
+    return next(named, inwards[-1] if inwards else "")
