@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.recordings.sweepmates import Mates
 from zoo_eval.errors import BadInput
-from zoo_eval.recordings import parquet
+from zoo_eval.recordings import long_table, parquet
 from zoo_eval.recordings.parquet import ParquetSection
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 
@@ -326,3 +326,19 @@ def test_the_budget_of_the_sweep_is_the_recordings(tmp_path, shown):
     section = ParquetSection(stimuli="shown", path=tmp_path / "r.parquet")
     with pytest.raises(BadInput, match="more than the 1000 B of memory_budget"):
         section.read("r", mates)
+
+
+def test_only_the_rows_of_wanted_targets_and_stimuli_are_read(tmp_path, shown):
+    rows = [*long_rows(), {**long_rows()[0], "stimulus_id": "localizer"}]
+    file = tmp_path / "r.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    table = pq.read_table(file)
+    long = long_table.LongTable("recording 'r': its table", table.schema, len(table), lambda columns: table.select(columns).to_batches(5))  # fmt: skip
+    choice = long_table.Choice(
+        lambda targets: [one for one in targets if one == "t2"], partial=True
+    )
+    found, targets = long_table.responses(long, shown, 2**31, choice)
+    assert targets == ("t2",)
+    assert_allclose(found.padded()[:, :, 0], [[51, 71], [151, 171], [251, 271]], rtol=0)
+    with pytest.raises(BadInput, match=r"'localizer' is not in stimuli 'shown' \(1 such; .*partial = true"):  # fmt: skip
+        long_table.responses(long, shown, 2**31)

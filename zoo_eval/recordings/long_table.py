@@ -6,7 +6,7 @@ in memory is the array, one byte per response beside it, and a block of rows; it
 allocated.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,8 +71,22 @@ class Shown:
         return found
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Which rows are wanted: those of some of the targets that occur, and of the stimuli that were shown.
+
+    Where the table is not `partial`, a row of another stimulus is an error.
+    """
+
+    targets: Callable[[Sequence[str]], Collection[str]] = tuple
+    partial: bool = False
+
+
+EVERYTHING = Choice()
+
+
 def responses(
-    table: LongTable, shown: StimulusSet, most_bytes: int
+    table: LongTable, shown: StimulusSet, most_bytes: int, choice: Choice = EVERYTHING
 ) -> tuple[Repetitions, tuple[str, ...]]:
     """Responses in the order of the stimuli, and the targets' names; those that no row has are missing.
 
@@ -84,7 +98,7 @@ def responses(
     block = min(BLOCK_ROWS, table.n_rows) * ROW_BYTES
     counted = f"{table.n_rows} responses with a block of rows"
     check_fits(table.where, counted, table.n_rows * RESPONSE_BYTES + block, most_bytes, FEWER)
-    axes = _axes(table, shown)
+    axes = _axes(table, shown, choice)
     block += 8 * axes.n_pairs
     check_fits(table.where, "its stimuli and repetitions", block, most_bytes, FEWER)
     there = _shown(table, axes)
@@ -121,7 +135,7 @@ def _check_columns(table: LongTable) -> None:
         raise BadInput(f"{table.where} has no rows; write one per response")
 
 
-def _axes(table: LongTable, shown: StimulusSet) -> Axes:
+def _axes(table: LongTable, shown: StimulusSet, choice: Choice) -> Axes:
     found = {column: Occurring(table.where, column) for column in NAMES}
     n_rows = 0
     for block in table.blocks(NAMES):
@@ -136,13 +150,15 @@ def _axes(table: LongTable, shown: StimulusSet) -> Axes:
     for repetition in repetitions:
         if repetition != repetition:
             raise BadInput(f"{table.where}: column 'repetition' has a NaN; fill it in")
-    stimuli = ids.numbers(table.where.partition(": ")[0], names, shown)
+    where = table.where.partition(": ")[0]
+    stimuli = ids.numbers(where, names, shown, partial=choice.partial)
+    chosen = choice.targets(tuple(sorted(targets)))
     if missing := set(range(len(shown))) - set(stimuli.values()):
         raise BadInput(
             f"{table.where}: 0 responses to {shown.ids[min(missing)]!r} of stimuli {shown.name!r} "
             f"({len(missing)} such); leave those out of the stimuli"
         )
-    return Axes(stimuli, tuple(sorted(repetitions)), tuple(sorted(targets)), len(shown))
+    return Axes(stimuli, tuple(sorted(repetitions)), tuple(sorted(chosen)), len(shown))
 
 
 class Occurring:
@@ -176,7 +192,7 @@ class Occurring:
 
 
 class Places:
-    """Where the rows of a column's blocks belong along one axis, in steps of the flat array."""
+    """Where the rows of a column's blocks belong along one axis, in steps; -1 where nowhere."""
 
     def __init__(self, column: str, place: Mapping[Any, int], step: int) -> None:
         self._column, self._place, self._step = column, place, step
@@ -187,15 +203,16 @@ class Places:
         """Those of one block."""
         if self._dictionary is None or not encoded.dictionary.equals(self._dictionary):
             self._dictionary = encoded.dictionary
-            # A dictionary may hold what no row has.
-            places = [self._place.get(one, 0) for one in _values(self._dictionary, self._column)]
-            self._steps = np.array(places, np.int64) * self._step
+            # A dictionary may hold what no row has, and rows be of what is not wanted.
+            places = [self._place.get(one, -1) for one in _values(self._dictionary, self._column)]
+            steps = np.array(places, np.int64)
+            self._steps = np.where(steps < 0, -1, steps * self._step)
         found: Codes = self._steps[encoded.indices.to_numpy()]
         return found
 
 
 def _placed(table: LongTable, axes: Axes, columns: Sequence[str]) -> Iterator[tuple[Codes, Codes, pa.RecordBatch]]:  # fmt: skip
-    """Each block, and of its rows the pair of stimulus and repetition and the number of the target."""
+    """Each block's wanted rows; of each the pair of stimulus and repetition, and the target's number."""
     places = {
         "stimulus_id": Places("stimulus_id", axes.stimuli, len(axes.repetitions)),
         "repetition": Places("repetition", _numbered(axes.repetitions), 1),
@@ -205,8 +222,12 @@ def _placed(table: LongTable, axes: Axes, columns: Sequence[str]) -> Iterator[tu
         stimulus, repetition, target = (
             one.of(_encoded(table.where, column, block)) for column, one in places.items()
         )
+        wanted = (stimulus >= 0) & (target >= 0)
         stimulus += repetition
-        yield stimulus, target, block
+        if wanted.all():
+            yield stimulus, target, block
+        elif wanted.any():
+            yield stimulus[wanted], target[wanted], block.filter(pa.array(wanted))
 
 
 def _shown(table: LongTable, axes: Axes) -> Shown:

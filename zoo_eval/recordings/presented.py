@@ -14,7 +14,7 @@ from zoo_eval.numerics.repetitions import Repetitions
 from zoo_eval.recordings.presentations import TARGET_ID, Numbers, Presentations, Side, Values
 from zoo_eval.recordings.recording import Recording, RecordingSection
 from zoo_eval.recordings.responses import ResponseRecording
-from zoo_eval.stimuli.ids import Lookup
+from zoo_eval.stimuli import ids
 from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
 
 # Of responses that are put in order or scaled at once.
@@ -117,29 +117,9 @@ def _placed(found: Presentations, shown: StimulusSet, *, partial: bool) -> Place
 
 def _numbers(found: Presentations, shown: StimulusSet, *, partial: bool) -> Numbers:
     """The number of the stimulus of each presentation, -1 where it is none of them."""
-    lookup, names = Lookup(shown.ids), dict.fromkeys(found.stimulus_ids)
-    meant = {name: lookup.meant(found.where, name) for name in names}
-    unknown = [name for name, number in meant.items() if number is None]
-    if unknown and not partial:
-        raise BadInput(
-            f"{found.where}: stimulus {unknown[0]!r} is not in stimuli {shown.name!r} ({len(unknown)} of "
-            f"{len(names)} such; {lookup.nearest(unknown[0])}); name the set that was shown, or set "
-            "partial = true"
-        )
-    named = {number: name for name, number in reversed(meant.items()) if number is not None}
-    if len(named) + len(unknown) < len(names):
-        twice, number = next((a, n) for a, n in meant.items() if n is not None and named[n] != a)
-        raise BadInput(
-            f"{found.where}: {named[number]!r} and {twice!r} both mean {shown.ids[number]!r}; write one of "
-            "them"
-        )
-    if len(unknown) == len(names):
-        raise BadInput(
-            f"{found.where}: none of its {len(names)} stimuli is in stimuli {shown.name!r}, such as "
-            f"{unknown[0]!r} ({lookup.nearest(unknown[0])}); name the set that was shown"
-        )
-    places = {name: -1 if number is None else number for name, number in meant.items()}
-    return np.array([places[name] for name in found.stimulus_ids], np.int64)
+    names = dict.fromkeys(found.stimulus_ids)
+    meant = ids.numbers(found.where, names, shown, partial=partial)
+    return np.array([meant.get(name, -1) for name in found.stimulus_ids], np.int64)
 
 
 def _in_order(values: Values, order: Numbers) -> Values:

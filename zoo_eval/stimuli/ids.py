@@ -85,23 +85,28 @@ class Lookup:
         return nearest(name, self.ids, by=stem)
 
 
-def numbers(where: str, given: Collection[str], stimuli: StimulusSet) -> dict[str, int]:
-    """The number of the stimulus that each name means, from 0.
+def numbers(
+    where: str, given: Collection[str], stimuli: StimulusSet, *, partial: bool | None = None
+) -> dict[str, int]:
+    """The number of the stimulus that each name means, from 0; of `partial` those that mean one.
 
     Args:
         where: what gave the names, for messages.
         given: the names, each once.
         stimuli: the set that was shown.
+        partial: whether names that mean no stimulus are left out; None where nobody can say so.
 
     Raises:
         BadInput: a name means no stimulus (the nearest are offered) or several, or two mean one.
     """
     lookup = Lookup(stimuli.ids)
     found = {name: lookup.meant(where, name) for name in given}
-    if unknown := sorted(name for name, number in found.items() if number is None):
+    unknown = sorted(name for name, number in found.items() if number is None)
+    if unknown and (not partial or len(unknown) == len(found)):
+        hint = ", or set partial = true" if partial is False and len(unknown) < len(found) else ""
         raise BadInput(
             f"{where}: stimulus {unknown[0]!r} is not in stimuli {stimuli.name!r} "
-            f"({len(unknown)} such; {lookup.nearest(unknown[0])}); name the set that was shown"
+            f"({len(unknown)} such; {lookup.nearest(unknown[0])}); name the set that was shown{hint}"
         )
     known = {name: number for name, number in found.items() if number is not None}
     names: dict[int, str] = {}
