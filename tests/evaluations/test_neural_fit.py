@@ -386,7 +386,7 @@ def test_a_sketch_says_so_and_is_near(recording, readout):
 
 @pytest.mark.parametrize("sketch", [None, 29])
 def test_the_geometry_beside_a_fit_is_of_the_same_sketch(net, features, recording, sketch):
-    _, geometry = fit(recording, sketch=sketch).companions(inputs(recording))
+    *_, geometry = fit(recording, sketch=sketch).companions(inputs(recording))
     (row,) = rows(net, recording, geometry, table="layers")
     assert (row["sketch"], row["n_features"]) == (sketch, P)
     spectrum = np.linalg.eigvalsh(np.cov(features.T))

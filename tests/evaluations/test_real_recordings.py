@@ -9,6 +9,7 @@ import torch
 from numpy.testing import assert_allclose
 from scipy.spatial.distance import pdist
 from scipy.stats import pearsonr, spearmanr
+from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge as SklearnRidge
 from torch import nn
 
@@ -260,3 +261,18 @@ def test_what_is_known_of_targets_is_a_table(net, recording):
     for known in (None, TARGETS.select(["target_id"])):
         given = Inputs({SHOWN.name: SHOWN}, {"it": replace(recording, targets=known)})
         assert Targets(recording="it").trials(Candidate(), given, SEED) == []
+
+
+def test_predictions_are_compared_along_the_recordings_own_components(net, features, recording):
+    found = rows(net, recording, **PLS)
+    folds = grouped_folds(SHOWN.groups, n_folds=5, seed=SEED)
+    for row, fold in zip(found, folds, strict=True):
+        training, test = recording.mean[fold.train], recording.mean[fold.test]
+        axes = PCA().fit(training).components_.T
+        predicted = exact_pls(features[fold.train], training, 4).predict(features[fold.test])
+        expected = correlations(predicted @ axes, test @ axes)
+        assert_allclose(row["pc_r"], expected, rtol=0, atol=10 * SCORE)
+
+
+def test_components_are_of_the_targets_that_answered_everything(net, gaps):
+    assert {len(row["pc_r"]) for row in rows(net, gaps, **PLS)} == {3}

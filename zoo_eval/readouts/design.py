@@ -10,7 +10,7 @@ from zoo_eval.numerics import protocols
 from zoo_eval.numerics.principal_components import reduced_gram
 from zoo_eval.numerics.protocols import FoldScore
 from zoo_eval.numerics.solvers import Solver
-from zoo_eval.numerics.splits import Fold, grouped_folds, grouped_folds_within
+from zoo_eval.numerics.splits import Fold, Rows, grouped_folds, grouped_folds_within
 from zoo_eval.recordings.split import Split
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 
@@ -91,6 +91,18 @@ class Design:
         if self.split is not None:
             return [self.split.fold]
         return grouped_folds(stimuli.groups, n_folds=self.n_folds, seed=self.seed)
+
+    def training_rows(self, stimuli: StimulusSet) -> list[Rows]:
+        """The stimuli that each scored split trains on.
+
+        Raises:
+            ValueError: too few groups or stimuli for the protocol.
+        """
+        if self.is_stratified:
+            n = self.n_inner_folds
+            folds, _ = protocols.brainscore_folds(_strata(stimuli), n_inner_folds=n)
+            return [fold.train for fold in folds]
+        return [fold.train for fold in self.folds(stimuli)]
 
     def inner_folds(self, stimuli: StimulusSet) -> list[Fold]:
         """The folds inside the training stimuli of all splits.

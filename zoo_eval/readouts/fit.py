@@ -1,7 +1,7 @@
 """Fit: readouts that predict each of a recording's targets, scored fold by fold under a protocol."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from zoo_eval.errors import BadInput
 from zoo_eval.numerics import bootstrap, intervals
 from zoo_eval.numerics.correlation import median_defined
 from zoo_eval.numerics.protocols import FoldScore, of_groups
+from zoo_eval.numerics.response_components import ResponseComponents, response_components
 from zoo_eval.numerics.solvers import Solver
 from zoo_eval.numerics.splits import Rows
 from zoo_eval.readouts.design import Design
@@ -118,6 +119,7 @@ class _Fitted:
     design: Design
     device: torch.device
     apart: Sequence[Rows] = ()
+    components: dict[int, ResponseComponents] = field(default_factory=dict)
 
     @cached_property
     def responses(self) -> Tensor:
@@ -151,7 +153,17 @@ class _Fitted:
             "n_stimuli": len(score.rows),
             "n_observed": None if score.is_complete else score.n_observed.tolist(),
             "n_sets": score.n_sets,
+            "pc_r": self._components(fold)
+            .r(score.predictions, self.responses[score.rows])
+            .tolist(),
         }
+
+    def _components(self, fold: int) -> ResponseComponents:
+        """Those of the stimuli that a fold trains on: what is tested has no part in them."""
+        if fold not in self.components:
+            train = torch.from_numpy(self.design.training_rows(self.stimuli)[fold])
+            self.components[fold] = response_components(self.responses[train.to(self.device)])
+        return self.components[fold]
 
     def _intervals(self, score: FoldScore, seed: int) -> Mapping[str, float | None]:
         """95 % intervals of the median r, over targets and over the fold's groups of stimuli."""

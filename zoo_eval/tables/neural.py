@@ -99,6 +99,13 @@ NEURAL_SCORES = trial_table(
     Column("n_stimuli", COUNT, "stimuli that the score is over; null in old stores", "", True),
     Column("n_observed", COUNTS, "of these, per target; null: every target answered all", "", True),
     Column(
+        "pc_r",
+        REALS,
+        "of a fit: r of predicted and measured projections on each of the first ten principal components "
+        "of the training responses; equal scores may hide that one is missed",
+        nullable=True,
+    ),
+    Column(
         "n_sets", COUNT, "sets of targets that answered the same stimuli, fitted apart", "", True
     ),
 )
