@@ -12,6 +12,7 @@ from torch import Tensor
 from zoo_eval.numerics.rsa import Dissimilarity, Rdm
 from zoo_eval.numerics.splits import Rows
 from zoo_eval.recordings.ceiling import Ceiling, CeilingChoices
+from zoo_eval.recordings.spatial import SpatialMaps
 from zoo_eval.section import KindSection, kinds
 from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
 
@@ -91,6 +92,29 @@ class Recording(ABC):
     @abstractmethod
     def ceilings(self, choices: CeilingChoices) -> Sequence[Ceiling]:
         """The ceilings that can be estimated from it; nothing is computed yet."""
+
+    @property
+    def spatial_shape(self) -> tuple[int, int, int]:
+        """Rows and columns of the grid of positions, and channels, of its maps (see `spatial`).
+
+        Raises:
+            BadInput: it holds no maps over positions.
+        """
+        raise BadInput(
+            f"recording {self.name!r} holds no maps over positions; name one that does, as of kind "
+            '"spatial_arrays"'
+        )
+
+    def spatial(self) -> SpatialMaps:
+        """Maps over positions, of its stimuli in their order.
+
+        Raises:
+            BadInput: it holds none.
+        """
+        raise BadInput(
+            f"recording {self.name!r} holds no maps over positions; name one that does, as of kind "
+            '"spatial_arrays"'
+        )
 
 
 class Pending(Protocol):
