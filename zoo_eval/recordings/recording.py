@@ -118,7 +118,7 @@ class Recording(ABC):
 
 
 class Pending(Protocol):
-    """A recording that is made from a layer's Gram matrix, and may then be kept under its digest."""
+    """A recording that is made from a layer of a model, and may then be kept under its digest."""
 
     @property
     def model(self) -> str:
@@ -135,8 +135,15 @@ class Pending(Protocol):
         """The recording's, before and after it is made."""
         ...
 
-    def made(self, gram: Numbers) -> Recording:
-        """The recording, from the Gram matrix (stimulus, stimulus) of the layer over its stimuli.
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """Rows and columns of the positions that it is made at; None where it is made of a Gram matrix."""
+        ...
+
+    def made(self, source: Numbers) -> Recording:
+        """The recording, from the Gram matrix (stimulus, stimulus) of the layer over its stimuli, or its maps.
+
+        Maps are (stimulus, row, column, feature), on the grid, of stimuli resized whole to the input.
 
         Raises:
             BadInput: the layer cannot give it.

@@ -7,7 +7,14 @@ from collections.abc import Iterable
 
 from zoo_eval.tables.attacks import ALIGNMENT, ATTACKS, PERTURBATIONS
 from zoo_eval.tables.ledger import ACCURACY, MODELS, TRIALS
-from zoo_eval.tables.neural import CEILINGS, FEATURES, LAYERS, NEURAL_SCORES, SPATIAL_SCORES
+from zoo_eval.tables.neural import (
+    CEILINGS,
+    FEATURES,
+    LAYERS,
+    NEURAL_SCORES,
+    SPATIAL_MAPS,
+    SPATIAL_SCORES,
+)
 from zoo_eval.tables.over_models import TRAINING_METRICS, TRAINING_RUNS, TRENDS
 from zoo_eval.tables.table import (
     BYTES,
@@ -28,7 +35,7 @@ from zoo_eval.tables.table import (
 )
 
 _ALL = (
-    MODELS, TRIALS, ACCURACY, LAYERS, FEATURES, NEURAL_SCORES, CEILINGS, SPATIAL_SCORES, ATTACKS,
+    MODELS, TRIALS, ACCURACY, LAYERS, FEATURES, NEURAL_SCORES, CEILINGS, SPATIAL_SCORES, SPATIAL_MAPS, ATTACKS,
     PERTURBATIONS, ALIGNMENT, TRENDS, TRAINING_RUNS, TRAINING_METRICS,
 )  # fmt: skip
 TABLES: dict[str, Table] = {table.name: table for table in _ALL}
@@ -46,6 +53,7 @@ VIEWS = (
     "best_layer",
     "best_layer_on_test",
     "neural_leaderboard",
+    "spatial_leaderboard",
     "model_accuracy",
     "tolerances",
     "alignments",
