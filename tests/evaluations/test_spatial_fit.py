@@ -127,9 +127,10 @@ def test_every_protocol_is_the_loops_to_a_millionth(net, model, recording, proto
             assert_allclose(
                 [row[key] for row in found], [row[key] for row in expected], rtol=0, atol=SCORE
             )
-    (maps,) = (r.rows["spatial_maps"] for r in results if r.trial.layer == layer)
-    for row, one in zip(maps, expected, strict=True):
-        assert_allclose(row["predicted"], one["predicted"].ravel(), rtol=0, atol=SCORE)
+        (maps,) = (r.rows["spatial_maps"] for r in results if r.trial.layer == layer)
+        for row, one in zip(maps, expected, strict=True):
+            # Of the size of responses, from features that float32 holds to a ten-millionth.
+            assert_allclose(row["predicted"], one["predicted"].ravel(), rtol=0, atol=10 * SCORE)
 
 
 # What a defect changes; two change nothing that is scored, for correlations do not see a shift.
@@ -159,7 +160,8 @@ def test_each_defect_alone_changes_what_it_says_and_no_more(model, recording, de
     elif defect == "quarter_sampled":
         assert changed == {"map_spearman_quarter"}
     else:
-        assert "r" in changed and "ceiling" not in changed
+        assert "r" in changed
+        assert "ceiling" not in changed
 
 
 def test_a_layer_is_chosen_without_the_scored_image(net, model, recording):
@@ -207,7 +209,7 @@ def test_the_layer_that_was_planted_wins(net, model, layer):
 def test_layers_without_positions_are_left_out(model, recording):
     _, trials, _, _ = planned(model, recording, layers=["0", "5", "6", "logits"])
     assert [trial.layer for trial in trials] == ["0"]
-    with pytest.raises(Refusal, match="layer '6' gives .* no maps over positions"):
+    with pytest.raises(Refusal, match=r"layer '6' gives .* no maps over positions"):
         planned(model, recording, layers="6")
 
 
@@ -227,7 +229,8 @@ def test_a_layer_that_cannot_be_averaged_fails_alone(model, recording, monkeypat
     results = run(model, recording, protocol="linsley2023_release")
     errors = {r.trial.layer: r.error for r in results}
     assert "its 7 features are more than 6" in str(errors["0"])
-    assert errors["2"] is None and errors["4"] is None
+    assert errors["2"] is None
+    assert errors["4"] is None
 
 
 def test_a_layer_of_nan_fails_alone(model, recording, net):
@@ -250,7 +253,9 @@ def test_what_it_takes_is_planned_and_held_to_the_budget(model, recording):
     need = request.within(2**30)
     assert need.n_images == N_IMAGES
     assert fits + 4 * n_rows * 606 <= need.peak_bytes <= 1.1 * (fits + 4 * n_rows * 606)
-    with pytest.raises(Refusal, match=r"maps of 5 images at 9 x 9 positions of up to 606 features take"):
+    with pytest.raises(
+        Refusal, match=r"maps of 5 images at 9 x 9 positions of up to 606 features take"
+    ):
         request.within(need.peak_bytes - 1)
 
 

@@ -121,7 +121,9 @@ def test_large_offsets_cost_no_digits_that_show():
 
 def test_as_many_components_as_rows_are_refused():
     features, responses = problem(4)
-    with pytest.raises(TooManyComponents, match="20 PLS components need more than 20 training rows"):
+    with pytest.raises(
+        TooManyComponents, match="20 PLS components need more than 20 training rows"
+    ):
         predict(ImageRows.of(features, responses), without((0, 1, 2, 3)), 20)
 
 

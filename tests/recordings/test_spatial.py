@@ -12,7 +12,6 @@ from tests.planted_nets import noise
 from tests.recordings.rdm_files import cells, mat, mat73, npz, shown_set
 from tests.recordings.sweepmates import LAYER, MODEL, Mates
 from zoo_eval.errors import BadInput
-from zoo_eval.numerics import ceilings
 from zoo_eval.paths import SweepPath
 from zoo_eval.recordings.ceiling import CeilingChoices
 from zoo_eval.recordings.planted_spatial import PlantedSpatialSection, plant
@@ -59,7 +58,9 @@ def test_what_is_no_recording_of_maps_is_refused_on_one_line(changes, said):
 def test_what_float64_cannot_square_is_named(value):
     broken = REPEATED.copy()
     broken[1, 0, 2, 4, 1] = value
-    with pytest.raises(BadInput, match=r"channel 'y' at row 2, column 4 \(from 0\) of image 'a' is"):
+    with pytest.raises(
+        BadInput, match=r"channel 'y' at row 2, column 4 \(from 0\) of image 'a' is"
+    ):
         held(repeated=broken)
 
 
@@ -83,7 +84,9 @@ def test_it_answers_maps_and_refuses_what_asks_for_one_response_each():
         lambda: one.rdms_at(np.arange(2), "correlation"),
     ]
     for ask in asked:
-        with pytest.raises(BadInput, match="recording 'it': it holds maps over positions.*spatial_fit$"):
+        with pytest.raises(
+            BadInput, match=r"recording 'it': it holds maps over positions.*spatial_fit$"
+        ):
             ask()
     with pytest.raises(BadInput, match="maps of 4 images, but stimuli 'noise 0' has 3"):
         one.check(noise(3))
@@ -100,7 +103,7 @@ def test_maps_are_put_in_the_order_of_the_stimuli():
     one = recording(image_ids=("a", "b.png", "c", "d"))
     assert one.spatial().image_ids == ("c", "a", "b.png", "d")
     assert_array_equal(one.spatial().maps, REPEATED[[2, 0, 1, 3]].mean(1))
-    with pytest.raises(BadInput, match="f.npz: stimulus 'e' is not in stimuli 'shown'"):
+    with pytest.raises(BadInput, match=r"f.npz: stimulus 'e' is not in stimuli 'shown'"):
         recording(image_ids=("a", "b", "c", "e"))
 
 
@@ -118,7 +121,8 @@ def test_its_ceilings_are_of_each_image_averaged():
     assert set(found) == {"max_pairwise_target", "splithalf_spearman_brown"}
     means = REPEATED.mean(1).reshape(4, 15, 3)
     highest = [
-        max(pearsonr(m[:, i], m[:, j]).statistic for i, j in ((0, 1), (0, 2), (1, 2))) for m in means
+        max(pearsonr(m[:, i], m[:, j]).statistic for i, j in ((0, 1), (0, 2), (1, 2)))
+        for m in means
     ]
     (value,) = found["max_pairwise_target"].values(0).values()
     assert value == pytest.approx(np.mean(highest), rel=0, abs=1e-12)
@@ -140,7 +144,8 @@ def test_ceilings_that_cannot_be_are_not_there_or_undefined():
     flat[..., 1] = 1.0
     found = {one.estimator: one for one in recording(repeated=flat).ceilings(CHOICES)}
     values = found["splithalf_spearman_brown"].values(0)
-    assert np.isnan(values["y"]) and not np.isnan(values["x"])
+    assert np.isnan(values["y"])
+    assert not np.isnan(values["x"])
     assert "constant over positions" in found["splithalf_spearman_brown"].undefined("y")
     alone = SpatialMaps(REPEATED[:, 0, :, :, :1], IDS, ("x",))
     assert SpatialRecording("r", "s", alone).ceilings(CHOICES) == []
@@ -185,7 +190,7 @@ def test_maps_without_ids_meet_the_images_by_their_order_and_say_so(tmp_path):
     found = read(npz(tmp_path / "m.npz", maps=REPEATED), order="natural")
     assert found.spatial().image_ids == IDS
     assert_array_equal(found.spatial().repetitions, REPEATED[[2, 0, 1, 3]])
-    assert "row 3 is 'c'" in str(found.by_position)
+    assert "row 1 is 'a', row 2 is 'b', row 4 is 'd'" in str(found.by_position)
     assert "row 1 is 'c'" in str(read(npz(tmp_path / "n.npz", maps=REPEATED)).by_position)
 
 
@@ -272,7 +277,7 @@ def test_planted_channels_are_components_of_the_layer_and_noise():
     recipe = SECTION.read("it", Mates(PHOTOS)).recipe
     clean = plant("it", LAYER_MAPS, replace(recipe, noise=0.0))
     x = LAYER_MAPS.reshape(60, 6) - LAYER_MAPS.reshape(60, 6).mean(0)
-    values, vectors = np.linalg.eigh(x.T @ x)
+    _values, vectors = np.linalg.eigh(x.T @ x)
     leading = x @ vectors[:, -2:]
     y = clean[:, 0].reshape(60, 4)
     assert_array_equal(clean[:, 0], clean[:, 2])
@@ -288,7 +293,7 @@ def test_planted_channels_are_components_of_the_layer_and_noise():
 
 def test_more_components_than_the_layer_has_are_refused():
     recipe = SECTION.read("it", Mates(PHOTOS)).recipe
-    with pytest.raises(BadInput, match="7 components asked for, but layer 'blocks.1' has rank 6"):
+    with pytest.raises(BadInput, match=r"7 components asked for, but layer 'blocks.1' has rank 6"):
         plant("it", LAYER_MAPS, replace(recipe, n_components=7))
     with pytest.raises(BadInput, match="has rank 0 over 60 positions"):
         plant("it", np.ones_like(LAYER_MAPS), recipe)

@@ -99,7 +99,8 @@ class SpatialProtocol:
         slipped, by_rows, skips_last = map(self.has, CEILING_DEFECTS)
         if not (slipped or by_rows or skips_last):
             n_images, n_channels = len(recorded.maps), recorded.maps.shape[-1]
-            return max_pairwise_target(recorded.maps.reshape(n_images, -1, n_channels)).tolist()
+            by_image = recorded.maps.reshape(n_images, -1, n_channels)
+            return [float(one) for one in max_pairwise_target(by_image)]
         maps = torch.from_numpy(recorded.maps)
         if slipped:
             low, high = float(np.min(recorded.maps)), float(np.max(recorded.maps))

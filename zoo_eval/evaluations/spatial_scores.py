@@ -83,7 +83,7 @@ class MapScores:
             mine = mine - predicted.at_origin[image]
         r = pearson(mine, rows.observed(image))
         grid, ceiling = self.recorded.maps.shape[1:3], self.ceilings[image]
-        both = torch.stack([mine.mean(1), rows.observed(image).mean(1)]).unflatten(1, grid).cpu()
+        both = torch.stack([mine.mean(1), rows.observed(image).mean(1)]).reshape(2, *grid).cpu()
         quarter = self.protocol.quarter(both)
         return {
             "stimulus_id": self.recorded.image_ids[image],

@@ -34,7 +34,7 @@ class Layout:
         if self.order == "features_last":
             return activation
         patches = activation[:, self.n_prefix : self.n_prefix + self.n_rows * self.n_columns]
-        return patches.unflatten(1, (self.n_rows, self.n_columns))
+        return patches.reshape(len(patches), self.n_rows, self.n_columns, -1)
 
 
 def layout(layer: str, shape: Sequence[int], size: Size, n_prefix: int) -> Layout:

@@ -145,9 +145,10 @@ class _Path:
         self.x_mean, self.y_mean = self.weights @ x / n_train, self.weights @ y / n_train
         # Of each image once, for folds are made of images.
         by_image = torch.bmm(
-            x.unflatten(0, (rows.n_images, -1)).mT, y.unflatten(0, (rows.n_images, -1))
+            x.reshape(rows.n_images, rows.n_positions, -1).mT,
+            y.reshape(rows.n_images, rows.n_positions, -1),
         )
-        left = (of_images @ by_image.flatten(1)).unflatten(1, by_image.shape[1:])
+        left = (of_images @ by_image.flatten(1)).reshape(n_folds, *by_image.shape[1:])
         self.left = left.sub_(n_train[..., None] * self.x_mean[..., None] * self.y_mean[:, None])
         self.start = left.new_ones(n_folds, n_targets)
         self.smallest = EXPLAINED * self.left.flatten(1).norm(dim=1)

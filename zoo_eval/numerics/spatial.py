@@ -3,6 +3,8 @@
 Resampling is separable: a matrix for the rows, another for the columns.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,9 @@ from zoo_eval.numerics.ranking import ranking
 # Fewer positions have no ranks worth comparing.
 FEWEST_POSITIONS = 3
 DOWN_SAMPLING = 4
+# Of a map's spread: values closer than that are tied. Interpolation repeats values beyond the outermost
+# centres, which products then round apart.
+TIED = 1e-9
 
 
 def edges(size: int, wanted: int) -> list[int]:
@@ -29,7 +34,7 @@ def block_means(size: int, wanted: int) -> Tensor:
         raise ValueError(f"{size} positions have no {wanted} blocks")
     weights = torch.zeros(wanted, size, dtype=torch.float64)
     places = edges(size, wanted)
-    for block, (start, stop) in enumerate(zip(places, places[1:], strict=False)):
+    for block, (start, stop) in enumerate(pairwise(places)):
         weights[block, start:stop] = 1 / (stop - start)
     return weights
 
@@ -93,11 +98,23 @@ def quarter_sampled(maps: Tensor) -> Tensor | None:
 
 
 def map_spearman(predicted: Tensor | None, observed: Tensor | None) -> float | None:
-    """Spearman's rho over the positions of two maps (row, column), ties averaged; None where undefined."""
+    """Spearman's rho over the positions of two maps (row, column); None where undefined.
+
+    Ties are averaged; values that are apart by rounding alone are tied.
+    """
     if predicted is None or observed is None or predicted.numel() < FEWEST_POSITIONS:
         return None
     both = [one.double().reshape(-1, 1) for one in (predicted, observed)]
     if any(bool(constant(one).any()) or not one.isfinite().all() for one in both):
         return None
-    first, second = (ranking(one[:, 0]).mean_ranks()[:, None] for one in both)
+    first, second = (ranking(_tied(one[:, 0])).mean_ranks()[:, None] for one in both)
     return float(pearson(first, second))
+
+
+def _tied(values: Tensor) -> Tensor:
+    """Values (value,), of each run of those that are tied the smallest in the place of all."""
+    in_order, order = values.sort()
+    begins = torch.ones_like(order, dtype=torch.bool)
+    begins[1:] = in_order.diff() > TIED * (in_order[-1] - in_order[0])
+    smallest = in_order[begins][begins.cumsum(0) - 1]
+    return torch.empty_like(values).scatter_(0, order, smallest)

@@ -39,7 +39,7 @@ def group_size(n_features: int) -> int:
 def averaged_features(maps: Tensor) -> Tensor:
     """Maps (image, row, column, feature) with adjacent features averaged (see `group_size`)."""
     size = group_size(maps.shape[-1])
-    return maps.unflatten(-1, (-1, size)).mean(-1)
+    return maps.reshape(*maps.shape[:-1], -1, size).mean(-1)
 
 
 def last_feature_zeroed(maps: Tensor, n_rows: int) -> Tensor:
@@ -95,5 +95,5 @@ def highest_pair(pairs: Tensor, *, skips_last: bool) -> float:
 
 
 def slipped_scale(maps: Tensor, low: float, high: float) -> Tensor:
-    """x - low / (high - low), which was meant to be (x - low) / (high - low)."""
+    """X - low / (high - low), which was meant to be (x - low) / (high - low)."""
     return maps - low / (high - low) if high > low else maps

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from torch import Tensor
 
+from zoo_eval.errors import BadInput
 from zoo_eval.numerics.rsa import Dissimilarity, Rdm
 from zoo_eval.numerics.splits import Rows
 from zoo_eval.recordings.ceiling import Ceiling, CeilingChoices

@@ -116,7 +116,9 @@ class SpatialArraysSection(RecordingSection):
             of_row = dict(zip(place, shown.ids, strict=True))
             return tuple(of_row[row] for row in range(n_images)), order.told(place, shown)
         if len(listed) != n_images:
-            raise BadInput(f"{where}: maps of {n_images} images, but {len(listed)} ids of images; give one each")
+            raise BadInput(
+                f"{where}: maps of {n_images} images, but {len(listed)} ids of images; give one each"
+            )
         return listed, None
 
 

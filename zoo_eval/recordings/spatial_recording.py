@@ -160,9 +160,7 @@ class SpatialRecording(OverPositions):
         return self.known_maps
 
 
-def of_stimuli(
-    where: str, name: str, found: SpatialMaps, stimuli: StimulusSet
-) -> SpatialRecording:
+def of_stimuli(where: str, name: str, found: SpatialMaps, stimuli: StimulusSet) -> SpatialRecording:
     """The recording of maps whose `image_ids` say which stimulus each is of.
 
     Args:

@@ -82,8 +82,6 @@ class MapsRequest:
         return Need(peak, self.n_images)
 
 
-
-
 @dataclass(frozen=True, eq=False)
 class PositionMaps:
     """Shows images to an open model, and keeps its layers' maps at a grid's positions.
@@ -140,9 +138,7 @@ class KeptMaps:
 
         One with NaN or infinite activations has that error in its place.
         """
-        maps = self.matrix.read(0, self.matrix.n_rows).unflatten(1, self.shape)
+        maps = self.matrix.read(0, self.matrix.n_rows).reshape(-1, *self.shape)
         if not maps.sum(dtype=torch.float64).isfinite():
             return NonFinite(f"{where} has non-finite activations")
         return maps
-
-
