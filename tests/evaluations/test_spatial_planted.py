@@ -1,9 +1,17 @@
 """A sweep with planted maps, from its file to the leaderboard: the planted layer and model win."""
 
+import base64
+import io
+import re
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from zoo_eval.commands.sweep import RunOptions, SweepOptions, run_sweep, show_plan
 from zoo_eval.queries.connection import connect
+from zoo_eval.report import spatial_maps
+from zoo_eval.report.html import page
 from zoo_eval.store import Store
 from zoo_eval.sweep import file as sweep_file
 
@@ -130,6 +138,24 @@ def test_maps_are_stored_on_request_alone(finished):
     assert [{**row, "k": 0} for row in rows] == [
         {"recording": "wide", "n_rows": 17, "n_columns": 17, "n": 289, "m": 289, "k": 0}
     ]
+
+
+def test_the_report_draws_stimulus_neural_and_predicted_map(finished):
+    html = spatial_maps.section(finished)
+    pictures = re.findall(r'alt="([^":]+): [^"]*"[^>]*base64,([A-Za-z0-9+/=]+)"', html)
+    # Two images of each of three models.
+    assert [name for name, _ in pictures] == ["stimulus", "neural map", "predicted map"] * 6
+    photo, neural, _ = (Image.open(io.BytesIO(base64.b64decode(p))) for _, p in pictures[:3])
+    assert photo.size == (160, 160)
+    (first,) = finished.rows(
+        "SELECT neural FROM spatial_maps WHERE model = 'local/resnet' AND layer = 'layer3.0' "
+        "ORDER BY stimulus_id LIMIT 1"
+    )
+    values = np.array(first["neural"]).reshape(17, 17)
+    grey = np.asarray(neural)[::12, ::12, 0]
+    expected = 255 * (values - values.min()) / np.ptp(values)
+    assert np.abs(grey - expected).max() <= 0.5 + 1e-6
+    assert html in page(finished, "store")
 
 
 def test_the_plan_says_what_maps_and_fits_take_and_is_then_done(finished, folder, capsys):

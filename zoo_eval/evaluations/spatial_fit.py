@@ -16,6 +16,7 @@ from zoo_eval.evaluations.spatial_scores import MapScores
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.open_model import OpenModel
 from zoo_eval.numerics.image_pls import fit_bytes
+from zoo_eval.pictures import levels, png
 from zoo_eval.recordings.recording import Recording
 from zoo_eval.representations.footprint import Request
 from zoo_eval.representations.grams import NonFinite
@@ -23,6 +24,7 @@ from zoo_eval.representations.position_maps import KeptMaps, MapsRequest, Positi
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 from zoo_eval.transforms import Transform
 from zoo_eval.trial import Trial
+from zoo_eval.views.views import Views
 
 # So many are needed to hold two out and train on one.
 FEWEST_IMAGES = 3
@@ -84,7 +86,6 @@ class SpatialFit(LayeredSection):
                 self.protocol,
                 parameters=parameters,
                 layer=layer,
-                readout="pls",
                 stimuli=stimuli.name,
                 stimuli_digest=stimuli.digest,
                 recording=recording.name,
@@ -140,6 +141,7 @@ class SpatialFit(LayeredSection):
         stimuli = bench.inputs.stimulus_set(recording.stimuli)
         layers = [str(trial.layer) for trial in trials]
         kept, broken = self._shown(model, stimuli, layers, recording.spatial_shape[:2])
+        photos = self._photos(model, stimuli) if self.keep_maps else ()
         # Fits are float64, which not every accelerator has.
         device = model.device if model.device.type == "cuda" else torch.device("cpu")
         scores = MapScores(
@@ -153,7 +155,7 @@ class SpatialFit(LayeredSection):
                 maps = kept[layer].read(f"layer {layer} of {model.card.name}")
                 if isinstance(maps, NonFinite):
                     raise maps
-                yield Result(trial, self._tables(trial, scores.rows(maps)))
+                yield Result(trial, self._tables(trial, scores.rows(maps), photos))
             except Exception as error:  # noqa: BLE001
                 yield Result(trial, error=error)
 
@@ -181,8 +183,14 @@ class SpatialFit(LayeredSection):
         )
         return shown.of(stimuli, found), broken
 
+    def _photos(self, model: OpenModel, stimuli: StimulusSet) -> list[bytes]:
+        """PNG of what the model sees of each image."""
+        views = Views(stimuli, self._transform(model), model.device, model.folder)
+        seen = (views[[place]][0].permute(1, 2, 0).cpu().numpy() for place in range(len(stimuli)))
+        return [png(levels(one)) for one in seen]
+
     def _tables(
-        self, trial: Trial, rows: Sequence[Mapping[str, Any]]
+        self, trial: Trial, rows: Sequence[Mapping[str, Any]], photos: Sequence[bytes]
     ) -> dict[str, list[dict[str, Any]]]:
         described = {
             "trial_id": trial.id,
@@ -204,7 +212,8 @@ class SpatialFit(LayeredSection):
                 "n_columns": row["maps"].shape[2],
                 "predicted": row["maps"][0].flatten().tolist(),
                 "neural": row["maps"][1].flatten().tolist(),
+                "photo": photo,
             }
-            for row in rows
+            for row, photo in zip(rows, photos, strict=True)
         ]
         return {"spatial_scores": scores, "spatial_maps": maps}

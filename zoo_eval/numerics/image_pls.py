@@ -17,11 +17,15 @@ from torch import Tensor
 from zoo_eval.numerics.correlation import constant
 from zoo_eval.numerics.leading_eigenvector import leading
 from zoo_eval.numerics.pls import TooManyComponents
+from zoo_eval.numerics.threads import threads
 
 # Of the first X^T E's size: below, the responses are explained, and what is left is rounding.
 EXPLAINED = 1e-10
 # Of a score before it was made orthogonal: below, the features are used up.
 USED_UP = 1e-8
+# Numbers from which on several threads gain: shorter operations wait for each other longer than they
+# take, most of all where another program wants the cores as well.
+SEVERAL_THREADS = 2**22
 # What folds may take that are computed side by side.
 FOLDS_BYTES = 2**29
 
@@ -105,7 +109,8 @@ def predict(rows: ImageRows, training: Tensor, n_components: int) -> Predicted:
     at_origin = []
     for some in _in_parts(rows, training, n_components):
         path = _Path(rows, some, n_components)
-        path.run()
+        with threads(1):
+            path.run()
         of_image += [path.predictions(fold) for fold in range(len(some))]
         at_origin.append(path.at_origin())
     return Predicted(training, of_image, torch.cat(at_origin))
@@ -139,6 +144,7 @@ class _Path:
         x, y = rows.features, rows.responses
         n_folds, n_rows, n_targets = len(training), len(x), y.shape[1]
         self.rows, self.training, self.n_components = rows, training, n_components
+        self.n_threads = torch.get_num_threads()
         of_images = training.to(x)
         self.weights = of_images.repeat_interleave(rows.n_positions, 1)
         n_train = self.weights.sum(1, keepdim=True)
@@ -171,14 +177,15 @@ class _Path:
         self.going &= size > self.smallest
         w = w / size.clamp(min=torch.finfo(w.dtype).tiny)[:, None]
         at_mean = (w * self.x_mean).sum(1)
-        t = w @ x.T - at_mean[:, None]
+        t = self._times(w, x.T) - at_mean[:, None]
         origin = w @ self.rows.origin - at_mean
         before = (weights * t).norm(dim=1)
         known, known_origin = self.scores[:, :n_known], self.origin_scores[:, :n_known]
         # Twice, because one pass of Gram-Schmidt loses orthogonality when little of the vector is left.
         for _ in range(2):
-            along = torch.bmm(known, (weights * t)[..., None])
-            t = torch.baddbmm(t[..., None], known.mT, along, alpha=-1)[..., 0]
+            with threads(self.n_threads if known.numel() > SEVERAL_THREADS else 1):
+                along = torch.bmm(known, (weights * t)[..., None])
+                t = torch.baddbmm(t[..., None], known.mT, along, alpha=-1)[..., 0]
             origin = origin - (known_origin * along[..., 0]).sum(1)
         norm = (weights * t).norm(dim=1)
         self.going &= norm > USED_UP * before
@@ -186,9 +193,14 @@ class _Path:
         t, origin = t * scale[:, None], origin * scale
         inside = weights * t
         loading = inside @ y
-        self.left.baddbmm_((inside @ x)[..., None], loading[:, None], alpha=-1)
+        self.left.baddbmm_(self._times(inside, x)[..., None], loading[:, None], alpha=-1)
         self.scores[:, n_known], self.origin_scores[:, n_known] = t, origin
         self.loadings[:, n_known] = loading
+
+    def _times(self, vectors: Tensor, features: Tensor) -> Tensor:
+        """One vector per fold times all features: most of the work."""
+        with threads(self.n_threads):
+            return vectors @ features
 
     def _loadings(self, fold: int) -> Tensor:
         """(component, channel), 0 of channels that are constant in training: rounding would explain them."""

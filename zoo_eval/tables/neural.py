@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from zoo_eval.tables.table import (
+    BYTES,
     COMMIT,
     COUNT,
     NAMES,
@@ -170,4 +171,7 @@ SPATIAL_MAPS = trial_table(
     Column("n_columns", COUNT, "of the grid of positions"),
     Column("predicted", REALS, "mean over channels at each position, row by row"),
     Column("neural", REALS, "the same of what was recorded"),
+    Column(
+        "photo", BYTES, "PNG of what the model saw, 8 bits: for pictures, not numbers", "", True
+    ),
 )
