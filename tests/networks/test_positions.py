@@ -34,16 +34,11 @@ def test_rows_and_columns_are_shaped_as_the_input(shape, size, prefix, expected)
         ("fc", (1000,), "no maps over positions; choose one before the pooling"),
         ("blocks.1:cls", (384,), "no maps over positions"),
         ("blocks.1:mean", (197, 384), "no maps over positions"),
-        ("attn", (12, 197, 197), None),
         ("attn", (12, 64, 32), "not to be told"),
         ("tokens", (200, 384), "not to be told"),
     ],
 )
 def test_what_has_no_positions_is_refused_on_one_line(layer, shape, said):
-    if said is None:
-        # Attention of tokens to tokens is square too: whoever names it is believed.
-        assert layout(layer, shape, SQUARE, 1).n_features == 12
-        return
     with pytest.raises(Refusal, match=said) as refusal:
         layout(layer, shape, SQUARE, 1)
     assert "\n" not in str(refusal.value)

@@ -39,7 +39,8 @@ def layouts(plan: Blueprint, layers: Sequence[str]) -> dict[str, Layout]:
     prefix = tokens.n_prefix(plan.outline)[0]
     for layer in layers:
         try:
-            shape = () if layer in UNNAMED else plan.captured[tokens.split(layer)[0]][1:]
+            known = () if layer in UNNAMED else plan.captured.get(tokens.split(layer)[0], ())
+            shape = known[1:]
             found[layer] = layout(layer, shape, plan.transform.size, prefix)
         except Refusal as error:
             misfits.append(error)
