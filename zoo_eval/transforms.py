@@ -135,6 +135,10 @@ class Transform:
             padded=None,
         )
 
+    def squashed(self) -> "Transform":
+        """The same input, to which an image is resized whole, whatever its proportions: no crop, no border."""
+        return replace(self, resize_px=self.input_px, squash=True, fill=None, padded=None)
+
     def check_gradient(self) -> None:
         """Refuses an interpolation through which no gradient can be taken.
 

@@ -70,7 +70,7 @@ def _photos(folder: Path) -> list[str]:
 
 
 def _recordings(folder: Path, ids: list[str]) -> None:
-    """`it.parquet` and `rdms.npz`, of the images in the folder `images`."""
+    """`it.parquet`, `rdms.npz` and `maps.npz`, of the images in the folder `images`."""
     rows = [
         {"stimulus_id": name, "repetition": repetition, "target_id": target, "response": value}
         for repetition in range(N_REPETITIONS)
@@ -81,6 +81,8 @@ def _recordings(folder: Path, ids: list[str]) -> None:
     points = np.random.default_rng(0).normal(size=(3, len(ids), 5))
     between = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1)
     np.savez(folder / "rdms.npz", rdm=between, stimulus_ids=np.array(ids))
+    maps = np.random.default_rng(1).normal(size=(len(ids), 5, 5, 3))
+    np.savez(folder / "maps.npz", maps=maps, image_ids=np.array(ids))
 
 
 def _maps(folder: Path) -> None:

@@ -25,6 +25,7 @@ from zoo_eval.paths import SweepPath
 from zoo_eval.queries.connection import connect
 from zoo_eval.recordings import ceiling_file, parquet
 from zoo_eval.recordings.rdm import RdmSection
+from zoo_eval.recordings.spatial_arrays import SpatialArraysSection
 from zoo_eval.stimuli import ids
 from zoo_eval.stimuli.folder import read_folder
 from zoo_eval.store import Store
@@ -112,6 +113,17 @@ def with_photos(path: Path, text: str) -> None:
 def rdm(path: Path) -> Any:
     section = RdmSection(stimuli="shown", path=SweepPath.of(path, None))
     return content(section.read("r", Mates(SHOWN)).rdms)
+
+
+def of_maps(path: Path) -> Any:
+    section = SpatialArraysSection(stimuli="shown", path=SweepPath.of(path, None))
+    found = section.read("r", Mates(SHOWN)).spatial()
+    return found.image_ids, found.channel_ids, content([found.maps, found.repetitions])
+
+
+def maps(save: Callable[..., Any]) -> Callable[[Path], None]:
+    values = np.random.default_rng(0).standard_normal((4, 2, 3, 3, 2))
+    return lambda path: save(path, maps=values, image_ids=np.array(IDS))
 
 
 def recording(path: Path) -> None:
@@ -233,6 +245,9 @@ READERS = (
     Reader("rdm.npz", lambda path: rdm_files.npz(path, rdm=rdm_files.rdms()), rdm),
     Reader("rdm5.mat", lambda path: rdm_files.mat(path, rdm=rdm_files.rdms()), rdm),
     Reader("rdm73.mat", h5, rdm),
+    Reader("maps.npz", maps(rdm_files.npz), of_maps),
+    Reader("maps5.mat", maps(rdm_files.mat), of_maps),
+    Reader("maps73.mat", maps(rdm_files.mat73), of_maps),
     Reader("ids.txt", lambda path: path.write_text("a.png\nb.png\nc.png\n"), ids.listed),
     Reader("semicolons.csv", lambda path: path.write_text("target;ceiling\nt1;0,5\nt2;0,25\n"), of_ceilings),
     Reader("sweep.toml", lambda path: path.write_text(SWEEP), of_sweep),

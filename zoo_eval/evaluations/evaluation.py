@@ -14,7 +14,7 @@ from zoo_eval.models.open_model import OpenModel, first_batch
 from zoo_eval.networks.anatomy import N_IMAGENET
 from zoo_eval.numerics.precision import FLOAT32, Numerics
 from zoo_eval.registry import Registry
-from zoo_eval.representations.footprint import GramRequest, n_features
+from zoo_eval.representations.footprint import GramRequest, Request, n_features
 from zoo_eval.representations.representations import Representations
 from zoo_eval.section import KindSection
 from zoo_eval.stimuli.stimulus_set import StimulusSet
@@ -114,8 +114,8 @@ class Evaluation(Protocol):
 
     def requests(
         self, trials: Sequence[Trial], candidate: Candidate, inputs: Inputs
-    ) -> Iterable[GramRequest]:
-        """The Gram matrices that these trials need: refused where one exceeds the memory budget."""
+    ) -> Iterable[Request]:
+        """The Gram matrices or maps that these trials need: refused where one exceeds the memory budget."""
         ...
 
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
@@ -156,7 +156,7 @@ class EvaluationSection(KindSection):
 
     def requests(
         self, trials: Sequence[Trial], candidate: Candidate, inputs: Inputs
-    ) -> Iterable[GramRequest]:
+    ) -> Iterable[Request]:
         return ()
 
 

@@ -62,6 +62,7 @@ class PlantedRecording(OfTargets):
     model: str
     recipe: Recipe
     file_ceilings: None = None
+    grid: None = None
     target_ids: tuple[str, ...] = field(init=False)
     n_repetitions: int = field(init=False)
     exact_reliability: Numbers = field(init=False)
@@ -89,8 +90,8 @@ class PlantedRecording(OfTargets):
             f"{self.layer!r} of {self.model!r} first"
         )
 
-    def made(self, gram: Numbers) -> ResponseRecording:
-        return plant(self.name, self.stimuli, gram, self.recipe)
+    def made(self, source: Numbers) -> ResponseRecording:
+        return plant(self.name, self.stimuli, source, self.recipe)
 
     def kept(self, table: pa.Table) -> ResponseRecording:
         return from_table(self.name, self.stimuli, table, self.recipe)

@@ -15,6 +15,7 @@ from zoo_eval.numerics.rsa import Dissimilarity, Rdm
 from zoo_eval.numerics.splits import Rows
 from zoo_eval.recordings.ceiling import Ceiling, CeilingChoices
 from zoo_eval.recordings.presentations import Side
+from zoo_eval.recordings.spatial import SpatialMaps
 from zoo_eval.recordings.split import Split
 from zoo_eval.section import KindSection, kinds
 from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
@@ -148,9 +149,32 @@ class Recording(ABC):
     def ceilings(self, choices: CeilingChoices) -> Sequence[Ceiling]:
         """The ceilings that can be estimated from it; nothing is computed yet."""
 
+    @property
+    def spatial_shape(self) -> tuple[int, int, int]:
+        """Rows and columns of the grid of positions, and channels, of its maps (see `spatial`).
+
+        Raises:
+            BadInput: it holds no maps over positions.
+        """
+        raise BadInput(
+            f"recording {self.name!r} holds no maps over positions; name one that does, as of kind "
+            '"spatial_arrays"'
+        )
+
+    def spatial(self) -> SpatialMaps:
+        """Maps over positions, of its stimuli in their order.
+
+        Raises:
+            BadInput: it holds none.
+        """
+        raise BadInput(
+            f"recording {self.name!r} holds no maps over positions; name one that does, as of kind "
+            '"spatial_arrays"'
+        )
+
 
 class Pending(Protocol):
-    """A recording that is made from a layer's Gram matrix, and may then be kept under its digest."""
+    """A recording that is made from a layer of a model, and may then be kept under its digest."""
 
     @property
     def model(self) -> str:
@@ -167,8 +191,15 @@ class Pending(Protocol):
         """The recording's, before and after it is made."""
         ...
 
-    def made(self, gram: Numbers) -> Recording:
-        """The recording, from the Gram matrix (stimulus, stimulus) of the layer over its stimuli.
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """Rows and columns of the positions that it is made at; None where it is made of a Gram matrix."""
+        ...
+
+    def made(self, source: Numbers) -> Recording:
+        """The recording, from the Gram matrix (stimulus, stimulus) of the layer over its stimuli, or its maps.
+
+        Maps are (stimulus, row, column, feature), on the grid, of stimuli resized whole to the input.
 
         Raises:
             BadInput: the layer cannot give it.

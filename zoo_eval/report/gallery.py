@@ -63,7 +63,6 @@ def section(examples: Sequence[Example], *, title: str = "Gallery of smallest at
 
     A page that restricts its sources must allow images from `data:`.
     """
-    style = files("zoo_eval.report").joinpath("gallery.css").read_text(encoding="utf-8")
     if not examples:
         return f"<h2>{in_html(title)}</h2>\n<p>{HOW_TO_FILL}</p>\n"
     note = (
@@ -72,9 +71,14 @@ def section(examples: Sequence[Example], *, title: str = "Gallery of smallest at
     )
     rows = "".join(_row(example) for example in examples)
     return (
-        f'<style>{style}</style><h2>{in_html(title)}</h2>\n<p class="soft">{note}</p>\n'
+        f'<style>{style()}</style><h2>{in_html(title)}</h2>\n<p class="soft">{note}</p>\n'
         f'<div class="gallery">{rows}</div>\n'
     )
+
+
+def style() -> str:
+    """The style of sections with pictures."""
+    return files("zoo_eval.report").joinpath("gallery.css").read_text(encoding="utf-8")
 
 
 def photo_pixels(photo: Values) -> Pixels:
@@ -118,18 +122,18 @@ def _row(example: Example) -> str:
     scale = perturbation_scale(example.perturbation)
     adversarial = example.photo.astype(np.float64) + example.perturbation
     figures = [
-        _figure(photo_pixels(example.photo), "photo", example.label),
-        _figure(
+        figure(photo_pixels(example.photo), "photo", example.label),
+        figure(
             perturbation_pixels(example.perturbation, scale),
             "perturbation",
             f"±{scale:.2g}, {example.norm} {_short(example.distance)}",
         ),
-        _figure(photo_pixels(adversarial), "adversarial", example.adversarial_label),
+        figure(photo_pixels(adversarial), "adversarial", example.adversarial_label),
     ]
     if example.human_map is not None:
         agreement = "undefined" if example.spearman is None else f"{example.spearman:.2f}"
         drawn = overlay_pixels(example.photo, example.human_map)
-        figures.append(_figure(drawn, "human map", f"Spearman {agreement}"))
+        figures.append(figure(drawn, "human map", f"Spearman {agreement}"))
     heading = (
         f"<h3>{in_html(example.model)} "
         f'<span class="soft">{in_html(example.stimulus_id)}, {in_html(example.attack)}</span></h3>'
@@ -137,7 +141,8 @@ def _row(example: Example) -> str:
     return f'<article>{heading}<div class="pictures">{"".join(figures)}</div></article>\n'
 
 
-def _figure(pixels: Pixels, name: str, said: str) -> str:
+def figure(pixels: Pixels, name: str, said: str) -> str:
+    """A picture, uint8 (row, column, RGB), with its name and what is said of it below."""
     encoded = base64.b64encode(png(pixels, smallest=True)).decode()
     height, width = pixels.shape[:2]
     return (

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from zoo_eval.errors import BadInput
 from zoo_eval.files.names import in_html
 from zoo_eval.queries.connection import Connection, connect
-from zoo_eval.report import examples, gallery, protocols, similarities, svg
+from zoo_eval.report import examples, gallery, protocols, similarities, spatial_maps, svg
 from zoo_eval.report.table import number, table
 from zoo_eval.store import Store
 from zoo_eval.trends.comparisons import (
@@ -85,6 +85,7 @@ def page(connection: Connection, uri: str) -> str:
         ),
         _section("Attack protocols side by side", protocols.section(connection)),
         gallery.section(examples.chosen(connection)),
+        spatial_maps.section(connection),
         _section("Score by layer", _profiles(connection, family)),
         _section("Similarity over all stimuli, and subjects", similarities.section(connection)),
         _section("Quarantined by the sanity gate", _quarantined(connection)),

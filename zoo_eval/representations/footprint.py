@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Protocol
 
 import torch
 
@@ -61,6 +62,26 @@ def n_features(plan: Blueprint, layers: Sequence[str]) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
+class Need:
+    """What is taken: memory at once, on top of the network and its activations, and images shown."""
+
+    peak_bytes: int
+    n_images: int
+
+
+class Request(Protocol):
+    """Work on a model's layers that is planned before the run."""
+
+    def within(self, budget_bytes: int) -> Need:
+        """What it takes.
+
+        Raises:
+            Refusal: it does not fit in the budget; the message has the figure.
+        """
+        ...
+
+
+@dataclass(frozen=True)
 class GramRequest:
     """Gram matrices to be computed: of layers with so many features each, at so many stimuli.
 
@@ -87,6 +108,10 @@ class GramRequest:
         if self.sketch is None:
             return self.n_features
         return {layer: min(n, self.sketch) for layer, n in self.n_features.items()}
+
+    def within(self, budget_bytes: int) -> Need:
+        found = passes(self, budget_bytes)
+        return Need(found.peak_bytes, found.n_images)
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,24 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal, TypeVar
 
 import pyarrow as pa
 import torch
+from torch import Tensor
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import BadInput, Refusal, StoreError, WrongSweep, nearest, refusal_of
 from zoo_eval.importance.maps import ImportanceMaps
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import blueprint, transform_of
-from zoo_eval.models.open_model import open_model
+from zoo_eval.models.open_model import OpenModel, open_model
+from zoo_eval.numerics.spatial import on_grid
 from zoo_eval.queries import connection
 from zoo_eval.recordings.recording import Pending, Recording
 from zoo_eval.representations.grams import NonFinite
+from zoo_eval.representations.position_maps import MapsRequest, PositionMaps, layouts
 from zoo_eval.representations.representations import Representations
 from zoo_eval.stimuli.identities import Identity
 from zoo_eval.stimuli.stimulus_set import LayerIdentity, StimulusSet
@@ -131,16 +135,34 @@ def _planted(
     try:
         card = _card(pending.model, roster)
         model = open_model(card, torch.device("cpu"), folder=folder)
-        representations = Representations(model, PLANTING_BYTES)
         shown = inputs.stimulus_set(recording.stimuli)
-        gram = representations.grams(shown, [pending.layer])[pending.layer]
+        of = _gram if pending.grid is None else _maps
+        source = of(model, shown, pending)
     except Refusal as error:
         raise BadInput(f"recording {recording.name!r} cannot be planted: {error}") from error
-    if isinstance(gram, NonFinite):
+    if isinstance(source, NonFinite):
         raise BadInput(
-            f"recording {recording.name!r} cannot be planted: {gram}; choose another layer"
+            f"recording {recording.name!r} cannot be planted: {source}; choose another layer"
         )
-    return pending.made(gram.gram.numpy())
+    return pending.made(source.double().numpy())
+
+
+def _gram(model: OpenModel, shown: StimulusSet, pending: Pending) -> Tensor | NonFinite:
+    """Of the planted layer (stimulus, stimulus)."""
+    representations = Representations(model, PLANTING_BYTES)
+    gram = representations.grams(shown, [pending.layer])[pending.layer]
+    return gram if isinstance(gram, NonFinite) else gram.gram
+
+
+def _maps(model: OpenModel, shown: StimulusSet, pending: Pending) -> Tensor | NonFinite:
+    """Of the planted layer, at the grid's positions (stimulus, row, column, feature)."""
+    layer, grid = pending.layer, pending.grid
+    assert grid is not None
+    found = layouts(model.blueprint, [layer])
+    request = MapsRequest({layer: found[layer].n_features}, len(shown), grid)
+    request.within(PLANTING_BYTES)
+    maps = PositionMaps(model, model.transform.squashed(), partial(on_grid, grid=grid))
+    return maps.of(shown, found)[layer].read(f"layer {layer} of {model.card.name}")
 
 
 @dataclass

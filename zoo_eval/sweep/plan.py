@@ -11,7 +11,6 @@ from zoo_eval.evaluations.evaluation import Candidate, Evaluation, EvaluationSec
 from zoo_eval.evaluations.gate import Gate
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import blueprint, is_hosted, weights_digest
-from zoo_eval.representations.footprint import passes
 from zoo_eval.store import Ledger
 from zoo_eval.sweep.file import Sweep
 from zoo_eval.sweep.layer_fit import LayerFit
@@ -211,7 +210,7 @@ class _Planner:
         """The trials as a group; nothing where what they need exceeds the budget: refused."""
         try:
             plans = [
-                passes(request, self.sweep.run.memory_budget_bytes)
+                request.within(self.sweep.run.memory_budget_bytes)
                 for request in evaluation.requests(trials, candidate, self.inputs)
             ]
             n_passes = evaluation.n_passes(trials, self.inputs)

@@ -12,6 +12,7 @@ from zoo_eval.tables.neural import (
     FEATURES,
     LAYERS,
     NEURAL_SCORES,
+    SPATIAL_MAPS,
     SPATIAL_SCORES,
     TARGETS,
 )
@@ -35,7 +36,8 @@ from zoo_eval.tables.table import (
 )
 
 _ALL = (
-    MODELS, TRIALS, ACCURACY, LAYERS, FEATURES, NEURAL_SCORES, CEILINGS, TARGETS, SPATIAL_SCORES, ATTACKS,
+    MODELS, TRIALS, ACCURACY, LAYERS, FEATURES, NEURAL_SCORES, CEILINGS, TARGETS, SPATIAL_SCORES,
+    SPATIAL_MAPS, ATTACKS,
     PERTURBATIONS, ALIGNMENT, TRENDS, TRAINING_RUNS, TRAINING_METRICS,
 )  # fmt: skip
 TABLES: dict[str, Table] = {table.name: table for table in _ALL}
@@ -55,6 +57,7 @@ VIEWS = (
     "best_layer",
     "best_layer_on_test",
     "neural_leaderboard",
+    "spatial_leaderboard",
     "model_accuracy",
     "tolerances",
     "alignments",

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from zoo_eval.tables.table import (
+    BYTES,
     COMMIT,
     COUNT,
     COUNTS,
@@ -160,8 +161,52 @@ SPATIAL_SCORES = trial_table(
     "model x recording x layer x held-out image",
     Column("recording", TEXT, "the recording's name"),
     Column("layer", TEXT, "module name in the network"),
+    Column("protocol", TEXT, "corrected, linsley2023_release or defect_..."),
     Column("stimulus_id", TEXT, "the held-out image"),
-    Column("r", REALS, "one value per channel"),
-    Column("map_spearman_full", REAL, "predicted and neural map at full grid", nullable=True),
-    Column("map_spearman_quarter", REAL, "the same after down-sampling by 4", nullable=True),
+    Column("score", REAL, "median of r over channels; null where none is defined", "", True),
+    Column(
+        "selection_score",
+        REAL,
+        "mean score of the other images, each predicted without this one: may choose a layer; null with "
+        "`selection = false`; of a protocol with layer_on_test, the mean score of all images",
+        "",
+        True,
+    ),
+    Column("r", REALS, "Pearson r over positions, one per channel; NaN where undefined"),
+    Column("channel_ids", NAMES, "channels, in the order of r"),
+    Column("n_constant_channels", COUNT, "channels left out of the median"),
+    Column(
+        "ceiling",
+        REAL,
+        "max_pairwise_target of this image, as the protocol has it; null where undefined",
+        "",
+        True,
+    ),
+    Column(
+        "map_spearman_full",
+        REAL,
+        "predicted and neural map, means over channels, at the full grid; null where one is constant",
+        nullable=True,
+    ),
+    Column(
+        "map_spearman_quarter",
+        REAL,
+        "the same after down-sampling by 4; null on a grid with fewer than 3 positions then",
+        nullable=True,
+    ),
+)
+
+SPATIAL_MAPS = trial_table(
+    "spatial_maps",
+    "model x recording x layer x held-out image, on request",
+    Column("recording", TEXT, "the recording's name"),
+    Column("layer", TEXT, "module name in the network"),
+    Column("stimulus_id", TEXT, "the held-out image"),
+    Column("n_rows", COUNT, "of the grid of positions"),
+    Column("n_columns", COUNT, "of the grid of positions"),
+    Column("predicted", REALS, "mean over channels at each position, row by row"),
+    Column("neural", REALS, "the same of what was recorded"),
+    Column(
+        "photo", BYTES, "PNG of what the model saw, 8 bits: for pictures, not numbers", "", True
+    ),
 )
