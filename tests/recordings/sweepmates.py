@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from zoo_eval.errors import BadInput
 from zoo_eval.queries import connection
+from zoo_eval.recordings.recording import Recording
 from zoo_eval.stimuli.stimulus_set import LayerIdentity, StimulusSet
 
 MODEL, LAYER = "local/planted", "blocks.1"
@@ -14,6 +15,7 @@ class Mates:
 
     def __init__(self, shown: StimulusSet) -> None:
         self.shown = shown
+        self.recordings: dict[str, Recording] = {}
 
     def stimuli(self, name: str) -> StimulusSet:
         assert name == self.shown.name
@@ -24,6 +26,9 @@ class Mates:
 
     def is_whole(self, stimuli: str) -> bool:
         return True
+
+    def recording(self, name: str) -> Recording:
+        return self.recordings[name]
 
     def select(self, table: pa.Table, condition: str | None, option: str) -> pa.Table:
         return connection.select(table, condition, option)

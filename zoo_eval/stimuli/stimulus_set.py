@@ -314,6 +314,14 @@ class Sweepmates(Protocol):
         """Whether the stimulus set of that name has everything that its source has."""
         ...
 
+    def recording(self, name: str) -> Any:
+        """The recording of that name.
+
+        Raises:
+            BadInput: there is none, or it is made of itself.
+        """
+        ...
+
     def select(self, table: pa.Table, condition: str | None, option: str) -> pa.Table:
         """The rows of a table that fulfil an SQL condition; all without one.
 

@@ -174,7 +174,9 @@ class _Reader:
     pictures: Pictures
     sets: dict[str, StimulusSet] = field(default_factory=dict)
     maps: dict[str, tuple[ImportanceMaps, StimulusSet | None]] = field(default_factory=dict)
+    heard: dict[str, Recording] = field(default_factory=dict)
     being_read: list[str] = field(default_factory=list)
+    being_heard: list[str] = field(default_factory=list)
     unreadable: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def all(self) -> Inputs:
@@ -182,11 +184,7 @@ class _Reader:
         importance = self._those_read(
             "importance", self.sweep.importance, lambda name: self._maps(name)[0]
         )
-        recordings = self._those_read(
-            "recording",
-            self.sweep.recordings,
-            lambda name: self.sweep.recordings[name].read(name, self),
-        )
+        recordings = self._those_read("recording", self.sweep.recordings, self.recording)
         if self.unreadable and not (recordings or importance or stimuli):
             raise BadInput(next(iter(self.unreadable.values())))
         hangs_on_all = any(one.compares_views for one in self.sweep.evaluations)
@@ -205,6 +203,7 @@ class _Reader:
                 raise
             except Exception as error:  # noqa: BLE001
                 self.being_read.clear()
+                self.being_heard.clear()
                 self.unreadable[kind, name] = str(refusal_of(error, f"{kind} {name!r}"))
         return found
 
@@ -225,6 +224,20 @@ class _Reader:
             self.sets[name] = self._pictured(self.sweep.stimuli[name].read(name, self))
             self.being_read.pop()
         return self.sets[name]
+
+    def recording(self, name: str) -> Recording:
+        if name not in self.sweep.recordings:
+            raise WrongSweep(f"unknown recording {name!r}; {nearest(name, self.sweep.recordings)}")
+        if (reason := self.unreadable.get(("recording", name))) is not None:
+            raise Refusal(reason)
+        if name not in self.heard:
+            if name in self.being_heard:
+                way = " -> ".join([*self.being_heard, name])
+                raise WrongSweep(f"recordings {name!r} are made of themselves ({way}); name others")
+            self.being_heard.append(name)
+            self.heard[name] = self.sweep.recordings[name].read(name, self)
+            self.being_heard.pop()
+        return self.heard[name]
 
     def _pictured(self, stimuli: StimulusSet) -> StimulusSet:
         """The set with its identity, which says that each image can be decoded."""
