@@ -38,23 +38,21 @@ def interpolated(one, side):
 
 def blocks(one, side):
     """Means of blocks (row, column, feature)."""
-    places = [int(k * one.shape[0] / float(side)) for k in range(side + 1)]
+    block = np.ceil(np.arange(1, one.shape[0] + 1) * side / one.shape[0]).astype(int) - 1
     found = np.zeros((side, side, one.shape[2]))
     for a in range(side):
         for b in range(side):
-            cut = one[places[a] : places[a + 1], places[b] : places[b + 1]]
-            found[a, b] = cut.mean((0, 1))
+            found[a, b] = one[block == a][:, block == b].mean((0, 1))
     return found
 
 
 def features(activation, side, defects):
     """Of activations (image, row, column, feature), at the grid."""
     if "features_averaged" in defects and activation.shape[-1] > 600:
-        shape = activation.shape[:3]
-        try:
-            activation = np.average(activation.reshape(-1, 3), axis=1).reshape(*shape, -1)
-        except ValueError:
-            activation = np.average(activation.reshape(-1, 4), axis=1).reshape(*shape, -1)
+        size = 3 if activation.shape[-1] % 3 == 0 else 4
+        groups = range(0, activation.shape[-1], size)
+        means = [activation[..., first : first + size].mean(-1) for first in groups]
+        activation = np.stack(means, -1)
     found = np.zeros((len(activation), side, side, activation.shape[-1]))
     for image, one in enumerate(activation):
         if one.shape[0] > side:
@@ -66,9 +64,8 @@ def features(activation, side, defects):
         else:
             found[image] = interpolated(one, side)
     if "image_rescaled" in defects:
-        for image in range(len(found)):
-            found[image] -= found[image].min()
-            found[image] /= found[image].max()
+        low, high = found.min((1, 2, 3), keepdims=True), found.max((1, 2, 3), keepdims=True)
+        found = (found - low) / (high - low)
     return found
 
 

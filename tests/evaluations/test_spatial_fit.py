@@ -15,6 +15,7 @@ from zoo_eval.evaluations.ceilings import Ceilings
 from zoo_eval.evaluations.evaluation import Candidate, Workbench
 from zoo_eval.evaluations.spatial_fit import SpatialFit
 from zoo_eval.evaluations.spatial_protocols import DEFECTS, PROTOCOLS
+from zoo_eval.evaluations.spatial_scores import without_each, without_pairs
 from zoo_eval.inputs import Inputs
 from zoo_eval.numerics.image_pls import fit_bytes
 from zoo_eval.recordings.responses import ResponseRecording
@@ -248,11 +249,14 @@ def test_a_layer_of_nan_fails_alone(model, recording, net):
 def test_what_it_takes_is_planned_and_held_to_the_budget(model, recording):
     section, trials, inputs, candidate = planned(model, recording)
     (request,) = section.requests(trials, candidate, inputs)
-    n_rows = N_IMAGES * SIDE * SIDE
-    fits = fit_bytes(n_rows, 606, N_CHANNELS, N_COMPONENTS, 10)
+    n_positions = SIDE * SIDE
+    sizes = (n_positions, 606, N_CHANNELS, N_COMPONENTS)
+    folds = without_each(N_IMAGES), without_pairs(N_IMAGES)
+    fits = sum(fit_bytes(training, *sizes) for training in folds)
     need = request.within(2**30)
     assert need.n_images == N_IMAGES
-    assert fits + 4 * n_rows * 606 <= need.peak_bytes <= 1.1 * (fits + 4 * n_rows * 606)
+    maps = 4 * N_IMAGES * n_positions * 606
+    assert fits + maps <= need.peak_bytes <= 1.1 * (fits + maps)
     with pytest.raises(
         Refusal, match=r"maps of 5 images at 9 x 9 positions of up to 606 features take"
     ):
@@ -298,6 +302,19 @@ def test_a_mean_of_zero_cannot_be_divided_by(net, recording):
 def test_too_many_components_are_refused_at_planning(model, recording, choices, said):
     with pytest.raises(BadInput, match=said):
         planned(model, recording, **choices)
+
+
+def test_pairs_of_many_images_are_refused_at_planning(model, recording, monkeypatch):
+    monkeypatch.setattr("zoo_eval.evaluations.spatial_fit.MOST_SELECTING", 4)
+    with pytest.raises(BadInput, match="for each pair of 5 images; set selection = false"):
+        planned(model, recording)
+    assert planned(model, recording, selection=False)[1]
+
+
+def test_folds_leave_out_each_image_and_each_pair_once():
+    assert (~without_each(4)).nonzero().tolist() == [[0, 0], [1, 1], [2, 2], [3, 3]]
+    pairs = [tuple(row.nonzero()[:, 0].tolist()) for row in ~without_pairs(4)]
+    assert pairs == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
 
 
 def test_a_recording_of_responses_is_refused_at_planning(model):

@@ -140,5 +140,5 @@ def test_what_it_takes_is_stated_beforehand(n_features, one_thread):
         if event.name() == "[memory]":
             held += event.nbytes()
             most = max(most, held)
-    stated = image_pls.fit_bytes(6 * 49, n_features, 8, 5, 6)
+    stated = image_pls.fit_bytes(training, 49, n_features, 8, 5)
     assert 0 < most <= stated

@@ -12,7 +12,7 @@ from zoo_eval.evaluations.ceilings import Ceilings
 from zoo_eval.evaluations.evaluation import Candidate, Evaluation, Result, Workbench
 from zoo_eval.evaluations.layer_choice import LayeredSection
 from zoo_eval.evaluations.spatial_protocols import CORRECTED, PROTOCOLS, SpatialProtocol
-from zoo_eval.evaluations.spatial_scores import MapScores
+from zoo_eval.evaluations.spatial_scores import MapScores, without_each, without_pairs
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.open_model import OpenModel
 from zoo_eval.numerics.image_pls import fit_bytes
@@ -28,6 +28,8 @@ from zoo_eval.views.views import Views
 
 # So many are needed to hold two out and train on one.
 FEWEST_IMAGES = 3
+# Whose pairs are 4,950 further fits.
+MOST_SELECTING = 100
 
 
 def _known(protocol: str) -> str:
@@ -106,6 +108,12 @@ class SpatialFit(LayeredSection):
         n_rows, n_columns, _ = recording.spatial_shape
         stimuli = inputs.stimulus_set(recording.stimuli)
         recording.check(stimuli)
+        if self._selects and recording.n_stimuli > MOST_SELECTING:
+            raise BadInput(
+                f"spatial_fit of recording {recording.name!r}: to choose a layer without the scored image "
+                f"takes a fit for each pair of {recording.n_stimuli} images; set selection = false, or "
+                f"use at most {MOST_SELECTING}"
+            )
         n_held_out = 2 if self._selects else 1
         n_training = (recording.n_stimuli - n_held_out) * n_rows * n_columns
         if recording.n_stimuli < FEWEST_IMAGES or self.n_components >= n_training:
@@ -123,17 +131,15 @@ class SpatialFit(LayeredSection):
         n_rows, n_columns, n_channels = recording.spatial_shape
         _, plan = candidate.known()
         found = layouts(plan, [str(trial.layer) for trial in trials])
-        n_features = {layer: one.n_features for layer, one in found.items()}
         n_images = recording.n_stimuli
-        n_folds = n_images * (n_images - 1) // 2 if self._selects else n_images
-        after = fit_bytes(
-            n_images * n_rows * n_columns,
-            max(n_features.values()),
-            n_channels,
-            self.n_components,
-            n_folds,
+        most_features = max(one.n_features for one in found.values())
+        folds = [without_each(n_images), *([without_pairs(n_images)] if self._selects else [])]
+        # At most: predictions of the first folds are there while others are fitted, to the same features.
+        after = sum(
+            fit_bytes(training, n_rows * n_columns, most_features, n_channels, self.n_components)
+            for training in folds
         )
-        return [MapsRequest(n_features, n_images, (n_rows, n_columns), after)]
+        return [MapsRequest(found, n_images, (n_rows, n_columns), after)]
 
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
         model, _ = bench.opened()

@@ -27,6 +27,11 @@ class Layout:
     n_features: int
     n_prefix: int = 0
 
+    @property
+    def n_numbers(self) -> int:
+        """Of one image's maps."""
+        return self.n_rows * self.n_columns * self.n_features
+
     def maps(self, activation: Tensor) -> Tensor:
         """An activation (image, ...) as maps (image, row, column, feature), a view of it."""
         if self.order == "features_first":

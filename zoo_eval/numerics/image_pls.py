@@ -122,13 +122,21 @@ def fold_bytes(n_rows: int, n_features: int, n_targets: int, n_components: int) 
     return 8 * (n_rows * (n_components + 6) + n_kept * (2 * n_targets + 4) + 4 * n_targets**2)
 
 
-def fit_bytes(n_rows: int, n_features: int, n_targets: int, n_components: int, n_folds: int) -> int:
-    """What `predict` takes at once, at most, besides a layer's maps as they are given."""
+def fit_bytes(
+    training: Tensor, n_positions: int, n_features: int, n_targets: int, n_components: int
+) -> int:
+    """What `ImageRows.of` and `predict` take at once, at most, besides a layer's maps as they are given.
+
+    `training` says which images each fold trains on, bool (fold, image).
+    """
+    n_folds, n_images = training.shape
+    n_rows = n_images * n_positions
     one = fold_bytes(n_rows, n_features, n_targets, n_components)
     side_by_side = min(n_folds, max(1, FOLDS_BYTES // one)) * one
+    predicted = 8 * int((~training).sum()) * n_positions * n_targets
     # Features in float64, centred, and a copy; where they are rotated, their transpose and its basis.
     copies = 2 if n_features <= n_rows else 5
-    return 8 * n_rows * (copies * n_features + 3 * n_targets) + side_by_side
+    return 8 * n_rows * (copies * n_features + 3 * n_targets) + side_by_side + predicted
 
 
 def _in_parts(rows: ImageRows, training: Tensor, n_components: int) -> Iterator[Tensor]:

@@ -13,7 +13,7 @@ from zoo_eval.models.open_model import OpenModel
 from zoo_eval.networks import tokens
 from zoo_eval.networks.positions import Layout, layout
 from zoo_eval.representations.capture import Capture
-from zoo_eval.representations.footprint import FLOAT32_BYTES, HEAP, Need
+from zoo_eval.representations.footprint import FLOAT32_BYTES, FLOAT64_BYTES, HEAP, Need
 from zoo_eval.representations.grams import NonFinite
 from zoo_eval.representations.scratch import Matrix, Scratch, check_room
 from zoo_eval.stimuli.stimulus_set import StimulusSet
@@ -22,6 +22,9 @@ from zoo_eval.units import size_text
 from zoo_eval.views.views import Views
 
 Grid = tuple[int, int]
+# Of an image's activation in float64, at most at once: itself, with features averaged, and resampled along
+# an axis.
+COPIES = 3
 # From maps (image, row, column, feature) to those at the grid's positions.
 OnGrid = Callable[[Tensor], Tensor]
 # From what the model sees to what it is shown.
@@ -51,20 +54,23 @@ def layouts(plan: Blueprint, layers: Sequence[str]) -> dict[str, Layout]:
 
 @dataclass(frozen=True)
 class MapsRequest:
-    """Maps of layers with so many features, of so many images, at a grid; `after_bytes` of work on one."""
+    """Maps of layers of these layouts, of so many images, at a grid; `after_bytes` of work on one layer's."""
 
-    n_features: Mapping[str, int]
+    layouts: Mapping[str, Layout]
     n_images: int
     grid: Grid
     after_bytes: int = 0
 
     @property
-    def disk_bytes(self) -> int:
-        return FLOAT32_BYTES * self._n_rows * sum(self.n_features.values())
+    def most_features(self) -> int:
+        return max(one.n_features for one in self.layouts.values())
 
     @property
-    def _n_rows(self) -> int:
-        return self.n_images * math.prod(self.grid)
+    def _peak_bytes(self) -> int:
+        """A layer's maps, and the work on them; or one image's activation in float64, resampled in turn."""
+        layer = FLOAT32_BYTES * self.n_images * math.prod(self.grid) * self.most_features
+        image = max(one.n_numbers for one in self.layouts.values())
+        return math.ceil(HEAP * (layer + max(self.after_bytes, COPIES * FLOAT64_BYTES * image)))
 
     def within(self, budget_bytes: int) -> Need:
         """What they take.
@@ -72,12 +78,10 @@ class MapsRequest:
         Raises:
             Refusal: more than the budget.
         """
-        largest = FLOAT32_BYTES * self._n_rows * max(self.n_features.values())
-        peak = math.ceil(HEAP * (largest + self.after_bytes))
-        if peak > budget_bytes:
+        if (peak := self._peak_bytes) > budget_bytes:
             raise Refusal(
                 f"maps of {self.n_images} images at {self.grid[0]} x {self.grid[1]} positions of up to "
-                f"{max(self.n_features.values())} features take {size_text(peak)} at once with the fits, "
+                f"{self.most_features} features take {size_text(peak)} at once with the fits, "
                 f"more than memory_budget of {size_text(budget_bytes)}; raise it, or name fewer layers"
             )
         return Need(peak, self.n_images)
@@ -110,7 +114,9 @@ class PositionMaps:
 
         def work(numbers: Sequence[int]) -> bool:
             def receive(layer: str, activation: Tensor) -> None:
-                maps = self.on_grid(found[layer].maps(activation)).float()
+                # One image at a time: all of a batch in float64 would be twice the activation.
+                seen = found[layer].maps(activation)
+                maps = torch.cat([self.on_grid(one[None]).float() for one in seen])
                 if layer not in kept:
                     n_numbers = maps[0].numel()
                     check_room(FLOAT32_BYTES * n_images * n_numbers)

@@ -159,7 +159,7 @@ def _maps(model: OpenModel, shown: StimulusSet, pending: Pending) -> Tensor | No
     layer, grid = pending.layer, pending.grid
     assert grid is not None
     found = layouts(model.blueprint, [layer])
-    request = MapsRequest({layer: found[layer].n_features}, len(shown), grid)
+    request = MapsRequest(found, len(shown), grid)
     request.within(PLANTING_BYTES)
     maps = PositionMaps(model, model.transform.squashed(), partial(on_grid, grid=grid))
     return maps.of(shown, found)[layer].read(f"layer {layer} of {model.card.name}")
