@@ -62,6 +62,11 @@ def of_targets(where: str, table: pa.Table, target_ids: Sequence[str]) -> pa.Tab
     return table.take([place[one] for one in target_ids])
 
 
+def of_ids(target_ids: Sequence[str]) -> pa.Table:
+    """A table of ids alone."""
+    return pa.table({TARGET_ID: pa.array(target_ids, pa.string())})
+
+
 def without_nan(table: pa.Table) -> pa.Table:
     """The table with null for NaN, which SQL would take for larger than any number."""
     for number, field in enumerate(table.schema):
