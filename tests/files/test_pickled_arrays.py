@@ -134,7 +134,7 @@ def test_nonsense_is_one_line(tmp_path, content, match):
 
 def test_what_many_instructions_make_must_fit(tmp_path):
     path = raw(tmp_path / "a.npy", b"\x80\x04(" + b"}" * 10_000 + b"l.")
-    with pytest.raises(BadInput, match="more than the 1.0 MiB of memory_budget"):
+    with pytest.raises(BadInput, match=r"more than the 1\.0 MiB of memory_budget"):
         pickled_arrays.npy_dict(path, most_bytes=2**20)
 
 

@@ -229,7 +229,7 @@ def test_a_folder_without_betas_is_refused(tmp_path):
     (tmp_path / "lh.betas_session01.hdf5").write_bytes(b"")
     nsd_files.mask(tmp_path / "mask.nii.gz", GRID, PLACES)
     (tmp_path / "nsd_expdesign.mat").write_bytes(b"")
-    with pytest.raises(BadInput, match="has no betas_sessionNN.hdf5"):
+    with pytest.raises(BadInput, match=r"has no betas_sessionNN\.hdf5"):
         read(tmp_path)
 
 

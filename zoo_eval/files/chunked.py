@@ -25,10 +25,7 @@ def check(where: str, dataset: Any, most_bytes: int) -> None:
     if dataset.external or dataset.is_virtual:
         raise BadInput(f"{where} is kept in another file; save it in one")
     chunk = math.prod(_chunks(dataset)) * dataset.dtype.itemsize
-    if (
-        dataset.chunks is None
-        and dataset.id.get_storage_size() < dataset.size * dataset.dtype.itemsize
-    ):
+    if dataset.chunks is None and not is_written(dataset):
         raise BadInput(f"{where} was declared and never written: {AGAIN}")
     check_fits(where, "one of its chunks", 2 * chunk, most_bytes, "raise [run] memory_budget")
 
@@ -78,6 +75,16 @@ def chunk(where: str, dataset: Any, corner: Place) -> Array:
         )
     sides = zip(corner, dataset.chunks, strict=True)
     return np.asarray(dataset[tuple(slice(at, at + side) for at, side in sides)])
+
+
+def is_written(dataset: Any) -> bool:
+    """Whether everything that a dataset claims was written: what was not is read as zeros."""
+    if dataset.chunks is None:
+        n_bytes = dataset.size * dataset.dtype.itemsize
+        return bool(dataset.id.get_storage_size() >= n_bytes)
+    sides = zip(dataset.shape, dataset.chunks, strict=True)
+    expected = math.prod(-(-length // side) for length, side in sides)
+    return bool(dataset.id.get_num_chunks() >= expected)
 
 
 def _chunks(dataset: Any) -> Place:

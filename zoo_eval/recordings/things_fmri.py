@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 
 from zoo_eval.errors import BadInput
-from zoo_eval.files import csv_table, pandas_frame, reading
+from zoo_eval.files import chunked, csv_table, pandas_frame, reading
 from zoo_eval.files.arrays import AGAIN
 from zoo_eval.files.pandas_frame import Block
 from zoo_eval.files.reading import check_fits
@@ -158,11 +158,10 @@ def _blocks(where: str, path: Path) -> Iterator[list[Block]]:
     with h5py.File(path) as file:
         found = pandas_frame.blocks(where, file)
         for one in found:
-            n_bytes = one.values.size * one.values.dtype.itemsize
             if one.values.external or one.values.is_virtual:
                 raise BadInput(f"{where} keeps its values in another file; save it in one")
-            if one.values.chunks is None and one.values.id.get_storage_size() < n_bytes:
-                raise BadInput(f"{where} claims {n_bytes} bytes that were never written: {AGAIN}")
+            if not chunked.is_written(one.values):
+                raise BadInput(f"{where} claims values that were never written: {AGAIN}")
         yield found
 
 
