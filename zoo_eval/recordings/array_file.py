@@ -197,12 +197,13 @@ def _named(where: str, grid: csv_table.Grid, header: bool | None) -> tuple[list[
     _, first = grid.rows[0]
     if header is False:
         return [f"column_{number}" for number in range(len(first))], grid.rows
-    if header is None and all(_is_number(cell, grid.separator) for cell in first):
+    folded = [one.casefold() for one in first]
+    certain = header or INDEX in folded or SESSION in folded
+    if not certain and all(_is_number(cell, grid.separator) for cell in first if cell):
         raise BadInput(
             f"{where}: its first line has numbers alone; set header = true if these name targets, or "
             "header = false if they are responses"
         )
-    folded = [one.casefold() for one in first]
     names = [one if one.casefold() not in (INDEX, SESSION) else one.casefold() for one in first]
     if INDEX not in folded and not names[0]:
         # As pandas writes an index.
