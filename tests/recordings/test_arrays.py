@@ -222,7 +222,6 @@ def test_ids_of_their_own_stay(tmp_path):
         (np.zeros((2, 2)), {"variable": "it"}, "remove `variable`"),
         (np.zeros((2, 2)), {"header": True}, "remove `header`"),
     ],
-    ids=str,
 )
 def test_a_wrong_array_is_one_line(tmp_path, values, options, match):
     path = save(tmp_path / "a.npy", values)
@@ -243,7 +242,6 @@ def test_a_wrong_array_is_one_line(tmp_path, values, options, match):
         ({"more": [1]}, {}, r"holds 2 arrays \(it, more\); name one"),
         ({}, {"variable": "IT"}, "has no variable 'IT'; known: it"),
     ],
-    ids=str,
 )
 def test_wrong_names_are_one_line(tmp_path, names, options, match):
     path = save(tmp_path / "a.npz", planted(), **names)

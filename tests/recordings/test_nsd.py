@@ -138,7 +138,6 @@ def test_a_list_of_voxels_is_read_in_its_own_order(planted, tmp_path, name):
         ((1, *GRID[::-1]), {}),
         (None, {}),
     ],
-    ids=str,
 )
 def test_any_chunks_give_the_same_and_each_is_touched_once(tmp_path, monkeypatch, chunks, options):
     held = {1: nsd_files.stored(1)}
@@ -208,7 +207,6 @@ def test_a_voxel_that_is_zero_in_a_session_is_missing_there(tmp_path):
         ({"design": "mask.nii.gz"}, "mask.nii.gz"),
         ({"design": "responses.tsv", "subject": 1}, "trials of other subjects than 1"),
     ],
-    ids=str,
 )  # fmt: skip
 def test_what_does_not_fit_is_one_line(planted, options, match):
     folder, _, _, _ = planted
@@ -275,7 +273,6 @@ def test_sessions_of_two_grids_are_refused(tmp_path):
         ({"masterordering": np.ones((1, TRIALS))}, "has no session 3 .but 1"),
         ({"masterordering": np.array(["a"])}, "no numbers of images"),
     ],
-    ids=str,
 )
 def test_a_wrong_design_is_one_line(planted, tmp_path, change, match):
     folder, _, _, shared = planted

@@ -28,7 +28,7 @@ def read(folder, subject="01", most=2**30):
     return section.presentations("recording 't'", most)
 
 
-@pytest.mark.parametrize(("write", "options"), LAYOUTS, ids=str)
+@pytest.mark.parametrize(("write", "options"), LAYOUTS)
 def test_responses_are_those_that_were_stored(tmp_path, write, options):
     responses = files.planted()
     found = read(files.folder(tmp_path, responses, write, **options))
@@ -89,12 +89,11 @@ def change(folder, part, edit):
         ("StimulusMetadata.csv", lambda t: t.replace("test,1", "catch,1"), "line 3: trial_type 'catch'"),
         ("StimulusMetadata.csv", lambda t: t.replace("trial_type", "kind"), "no 'trial_type'"),
         ("VoxelMetadata.csv", lambda t: t.replace("voxel_id", "voxel"), "no column 'voxel_id' of whole"),
-        ("VoxelMetadata.csv", lambda t: t.replace("7,1,17", "8,1,17"), "voxel 7 of the responses is not"),
+        ("VoxelMetadata.csv", lambda t: t.replace("7,1,17", "8,1,17"), "has no row for voxel 7 of the responses"),
         ("VoxelMetadata.csv", lambda t: t.replace("lFFA", "V1"), "column 'V1' stands twice"),
         ("VoxelMetadata.csv", lambda t: t + "1,2\n", "VoxelMetadata.csv is not a CSV"),
         ("VoxelMetadata.csv", lambda t: "<html>", "VoxelMetadata.csv"),
     ],
-    ids=str,
 )  # fmt: skip
 def test_metadata_that_does_not_fit_is_one_line(tmp_path, part, edit, match):
     folder = files.folder(tmp_path, files.planted())

@@ -67,7 +67,7 @@ class ArraysSection(PresentedSection):
         listed = [self.stimulus_ids] if isinstance(self.stimulus_ids, SweepPath) else []
         paths = [self.path, *listed, *([self.targets_table] if self.targets_table else [])]
         return Presentations(
-            where=where,
+            where=f"{where}: {path}",
             files=tuple(one.resolve() for one in paths),
             stimulus_ids=self._stimulus_ids(file),
             targets=targets,

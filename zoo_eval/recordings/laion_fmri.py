@@ -69,7 +69,7 @@ class LaionFmriSection(PresentedSection):
 
         betas = [one.betas.path for one in files]
         return Presentations(
-            where=where,
+            where=f"{where}: {folder}",
             files=(*betas, *(one.trials for one in files), *choice.files, *of_splits),
             stimulus_ids=shown,
             targets=choice.targets(where, files[0].subject, voxels, most_bytes),

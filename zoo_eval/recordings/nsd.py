@@ -61,7 +61,7 @@ class NsdSection(PresentedSection):
         if design.shared is not None:
             sides[SHARED] = ["test" if one in design.shared else "train" for one in shown]
         return Presentations(
-            where=where,
+            where=f"{where}: {self.path.resolve()}",
             files=(*found.files, self.design.resolve()),
             stimulus_ids=[f"nsd-{one:05d}" for one in shown],
             targets=found.targets,
@@ -93,7 +93,7 @@ def of_voxels(
 
     n_trials = sum(one.n_trials for one in files)
     return Presentations(
-        where=where,
+        where=f"{where}: {files[0].path}",
         files=(*(one.path for one in files), *choice.files),
         stimulus_ids=list(map(str, range(n_trials))),
         targets=choice.targets(where, subject, voxels, most_bytes),

@@ -74,7 +74,7 @@ class ThingsEeg2Section(PresentedSection):
             return np.concatenate([_read(one, chosen[numbers]) for one, _ in parts])
 
         return Presentations(
-            where=where,
+            where=f"{where}: {folder}",
             files=(*(one.path for one, _ in parts), images),
             stimulus_ids=[
                 name for one, those in parts for name in those for _ in range(one.n_repetitions)

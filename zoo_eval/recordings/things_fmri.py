@@ -58,10 +58,10 @@ class ThingsFmriSection(PresentedSection):
         trials = _trials(where, paths[1], responses.n_trials)
         voxels = _voxels(where, paths[2], most_bytes)
         return Presentations(
-            where=where,
+            where=f"{where}: {folder}",
             files=tuple(paths),
             stimulus_ids=[one["stimulus"] for one in trials],
-            targets=_targets(where, name, voxels, responses.voxel_ids),
+            targets=_targets(f"{where}: {paths[2]}", name, voxels, responses.voxel_ids),
             read=responses.read,
             itemsize=responses.dtype.itemsize,
             sessions=[f"session{one['session']}" for one in trials],
@@ -207,8 +207,8 @@ def _targets(where: str, subject: str, voxels: pa.Table, voxel_ids: Numbers) -> 
     known[known] = listed[order][at[known]] == voxel_ids[known]
     if not known.all():
         raise BadInput(
-            f"{where}: voxel {voxel_ids[~known][0]} of the responses is not in the voxels' metadata "
-            f"({(~known).sum()} such); give files of one subject"
+            f"{where} has no row for voxel {voxel_ids[~known][0]} of the responses ({(~known).sum()} such); "
+            "give files of one subject"
         )
     found = voxels.take(order[at])
     ids = pa.array([f"{subject}_{one}" for one in voxel_ids.tolist()])
