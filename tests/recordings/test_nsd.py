@@ -9,7 +9,7 @@ from scipy.io import savemat
 from tests.recordings import nsd_files
 from tests.recordings.nsd_files import GRID, PLACES, SUBJECT, TRIALS
 from zoo_eval.errors import BadInput
-from zoo_eval.files import chunked
+from zoo_eval.files.chunked import Chunks
 from zoo_eval.paths import SweepPath
 from zoo_eval.recordings.nsd import NsdSection
 from zoo_eval.recordings.nsd_synthetic import NsdSyntheticSection
@@ -144,14 +144,14 @@ def test_any_chunks_give_the_same_and_each_is_touched_once(tmp_path, monkeypatch
     nsd_files.folder(tmp_path, sessions=(1,), chunks=chunks, **options)
     nsd_files.design(tmp_path / "nsd_expdesign.mat")
     touched = []
-    own = chunked.chunk
+    own = Chunks.chunk
 
-    def counting(where, dataset, corner):
+    def counting(self, corner):
         touched.append(corner)
-        return own(where, dataset, corner)
+        return own(self, corner)
 
     found = read(tmp_path)
-    monkeypatch.setattr(chunked, "chunk", counting)
+    monkeypatch.setattr(Chunks, "chunk", counting)
     assert_allclose(found.read(ALL), expected(held), rtol=1e-6)
     sides = np.array(chunks or (1, *GRID[::-1]))
     cells = [(trial, z, y, x) for x, y, z in PLACES for trial in range(TRIALS)]
@@ -340,6 +340,6 @@ def test_columns_of_any_dataset_are_those_of_numpy(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         item = file.create_dataset("a", data=values, chunks=(3, 2, 3))
         found = np.zeros((7, 4), int)
-        for rows, columns, some in chunked.columns("here", item, places):
+        for rows, columns, some in Chunks("here", item).columns(places):
             found[rows, columns] = some
     assert_array_equal(found, values[:, places[:, 0], places[:, 1]])

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from zoo_eval.errors import BadInput
 from zoo_eval.files import chunked, reading
+from zoo_eval.files.chunked import Chunks
 from zoo_eval.files.nifti import Grid
 from zoo_eval.recordings.presentations import Numbers
 from zoo_eval.recordings.voxels import Voxels
@@ -81,18 +82,19 @@ def _fill(found: Betas, file: BetaFile, places: Numbers) -> None:
     with reading.told(file.where, file.path, FAILURE), _betas(file.where, file.path) as betas:
         if betas.shape != (file.n_trials, *file.grid[::-1]):
             raise BadInput(f"{file.where} has changed since it was planned; plan again")
+        chunks = Chunks(file.where, betas)
         for start in range(0, len(order), step):
             those = order[start : start + step]
-            stored = _stored(file.where, betas, places[those])
+            stored = _stored(chunks, places[those])
             values = stored.T / SCALE
             values[:, ~stored.any(1)] = np.nan
             found[:, those] = values
 
 
-def _stored(where: str, betas: Any, places: Numbers) -> npt.NDArray[np.int16]:
+def _stored(chunks: Chunks, places: Numbers) -> npt.NDArray[np.int16]:
     """Values as they are stored, (voxel, trial)."""
-    found = np.empty((len(places), betas.shape[0]), np.int16)
-    for trials, columns, values in chunked.columns(where, betas, places):
+    found = np.empty((len(places), chunks.shape[0]), np.int16)
+    for trials, columns, values in chunks.columns(places):
         found[columns, trials] = values.T
     return found
 
