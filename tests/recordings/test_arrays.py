@@ -11,7 +11,7 @@ from tests.recordings import rdm_files
 from tests.recordings.array_files import IDS, TARGETS, csv_file, planted
 from zoo_eval.errors import BadInput
 from zoo_eval.paths import SweepPath
-from zoo_eval.recordings import by_position
+from zoo_eval.recordings import array_file, by_position
 from zoo_eval.recordings.arrays import ArraysSection
 from zoo_eval.recordings.by_position import Unnamed
 
@@ -74,6 +74,19 @@ def test_single_precision_stays_so_and_whole_numbers_are_double(tmp_path):
     assert (numbers(single).dtype, single.itemsize) == (np.float32, 4)
     whole = read(save(tmp_path / "b.npy", np.arange(12).reshape(4, 3)), stimulus_ids=IDS)
     assert (numbers(whole).dtype, whole.itemsize) == (np.float64, 8)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4, 2, 3)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_npy_stays_in_the_file_and_is_read_by_blocks(tmp_path, monkeypatch, shape, order):
+    values = planted(*shape)
+    path = save(tmp_path / "a.npy", np.asarray(values, order=order))
+    monkeypatch.setattr(array_file, "BLOCK_BYTES", 1)
+    found = read(path, stimulus_ids=IDS, most=1)
+    assert_array_equal(found.read(np.array([0, 2])), values.reshape(-1, 3)[:, [0, 2]])
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(BadInput, match=r"a\.npy ends before its array does"):
+        found.read(np.array([0]))
 
 
 def test_ids_in_a_list_or_a_text_file(tmp_path):
@@ -282,7 +295,7 @@ def test_other_kinds_and_too_large_files_are_refused(tmp_path):
     with pytest.raises(BadInput, match=r"no known kind; give a \.npy, \.npz, \.mat or \.csv"):
         read(tmp_path / "a.xlsx")
     with pytest.raises(BadInput, match="more than the 50 B of memory_budget"):
-        read(save(tmp_path / "a.npy", planted()), most=50)
+        read(save(tmp_path / "a.npz", planted()), most=50)
     with pytest.raises(BadInput, match=r"save it as \.npz"):
         read(save(tmp_path / "a.csv", planted()), most=50)
 

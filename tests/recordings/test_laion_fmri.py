@@ -57,6 +57,16 @@ def test_betas_meet_their_labels_by_their_number(planted):
     assert len(found.files) == 2 + 2 + 1 + 1
 
 
+def test_images_that_were_unpacked_are_read_alike(tmp_path):
+    held = laion_files.folder(tmp_path, ".nii")
+    assert_array_equal(read(tmp_path).read(ALL), expected(held))
+    laion_files.nifti(
+        tmp_path / "ses-01" / "func" / laion_files.NAME.format("ses-01"), held["ses-01"]
+    )
+    with pytest.raises(BadInput, match="has two files of ses-01; keep one"):
+        read(tmp_path)
+
+
 def test_named_sessions_alone(planted):
     folder, held = planted
     for name in ("ses-02", "02"):

@@ -1,6 +1,6 @@
 """Arrays of responses as files hold them: .npy, .npz, .mat or .csv, with the names of rows and columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.files import arrays, csv_table, reading
+from zoo_eval.files.arrays import NpyFile
 from zoo_eval.files.reading import check_fits
 from zoo_eval.recordings import matlab
 from zoo_eval.recordings.presentations import Numbers, Values
@@ -22,14 +23,19 @@ INDEX, SESSION = "stimulus_id", "session"
 MISSING = ("", "nan", "na")
 # Its cells as text take so many times the bytes of a CSV.
 CSV_EXPANSION = 10
+# Of a .npy so much is held before some targets are taken.
+BLOCK_BYTES = 2**25
 
 
 @dataclass(frozen=True, eq=False)
 class ArrayFile:
-    """Responses (row, target) or (row, repetition, target), and names where the file has any."""
+    """Responses (row, target) or (row, repetition, target), and names where the file has any.
+
+    Those of a .npy stay in the file until they are asked for; other kinds are unpacked to be read.
+    """
 
     where: str
-    responses: Array
+    responses: Array | NpyFile
     stimulus_ids: Sequence[str] | None = None
     target_ids: Sequence[str] | None = None
     sessions: Sequence[str] | None = None
@@ -54,7 +60,7 @@ class ArrayFile:
     @property
     def n_repetitions(self) -> int:
         """How many repetitions each row has."""
-        return int(self.responses.shape[1]) if self.responses.ndim == 3 else 1
+        return int(self.responses.shape[1]) if len(self.responses.shape) == 3 else 1
 
     @property
     def n_targets(self) -> int:
@@ -77,8 +83,12 @@ class ArrayFile:
         Raises:
             BadInput: one is infinite.
         """
-        flat = self.responses.reshape(-1, self.n_targets)[:, numbers]
-        found: Values = flat.astype(self._type)
+        found: Values = np.empty((self.n_rows * self.n_repetitions, len(numbers)), self._type)
+        start = 0
+        for block in self._blocks():
+            flat = block.reshape(-1, self.n_targets)
+            found[start : start + len(flat)] = flat[:, numbers]
+            start += len(flat)
         if np.isinf(found).any():
             row, column = np.argwhere(np.isinf(found))[0]
             raise BadInput(
@@ -86,6 +96,13 @@ class ArrayFile:
                 f"{row // self.n_repetitions + 1} is infinite; write NaN for what is missing"
             )
         return found
+
+    def _blocks(self) -> Iterator[Array]:
+        """All rows, some at a time."""
+        if isinstance(self.responses, NpyFile):
+            yield from (block for _, block in self.responses.blocks(BLOCK_BYTES))
+        else:
+            yield self.responses
 
 
 def opened(
@@ -98,7 +115,7 @@ def opened(
         path: the file; its suffix says its kind.
         variable: which array of a .npz or .mat; may be None where there is only one.
         header: whether the first line of a .csv names its columns; None where that is to be seen.
-        most_bytes: what its arrays may take, and as much for what is selected of them.
+        most_bytes: what its arrays may take, but for those of a .npy, which are read by blocks.
 
     Raises:
         BadInput: an unreadable file, one of no known kind, no array or several without `variable`, or
@@ -114,7 +131,7 @@ def opened(
     if suffix == ".npy":
         if variable is not None:
             raise BadInput(f"{where} holds one array without a name; remove `variable`")
-        return ArrayFile(where, arrays.npy(path, most_bytes, where))
+        return ArrayFile(where, arrays.described(path, where))
     if suffix not in (".npz", ".mat"):
         raise BadInput(f"{where} is of no known kind; give a .npy, .npz, .mat or .csv file")
     with reading.told(where, path, f"cannot be read as {path.suffix}"):

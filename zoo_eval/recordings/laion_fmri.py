@@ -18,15 +18,15 @@ from zoo_eval.recordings.presentations import Numbers, Presentations, Values
 from zoo_eval.recordings.presented import PresentedSection
 from zoo_eval.recordings.voxels import VoxelChoice, Voxels, resolved
 
-BETAS = "_desc-SingletrialBetas_statmap.nii.gz"
+BETAS = "_desc-SingletrialBetas_statmap.nii"
 TRIALS = "_desc-SingletrialBetas_trials.tsv"
-NAMED = re.compile(r"(sub-[^_]+)_(ses-[^_]+)_.*" + re.escape(BETAS))
+NAMED = re.compile(r"(sub-[^_]+)_(ses-[^_]+)_.*" + re.escape(BETAS) + r"(\.gz)?")
 CEILING = re.compile(r"sub-[^_]+_.*_desc-(Noiseceiling[^_]+)_statmap\.nii\.gz")
 Z_SCORE = 'responses are not z-scored, which this data set requires: set zscore = "session"'
 
 
 class LaionFmriSection(PresentedSection):
-    """A subject's folder of glmsingle-tedana, with ses-NN/func/*_desc-SingletrialBetas_statmap.nii.gz.
+    """A subject's folder of glmsingle-tedana, with ses-NN/func/*_desc-SingletrialBetas_statmap.nii.gz (or .nii).
 
     Stimuli are named by the `label` of the trials beside. `mask` or `voxels` say which voxels are
     targets, and `columns` names volumes that become columns of the targets, as the subject's noise
@@ -100,15 +100,17 @@ def _sessions(
     where: str, folder: Path, wanted: Sequence[str] | None, most_bytes: int
 ) -> list[Session]:
     there: dict[str, tuple[str, Path]] = {}
-    for path in sorted(folder.glob(f"ses-*/func/*{BETAS}")):
+    for path in sorted(folder.glob(f"ses-*/func/*{BETAS}*")):
         if (named := NAMED.fullmatch(path.name)) is not None:
             if named[2] in there:
                 raise BadInput(
-                    f"{where}: {folder} has two files of {named[2]}; name one subject's folder"
+                    f"{where}: {folder} has two files of {named[2]}; keep one, of one subject"
                 )
             there[named[2]] = (named[1], path)
     if not there:
-        raise BadInput(f"{where}: {folder} has no ses-*/func/*{BETAS}; name one subject's folder")
+        raise BadInput(
+            f"{where}: {folder} has no ses-*/func/*{BETAS}.gz; name one subject's folder"
+        )
     names = list(there) if wanted is None else [_full(one) for one in dict.fromkeys(wanted)]
     for name in names:
         if name not in there:
