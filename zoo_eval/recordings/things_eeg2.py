@@ -1,7 +1,7 @@
 """A recording of THINGS-EEG2: one subject's preprocessed EEG, channels by bins of time."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -71,7 +71,7 @@ class ThingsEeg2Section(PresentedSection):
         targets, chosen = self._targets(where, first)
 
         def read(numbers: Numbers) -> Values:
-            return np.concatenate([_read(one, chosen[numbers]) for one, _ in parts])
+            return _read([one for one, _ in parts], chosen[numbers])
 
         return Presentations(
             where=f"{where}: {folder}",
@@ -81,7 +81,7 @@ class ThingsEeg2Section(PresentedSection):
             ],
             targets=targets,
             read=read,
-            itemsize=first.data.dtype.itemsize,
+            itemsize=max(4, first.data.dtype.itemsize),
             splits={"things": [one.side for one, _ in parts for _ in range(one.n_rows)]},
             notes=(f"{targets.num_rows} targets: channels x bins of time",),
         )
@@ -181,16 +181,24 @@ def _named(where: str, path: Path, held: dict[str, Any], key: str, part: Part) -
     return names
 
 
-def _read(part: Part, chosen: Numbers) -> npt.NDArray[Any]:
-    """Responses (image x repetition, target) of some channels x times."""
-    n_images, n_repetitions, n_channels, n_times = part.data.shape
-    native = part.data.dtype.newbyteorder("=")
-    found = np.empty((part.n_rows, len(chosen)), native)
-    with told(part.where, part.path, FAILURE):
-        row = n_repetitions * n_channels * n_times * native.itemsize
-        step = max(1, BLOCK_BYTES // max(row, 1))
-        for start in range(0, n_images, step):
-            block = part.data.rows(start, min(start + step, n_images))
-            flat = block.reshape(-1, n_channels * n_times)
-            found[start * n_repetitions :][: len(flat)] = flat[:, chosen]
+def _read(parts: Sequence[Part], chosen: Numbers) -> Values:
+    """Responses (image x repetition, target) of some channels x times, part after part."""
+    kind = np.result_type(*(one.data.dtype for one in parts), np.float32)
+    found: Values = np.empty((sum(one.n_rows for one in parts), len(chosen)), kind)
+    start = 0
+    for part in parts:
+        for block in _blocks(part):
+            found[start : start + len(block)] = block[:, chosen]
+            start += len(block)
     return found
+
+
+def _blocks(part: Part) -> Iterator[npt.NDArray[Any]]:
+    """Presentations (image x repetition, channel x time) of some images at a time."""
+    n_images, n_repetitions, n_channels, n_times = part.data.shape
+    image = n_repetitions * n_channels * n_times * part.data.dtype.itemsize
+    step = max(1, BLOCK_BYTES // max(image, 1))
+    with told(part.where, part.path, FAILURE):
+        for first in range(0, n_images, step):
+            block = part.data.rows(first, min(first + step, n_images))
+            yield block.reshape(-1, n_channels * n_times)
