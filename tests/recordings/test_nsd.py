@@ -36,8 +36,9 @@ def section(folder, **options):
         for key, one in given.items()
         if one is not None
     }
-    columns = {key: SweepPath.of(one, folder) for key, one in paths.pop("columns", {}).items()}
-    return NsdSection(stimuli="nsd", **({"subject": SUBJECT} | paths), columns=columns)
+    for key in ("columns", "labels"):
+        paths[key] = {one: SweepPath.of(path, folder) for one, path in paths.get(key, {}).items()}
+    return NsdSection(stimuli="nsd", **({"subject": SUBJECT} | paths))
 
 
 def read(folder, **options):
@@ -88,6 +89,26 @@ def test_targets_know_their_place_and_the_values_of_volumes(planted):
     # NaN is null: in SQL a NaN would be larger than any threshold.
     assert targets["ncsnr"] == [None if one == 16 else one for one in numbers]
     assert targets["region"] == [one - 1 for one in numbers]
+
+
+def test_numbers_of_regions_may_have_their_names(planted):
+    folder, _, _, _ = planted
+    names = "# colours\n0 Unknown\n3 V1v 10 20 30 0\n 15 V2d\n22 IT\n"
+    (folder / "prf.ctab").write_text(names)
+    found = read(folder, columns={"region": "prf.nii.gz"}, labels={"region": "prf.ctab"})
+    # Their numbers are -1, 15, 13, 4 and 22.
+    assert found.targets.column("region").to_pylist() == [None, "V2d", None, None, "IT"]
+    assert folder.resolve() / "prf.ctab" in found.files
+
+
+@pytest.mark.parametrize("line", ["V1v 3", "3", "3 V1v\n3 V2v"])
+def test_wrong_names_of_regions_are_one_line(planted, line):
+    folder, _, _, _ = planted
+    (folder / "wrong.ctab").write_text(f"0 Unknown\n{line}\n")
+    with pytest.raises(BadInput, match=r"wrong.ctab, line [23]: .* is no number and name"):
+        read(folder, columns={"region": "prf.nii.gz"}, labels={"region": "wrong.ctab"})
+    with pytest.raises(BadInput, match="`labels` names 'roi', which is no column; known: region"):
+        read(folder, columns={"region": "prf.nii.gz"}, labels={"roi": "wrong.ctab"})
 
 
 def test_the_shared_images_are_the_test_of_the_published_split(planted):

@@ -27,8 +27,9 @@ class NsdSection(PresentedSection):
 
     `design` is nsd_expdesign.mat, which also says the shared 1,000 images (split "shared1000": these are
     the test), or the subject's responses.tsv. An image's id is nsd- and its place among the 73,000 of
-    nsd_stimuli.hdf5, in five digits, from nsd-00001 on, as NSD's own files count. `mask` or `voxels` say which voxels are targets, and
-    `columns` names volumes that become columns of the targets, such as ncsnr or a region.
+    nsd_stimuli.hdf5, in five digits, from nsd-00001 on, as NSD's own files count. `mask` or `voxels` say
+    which voxels are targets, and `columns` names volumes that become columns of the targets, such as
+    ncsnr or a region; `labels` gives a column's numbers the names in a file such as streams.mgz.ctab.
 
     A voxel that is zero in all trials of a session was not measured in it, and is missing there.
     """
@@ -41,6 +42,7 @@ class NsdSection(PresentedSection):
     mask: SweepPath | None = None
     voxels: SweepPath | None = None
     columns: Mapping[str, SweepPath] = Field(default_factory=dict)
+    labels: Mapping[str, SweepPath] = Field(default_factory=dict)
 
     def presentations(self, where: str, most_bytes: int) -> Presentations:
         """A presentation per trial, in the order of sessions; targets are voxels.
@@ -52,7 +54,8 @@ class NsdSection(PresentedSection):
         files = _sessions(where, self.path.resolve(), self.sessions, most_bytes)
         design = nsd_design.read(where, self.design.resolve(), self.subject, most_bytes)
         ids = {number: _ids(design, number, file) for number, file in files.items()}
-        choice = VoxelChoice(self.mask, self.voxels, resolved(self.columns))
+        columns, labels = resolved(self.columns), resolved(self.labels)
+        choice = VoxelChoice(self.mask, self.voxels, columns, labels)
         found = of_voxels(
             where, choice, f"subj{self.subject:02d}", list(files.values()), most_bytes
         )

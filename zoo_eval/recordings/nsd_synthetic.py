@@ -31,6 +31,7 @@ class NsdSyntheticSection(PresentedSection):
     mask: SweepPath | None = None
     voxels: SweepPath | None = None
     columns: Mapping[str, SweepPath] = Field(default_factory=dict)
+    labels: Mapping[str, SweepPath] = Field(default_factory=dict)
 
     def presentations(self, where: str, most_bytes: int) -> Presentations:
         """A presentation per trial; targets are voxels.
@@ -46,7 +47,8 @@ class NsdSyntheticSection(PresentedSection):
                 f"{file.where} has {file.n_trials} trials, and {design} {len(shown)}; give the files of one "
                 "experiment"
             )
-        choice = VoxelChoice(self.mask, self.voxels, resolved(self.columns))
+        columns, labels = resolved(self.columns), resolved(self.labels)
+        choice = VoxelChoice(self.mask, self.voxels, columns, labels)
         found = of_voxels(where, choice, f"subj{self.subject:02d}", [file], most_bytes)
         return replace(
             found,

@@ -1,7 +1,7 @@
 """Voxels: which of a volume are targets, and what other volumes say of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from zoo_eval.errors import BadInput
-from zoo_eval.files import arrays, csv_table, nifti
+from zoo_eval.errors import BadInput, nearest
+from zoo_eval.files import arrays, csv_table, nifti, text
 from zoo_eval.files.nifti import Grid
 from zoo_eval.paths import SweepPath
 from zoo_eval.recordings.presentations import TARGET_ID, Numbers
@@ -44,17 +44,20 @@ class VoxelChoice:
     mask: a volume, .nii, .nii.gz or .npy (x, y, z); voxels above zero are targets.
     voxels: or a list of them, .npy (voxel, axis) or a CSV with columns x, y, z; each from 0.
     columns: further columns of the targets table, each the values of a volume.
+    labels: of columns whose values are numbers of regions, the file that names these, a number and a
+        name a line, as FreeSurfer's colour tables have them; what it does not name is null.
     """
 
     mask: SweepPath | None
     voxels: SweepPath | None
     columns: Mapping[str, Path]
+    labels: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Everything that is read."""
         given = [one.resolve() for one in (self.mask, self.voxels) if one is not None]
-        return (*given, *self.columns.values())
+        return (*given, *self.columns.values(), *self.labels.values())
 
     def chosen(self, where: str, grid: Grid, most_bytes: int) -> Voxels:
         """The voxels, of a recording on that grid.
@@ -84,6 +87,9 @@ class VoxelChoice:
         """
         if taken := [name for name in self.columns if name in OWN]:
             raise BadInput(f"{where}: column {taken[0]!r} is there already; call it otherwise")
+        if without := [name for name in self.labels if name not in self.columns]:
+            there = nearest(without[0], self.columns)
+            raise BadInput(f"{where}: `labels` names {without[0]!r}, which is no column; {there}")
         places = voxels.places.tolist()
         ids = [f"{subject}_{x:03d}-{y:03d}-{z:03d}" for x, y, z in places]
         found: dict[str, Any] = {TARGET_ID: ids, "subject": [subject] * len(ids)}
@@ -91,6 +97,9 @@ class VoxelChoice:
         for name, path in self.columns.items():
             values = volume(where, path, voxels.grid, most_bytes).ravel(order="F")[voxels.flat]
             found[name] = pa.array(values, from_pandas=True)
+            if name in self.labels:
+                names = _names(where, self.labels[name])
+                found[name] = pa.array([names.get(one) for one in values.tolist()], pa.string())
         return pa.table(found)
 
 
@@ -101,6 +110,23 @@ def resolved(columns: Mapping[str, SweepPath]) -> dict[str, Path]:
         BadInput: a path does not exist.
     """
     return {name: path.resolve() for name, path in columns.items()}
+
+
+def _names(where: str, path: Path) -> dict[float, str]:
+    """Names of regions by their numbers."""
+    of_file = f"{where}: labels {path}"
+    found: dict[float, str] = {}
+    for number, line in enumerate(text.lines(text.read(of_file, path, "list of regions")), 1):
+        parts = line.split()
+        if not parts or parts[0].startswith("#"):
+            continue
+        if len(parts) < 2 or not parts[0].isdecimal() or int(parts[0]) in found:
+            raise BadInput(
+                f"{of_file}, line {number}: {line.strip()!r} is no number and name, or a number that was "
+                "there; write a region's number and name a line"
+            )
+        found[int(parts[0])] = parts[1]
+    return found
 
 
 def volume(where: str, path: Path, grid: Grid, most_bytes: int) -> Array:
