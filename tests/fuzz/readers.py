@@ -15,17 +15,31 @@ from safetensors.torch import save_file
 
 from tests.importance.shards import framed, jpeg_record
 from tests.planted_rows import ledger_row, result_row
-from tests.recordings import rdm_files
+from tests.recordings import (
+    array_files,
+    eeg2_files,
+    laion_files,
+    nsd_files,
+    rdm_files,
+    things_fmri_files,
+    voxel_files,
+)
 from tests.recordings.sweepmates import Mates
 from zoo_eval.evaluations.gate import read_reference
+from zoo_eval.files import nifti
 from zoo_eval.importance import clickme, lab_pth
 from zoo_eval.importance import folder as map_folder
 from zoo_eval.importance.preparation import Preparation
 from zoo_eval.paths import SweepPath
 from zoo_eval.queries.connection import connect
-from zoo_eval.recordings import ceiling_file, parquet
+from zoo_eval.recordings import ceiling_file, laion_splits, parquet, targets_file
+from zoo_eval.recordings.arrays import ArraysSection
+from zoo_eval.recordings.nsd import NsdSection
+from zoo_eval.recordings.presented import PresentedSection
 from zoo_eval.recordings.rdm import RdmSection
 from zoo_eval.recordings.spatial_arrays import SpatialArraysSection
+from zoo_eval.recordings.things_eeg2 import ThingsEeg2Section
+from zoo_eval.recordings.things_fmri import ThingsFmriSection
 from zoo_eval.stimuli import ids
 from zoo_eval.stimuli.folder import read_folder
 from zoo_eval.store import Store
@@ -231,6 +245,72 @@ def saved(**options: Any) -> Callable[[Path], None]:
     return lambda path: Image.fromarray(PIXELS).save(path, **options)
 
 
+def presented(section: PresentedSection, path: Path) -> Any:
+    """Everything that a recording of presentations says and holds."""
+    found = section.presentations("recording 'r'", 2**28)
+    responses = found.read(np.arange(found.targets.num_rows))
+    named = [list(found.stimulus_ids), list(found.sessions or ()), found.targets.to_pydict()]
+    return content([responses, *named, {key: list(one) for key, one in found.splits.items()}])
+
+
+def beside(path: Path, name: str) -> SweepPath:
+    return SweepPath.of(name, path.parent)
+
+
+def of_arrays(path: Path) -> Any:
+    return presented(ArraysSection(stimuli="shown", path=SweepPath.of(path, None)), path)
+
+
+def of_nifti(path: Path) -> Any:
+    return content(list(nifti.opened(path).volumes()))
+
+
+def of_nsd(path: Path) -> Any:
+    section = NsdSection(
+        stimuli="shown", path=beside(path, "."), subject=nsd_files.SUBJECT,
+        design=beside(path, "nsd_expdesign.mat"), mask=beside(path, "mask.nii.gz"),
+    )  # fmt: skip
+    return presented(section, path)
+
+
+def with_nsd(path: Path) -> None:
+    nsd_files.folder(path.parent, sessions=(1,))
+    nsd_files.design(path.parent / "nsd_expdesign.mat", n_sessions=1)
+
+
+def of_things(path: Path) -> Any:
+    return presented(ThingsFmriSection(stimuli="shown", path=beside(path, "."), subject="01"), path)
+
+
+def with_things(path: Path) -> None:
+    things_fmri_files.folder(path.parent, things_fmri_files.planted())
+
+
+def of_eeg(path: Path) -> Any:
+    images = beside(path, "image_metadata.npy")
+    return presented(
+        ThingsEeg2Section(stimuli="shown", path=beside(path, "."), images=images), path
+    )
+
+
+def of_split(path: Path) -> Any:
+    sides, _ = laion_splits.read("r", path, ["a", "b", "c"])
+    return {key: list(one) for key, one in sides.items()}
+
+
+def of_targets(path: Path) -> Any:
+    return content(targets_file.read("r", path, 2**28).to_pydict())
+
+
+def targets(path: Path) -> None:
+    table = {
+        "target_id": ["t1", "t2", "t3"],
+        "region": ["IT", None, "V4"],
+        "depth": [0.5, 1.0, 2.0],
+    }
+    pq.write_table(pa.table(table), path)
+
+
 READERS = (
     Reader("image.png", saved(), images),
     Reader("image.jpg", saved(quality=90), images),
@@ -262,4 +342,17 @@ READERS = (
     Reader("trials/commit.parquet", stored("trials"), of_store),
     Reader("accuracy/commit.parquet", stored("accuracy"), of_store),
     Reader("reference.npz", reference, lambda path: content(read_reference(path))),
+    Reader("volumes.nii", lambda path: voxel_files.nifti(path, laion_files.betas("ses-01")), of_nifti),
+    Reader("volumes.nii.gz", lambda path: voxel_files.nifti(path, laion_files.betas("ses-01")), of_nifti),
+    Reader("nsd/betas_session01.hdf5", with_nsd, of_nsd),
+    Reader("design/nsd_expdesign.mat", with_nsd, of_nsd),
+    Reader("frame/sub-01_ResponseData.h5", with_things, of_things),
+    Reader("trials/sub-01_StimulusMetadata.csv", with_things, of_things),
+    Reader("voxels/sub-01_VoxelMetadata.csv", with_things, of_things),
+    Reader("eeg/preprocessed_eeg_test.npy", lambda path: eeg2_files.folder(path.parent), of_eeg),
+    Reader("images/image_metadata.npy", lambda path: eeg2_files.folder(path.parent), of_eeg),
+    Reader("tau.json", lambda path: laion_files.split(path, ["a"], ["b"]), of_split),
+    Reader("targets.parquet", targets, of_targets),
+    Reader("arrays.csv", lambda path: array_files.csv_file(path, array_files.planted()), of_arrays),
+    Reader("arrays.npz", lambda path: np.savez(path, it=array_files.planted(), stimulus_ids=array_files.IDS), of_arrays),
 )  # fmt: skip

@@ -3,6 +3,8 @@
 import math
 import os
 import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +22,7 @@ MOST_EXPANSION = 1032
 NPY = ".npy"
 PART_BYTES = 2**20
 RAISE = "raise [run] memory_budget, or save less of it"
+FAILURE = "is not an array of numbers"
 AGAIN = "it is damaged or cut off; fetch it again, or save it again"
 
 
@@ -35,7 +38,7 @@ def npy(path: Path, most_bytes: int = MOST_BYTES, where: str = "") -> Array:
         BadInput: the file is damaged, claims more than it holds, or holds more than its array.
     """
     place = where or str(path)
-    with reading.told(place, path, "is not an array of numbers"), path.open("rb") as file:
+    with reading.told(place, path, FAILURE), path.open("rb") as file:
         return _array(file, os.fstat(file.fileno()).st_size, most_bytes, place)
 
 
@@ -58,7 +61,7 @@ def npz(path: Path, most_bytes: int = MOST_BYTES, where: str = "") -> dict[str, 
             name = member.filename.removesuffix(NPY)
             of_member = f"{place}: array {name!r}"
             with (
-                reading.told(of_member, path, "is not an array of numbers"),
+                reading.told(of_member, path, FAILURE),
                 archive.open(member) as file,
             ):
                 left = most_bytes - sum(one.nbytes for one in found.values())
@@ -88,8 +91,65 @@ def check_archive(archive: zipfile.ZipFile, where: str, n_bytes: int) -> None:
             )
 
 
+@dataclass(frozen=True)
+class NpyFile:
+    """What a .npy file says of its array, whose values are read row by row, or all at once."""
+
+    where: str
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    by_columns: bool
+    start: int
+
+    def blocks(self, most_bytes: int) -> Iterator[tuple[int, Array]]:
+        """Some rows at a time, and the number of the first of them.
+
+        An array that is stored by columns is one block, whatever it takes.
+
+        Raises:
+            BadInput: the file is cut off, or has changed.
+        """
+        n_rows, row = self.shape[0], math.prod(self.shape[1:]) * self.dtype.itemsize
+        step = n_rows if self.by_columns else max(1, most_bytes // max(row, 1))
+        with reading.told(self.where, self.path, FAILURE), self.path.open("rb") as file:
+            file.seek(self.start)
+            for first in range(0, n_rows, step):
+                n = min(step, n_rows - first)
+                content = file.read(n * row)
+                if len(content) != n * row:
+                    raise BadInput(f"{self.where} ends before its array does: {AGAIN}")
+                flat = np.frombuffer(content, self.dtype)
+                shape = (n, *self.shape[1:])
+                yield first, flat.reshape(shape[::-1]).T if self.by_columns else flat.reshape(shape)
+
+
+def described(path: Path, where: str = "") -> NpyFile:
+    """What a .npy file says of its array, compared with the file's size; no value is read.
+
+    Raises:
+        BadInput: as `npy` does.
+    """
+    place = where or str(path)
+    with reading.told(place, path, FAILURE), path.open("rb") as file:
+        shape, by_columns, dtype = _header(file, os.fstat(file.fileno()).st_size, place)
+        return NpyFile(place, path, shape, dtype, by_columns, file.tell())
+
+
 def _array(file: IO[bytes], n_bytes: int, most_bytes: int, where: str) -> Array:
     """The array of a stream of so many bytes, all of which it must be."""
+    shape, by_columns, dtype = _header(file, n_bytes, where)
+    n = math.prod(shape)
+    reading.check_fits(where, f"an array {shape} of {dtype}", n * dtype.itemsize, most_bytes, RAISE)
+    values = np.empty(n, dtype)
+    _fill(file, values.view(np.uint8), where)
+    return values.reshape(shape[::-1]).T if by_columns else values.reshape(shape)
+
+
+def _header(
+    file: IO[bytes], n_bytes: int, where: str
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and type: of as many values as the stream still has."""
     version = npy_format.read_magic(file)
     first = version == (1, 0)
     read = npy_format.read_array_header_1_0 if first else npy_format.read_array_header_2_0
@@ -102,10 +162,7 @@ def _array(file: IO[bytes], n_bytes: int, most_bytes: int, where: str) -> Array:
             f"{where} claims the shape {shape} of {dtype}, {n * dtype.itemsize} bytes, and holds "
             f"{max(held, 0)}: {AGAIN}"
         )
-    reading.check_fits(where, f"an array {shape} of {dtype}", held, most_bytes, RAISE)
-    values = np.empty(n, dtype)
-    _fill(file, values.view(np.uint8), where)
-    return values.reshape(shape[::-1]).T if by_columns else values.reshape(shape)
+    return shape, by_columns, dtype
 
 
 def _fill(file: IO[bytes], values: npt.NDArray[np.uint8], where: str) -> None:

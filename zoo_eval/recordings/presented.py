@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from zoo_eval.errors import BadInput, WrongSweep
 from zoo_eval.numerics.repetitions import Repetitions
+from zoo_eval.recordings.by_position import named
 from zoo_eval.recordings.presentations import TARGET_ID, Numbers, Presentations, Side, Values
 from zoo_eval.recordings.recording import Recording, RecordingSection
 from zoo_eval.recordings.responses import ResponseRecording
@@ -49,7 +50,8 @@ class PresentedSection(RecordingSection):
 
     def read(self, name: str, known: Sweepmates) -> Recording:
         where, shown = f"recording {name!r}", known.stimuli(self.stimuli)
-        found = self.presentations(where, known.memory_budget_bytes)
+        given = self.presentations(where, known.memory_budget_bytes)
+        found, by_position = named(given, shown)
         targets = self._selected(where, found.targets, known)
         found.check_fits(targets.num_rows, known.memory_budget_bytes)
         placed = _placed(found, shown, partial=self.partial)
@@ -62,6 +64,7 @@ class PresentedSection(RecordingSection):
             shown.name,
             Repetitions(_in_order(values, placed.order), placed.stimulus),
             tuple(targets.column(TARGET_ID).to_pylist()),
+            by_position=by_position,
             targets=targets.drop_columns([ROW]),
             splits={split: _sides(found, split, placed) for split in found.splits},
             notes=(*found.notes, *self._notes(found, targets, placed)),
