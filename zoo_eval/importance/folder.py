@@ -11,6 +11,7 @@ from zoo_eval.importance.maps import Ceiling, ImportanceMaps, ImportanceSection,
 from zoo_eval.importance.preparation import Preparation
 from zoo_eval.paths import SweepPath
 from zoo_eval.stimuli.decoding import Exif
+from zoo_eval.stimuli.degrees import InField
 from zoo_eval.stimuli.folder import Files
 from zoo_eval.stimuli.ids import stem
 from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
@@ -60,6 +61,11 @@ def read(
         BadInput: a photo without a map, a map without a photo, two files for one name, a map in
             colour, or none with the proportions of its photo.
     """
+    if isinstance(photos.images, InField):
+        raise BadInput(
+            f"importance {name!r}: maps lie on images as they are, but stimuli {photos.name!r} are shown "
+            "in a field of `degrees`; name the same stimuli without it"
+        )
     found = _by_stem(name, maps)
     stems = [normalize("NFC", stem(stimulus)) for stimulus in photos.ids]
     extra = sorted(found.keys() - set(stems))
