@@ -21,7 +21,7 @@ REPACK = "save it in smaller chunks (h5repack)"
 
 
 class Hdf5Rows:
-    """The rows of one dataset; the file is opened when one is asked for, and stays open.
+    """The rows of one dataset; the file is opened when the first is asked for, and then stays open.
 
     `where` says what is read, for messages, and names the file.
     """
@@ -49,7 +49,10 @@ class Hdf5Rows:
         """
         with self._lock, self._told():
             item = self._opened()
-            return item.shape, item.dtype
+            found = item.shape, item.dtype
+            self._file.close()
+            self._file = None
+            return found
 
     def row(self, number: int) -> Array:
         """One row, from 0.
