@@ -8,6 +8,7 @@ import pytest
 
 from tests.stimuli.planted_images import by_pillow, check, encoded, pixels, read
 from zoo_eval.errors import BadInput
+from zoo_eval.stimuli.hdf5_bytes import Hdf5Bytes
 from zoo_eval.stimuli.laion import LaionSection
 
 JPEGS = [encoded(image, quality=80 + n) for n, image in enumerate(pixels(6))]
@@ -27,12 +28,12 @@ def published(tmp_path):
     """The two files, and a section of them; new ones each time, for HDF5 keeps files open."""
     count = count_from(0)
 
-    def section(rows=ROWS, contents=JPEGS, header=HEADER, chunks=None, **known):
+    def section(rows=ROWS, contents=JPEGS, header=HEADER, options=(), **known):
         folder = tmp_path / f"{next(count)}"
         folder.mkdir()
         with h5py.File(folder / "s.h5", "w") as file:
             kind = h5py.vlen_dtype(np.uint8)
-            images = file.create_dataset("images", (len(contents),), kind, chunks=chunks)
+            images = file.create_dataset("images", (len(contents),), kind, **dict(options))
             for number, content in enumerate(contents):
                 images[number] = np.frombuffer(content, np.uint8)
         lines = [header, *(",".join(row) for row in rows)]
@@ -42,9 +43,17 @@ def published(tmp_path):
     return section
 
 
-@pytest.mark.parametrize("chunks", [None, (2,)])
-def test_images_are_the_rows_by_their_names(published, chunks):
-    found = read(published(chunks=chunks))
+LAYOUTS = [
+    {},
+    {"chunks": (4,)},
+    {"chunks": (4,), "compression": "gzip", "shuffle": True},
+    {"chunks": (6,), "compression": "gzip"},
+]
+
+
+@pytest.mark.parametrize("options", LAYOUTS, ids=str)
+def test_images_are_the_rows_by_their_names(published, options):
+    found = read(published(options=options))
     assert found.ids == found.groups == tuple(row[0] for row in ROWS)
     check(found, [by_pillow(content) for content in JPEGS])
 
@@ -87,7 +96,7 @@ def test_pixels_instead_of_files_are_refused(published):
     with h5py.File(section.path.resolve(), "w") as file:
         file["images"] = pixels(6)
     with pytest.raises(
-        BadInput, match=r"'images' is uint8 \(6, 20, 24, 3\), not \(image,\) of bytes"
+        BadInput, match=r"'/images' is uint8 \(6, 20, 24, 3\), not \(image,\) of bytes"
     ):
         read(section)
 
@@ -100,3 +109,33 @@ def test_a_row_that_is_no_image_is_named(published):
             BadInput, match=rf"s\.h5: row 4 of 'images': cannot be decoded .*{said}"
         ):
             _ = found.digest
+
+
+@pytest.mark.parametrize("options", LAYOUTS, ids=str)
+def test_bytes_are_those_that_hdf5_reads(tmp_path, options):
+    rng = np.random.default_rng(0)
+    # Many small ones share a heap, a large one has its own.
+    contents = [rng.bytes(n) for n in [*range(200), 70_000, 5]]
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=512) as file:
+        images = file.create_dataset("images", (202,), h5py.vlen_dtype(np.uint8), **options)
+        for number, content in enumerate(contents):
+            images[number] = np.frombuffer(content, np.uint8)
+        images[7] = np.frombuffer(contents[9], np.uint8)
+    with h5py.File(tmp_path / "a.h5") as file:
+        expected = [one.tobytes() for one in file["images"][:]]
+    rows = Hdf5Bytes("here", tmp_path / "a.h5", "images")
+    assert [rows.row(number) for number in range(len(rows))] == expected
+    assert expected[201] == contents[201]
+
+
+def test_a_heap_that_is_damaged_has_an_end(published):
+    section = published()
+    path = section.path.resolve()
+    whole = path.read_bytes()
+    at = whole.index(b"GCOL")
+    # The first object of the heap has no size, so that the next would be itself.
+    for size in (0, 2**63, 2**40):
+        damaged = whole[: at + 24] + size.to_bytes(8, "little") + whole[at + 32 :]
+        path.write_bytes(damaged)
+        with pytest.raises(BadInput, match="row 1 of 'images' is not where the file says"):
+            _ = read(section).images[0]

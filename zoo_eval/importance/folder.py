@@ -61,11 +61,7 @@ def read(
         BadInput: a photo without a map, a map without a photo, two files for one name, a map in
             colour, or none with the proportions of its photo.
     """
-    if isinstance(photos.images, InField):
-        raise BadInput(
-            f"importance {name!r}: maps lie on images as they are, but stimuli {photos.name!r} are shown "
-            "in a field of `degrees`; name the same stimuli without it"
-        )
+    _check_unmoved(name, photos)
     found = _by_stem(name, maps)
     stems = [normalize("NFC", stem(stimulus)) for stimulus in photos.ids]
     extra = sorted(found.keys() - set(stems))
@@ -91,6 +87,14 @@ def read(
     return of_stimuli(
         name, photos, raw, preparation, human_ceiling=human_ceiling, most_bytes=most_bytes
     )
+
+
+def _check_unmoved(name: str, photos: StimulusSet) -> None:
+    if isinstance(photos.images, InField):
+        raise BadInput(
+            f"importance {name!r}: maps lie on images as they are, but stimuli {photos.name!r} are shown "
+            "in a field of `degrees`; name the same stimuli without it"
+        )
 
 
 def _by_stem(name: str, folder: Path) -> dict[str, Path]:

@@ -76,12 +76,17 @@ class Hdf5Rows:
             import h5py
 
             self._process, self._file = os.getpid(), h5py.File(self.path)
-            item = _dataset(self._where, self._file, self.dataset)
+            item = dataset_of(self._where, self._file, self.dataset)
             self._whole = _is_whole(self._where, item)
         return self._file[self.dataset]
 
 
-def _dataset(where: str, file: Any, name: str) -> Any:
+def dataset_of(where: str, file: Any, name: str) -> Any:
+    """A dataset with rows of an opened file.
+
+    Raises:
+        BadInput: there is none of that name (what there is instead is named), or it is in another file.
+    """
     import h5py
 
     link = file.get(name, getlink=True)
@@ -100,21 +105,16 @@ def _is_whole(where: str, item: Any) -> bool:
     """Whether every row was written, as far as that is told at once."""
     if item.chunks is None:
         n_bytes = item.size * item.dtype.itemsize
-        if h5_stored(item) < n_bytes and item.dtype.kind != "O":
+        stored = int(item.id.get_storage_size())
+        if stored < n_bytes:
             raise BadInput(
-                f"{where}: {item.name!r} claims {n_bytes} bytes, and {h5_stored(item)} are stored: "
-                f"{AGAIN}"
+                f"{where}: {item.name!r} claims {n_bytes} bytes, and {stored} are stored: {AGAIN}"
             )
         return True
     n_bytes = math.prod(item.chunks) * item.dtype.itemsize
     check_fits(where, f"a chunk of {item.name!r}", n_bytes, MOST_CHUNK_BYTES, REPACK)
     grid = [-(-n // chunk) for n, chunk in zip(item.shape, item.chunks, strict=True)]
     return bool(item.id.get_num_chunks() == math.prod(grid))
-
-
-def h5_stored(item: Any) -> int:
-    """How many bytes of a dataset are in the file."""
-    return int(item.id.get_storage_size())
 
 
 def _check_written(where: str, item: Any, number: int) -> None:

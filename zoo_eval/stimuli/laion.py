@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from zoo_eval.errors import BadInput
@@ -15,7 +14,7 @@ from zoo_eval.files.csv_table import Line
 from zoo_eval.paths import SweepPath
 from zoo_eval.stimuli.decoding import Exif
 from zoo_eval.stimuli.encoded import Encoded
-from zoo_eval.stimuli.hdf5_rows import Hdf5Rows
+from zoo_eval.stimuli.hdf5_bytes import Hdf5Bytes
 from zoo_eval.stimuli.ids import Lookup, listed
 from zoo_eval.stimuli.stimulus_set import StimuliSection, StimulusSet, Sweepmates
 
@@ -47,8 +46,12 @@ class LaionSection(StimuliSection):
         path, metadata = self.path.resolve(), self.metadata.resolve()
         where = f"stimuli {name!r}: {metadata}"
         lines = csv_table.read(where, metadata, (NAME,), (PARTICIPANT, SHARED)).lines
-        rows = Hdf5Rows(f"stimuli {name!r}: {path}", path, self.dataset)
-        _check_rows(f"stimuli {name!r}: {path}", rows, len(lines), metadata)
+        rows = Hdf5Bytes(f"stimuli {name!r}: {path}", path, self.dataset)
+        if len(rows) != len(lines):
+            raise BadInput(
+                f"stimuli {name!r}: {path} has {len(rows)} images, but {metadata} {len(lines)} rows; give "
+                "the two that belong together"
+            )
         chosen = list(range(len(lines)))
         if self.participant is not None:
             chosen = _of_participant(where, lines, self.participant)
@@ -66,7 +69,7 @@ class LaionSection(StimuliSection):
 class JpegRows(Encoded):
     """Images whose files are rows of bytes in HDF5."""
 
-    rows: Hdf5Rows
+    rows: Hdf5Bytes
     chosen: tuple[int, ...]
     exif: Exif = "ignore"
 
@@ -74,10 +77,7 @@ class JpegRows(Encoded):
         return len(self.chosen)
 
     def content(self, number: int) -> bytes:
-        found = self.rows.row(self.chosen[number])
-        if found.dtype != np.uint8 or found.ndim != 1:
-            raise BadInput(f"{self.where(number)} is {found.dtype} {found.shape}, not bytes; fetch it again")  # fmt: skip
-        return found.tobytes()
+        return self.rows.row(self.chosen[number])
 
     def where(self, number: int) -> str:
         return f"{self.rows.path}: row {self.chosen[number] + 1} of {self.rows.dataset!r}"
@@ -85,21 +85,6 @@ class JpegRows(Encoded):
     @property
     def sources(self) -> tuple[Sequence[Path], Any]:
         return [self.rows.path], [self.rows.dataset, self.chosen]
-
-
-def _check_rows(where: str, rows: Hdf5Rows, n: int, metadata: Path) -> None:
-    shape, dtype = rows.described()
-    inner = dict(dtype.metadata or {}).get("vlen")
-    if len(shape) != 1 or inner != np.uint8:
-        held = f"{inner or dtype} {shape}"
-        raise BadInput(
-            f"{where}: {rows.dataset!r} is {held}, not (image,) of bytes each; name the `dataset` of the "
-            "images"
-        )
-    if shape[0] != n:
-        raise BadInput(
-            f"{where} has {shape[0]} images, but {metadata} {n} rows; give the two that belong together"
-        )
 
 
 def _of_participant(where: str, lines: Sequence[Line], participant: str) -> list[int]:
