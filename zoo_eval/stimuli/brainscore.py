@@ -48,6 +48,8 @@ class BrainScoreSection(StimuliSection):
         id_column = _column(where, table, None, ID_COLUMNS)
         file_column = _column(where, table, self.filename, FILE_COLUMNS)
         lines = table.lines[: self.limit]
+        if not lines:
+            raise BadInput(f"{where} has no rows; write one for each image")
         for line in lines:
             if not line[id_column] or not line[file_column]:
                 raise BadInput(f"{line.where}: no {id_column} or no {file_column}; fill it in")

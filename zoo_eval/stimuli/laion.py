@@ -46,6 +46,8 @@ class LaionSection(StimuliSection):
         path, metadata = self.path.resolve(), self.metadata.resolve()
         where = f"stimuli {name!r}: {metadata}"
         lines = csv_table.read(where, metadata, (NAME,), (PARTICIPANT, SHARED)).lines
+        if not lines:
+            raise BadInput(f"{where} has no rows; give the one with a row for each image")
         rows = Hdf5Bytes(f"stimuli {name!r}: {path}", path, self.dataset)
         if len(rows) != len(lines):
             raise BadInput(

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from zoo_eval.errors import BadInput
 from zoo_eval.files import reading
+from zoo_eval.files.arrays import AGAIN
 from zoo_eval.files.reading import check_fits
 from zoo_eval.paths import SweepPath
 from zoo_eval.stimuli import classes
@@ -58,6 +59,8 @@ class ParquetImagesSection(StimuliSection):
         if not files:
             raise BadInput(f"{where}: no file {self.files!r} in {path}; correct `files`")
         tables = tuple(ImageTable(f"{where}: {file}", file, self.image) for file in files)
+        if not any(sum(table.n_rows) for table in tables):
+            raise BadInput(f"{tables[0].where} has no rows; write one for each image")
         rows = tuple(_rows(tables, known.memory_budget_bytes // N_HELD))[: self.limit]
         ids, note = _ids(tables, self.id)
         ids = ids[: self.limit]
@@ -96,14 +99,10 @@ class ImageTable:
             kind = self.schema.field(self.column).type
             self.has_paths = pa.types.is_struct(kind) and kind.get_field_index(PATH) >= 0
             self.leaf = f"{self.column}.{BYTES}" if pa.types.is_struct(kind) else self.column
-            leaves = [file.schema.column(number).path for number in range(len(file.schema))]
-            place = leaves.index(self.leaf)
+            # Of all columns: a damaged column's own description ends the process that asks for it.
             groups = [file.metadata.row_group(one) for one in range(file.num_row_groups)]
             self.n_rows = tuple(one.num_rows for one in groups)
-            self.n_bytes = tuple(
-                one.column(place).total_uncompressed_size + one.num_rows * INDEX_BYTES
-                for one in groups
-            )
+            self.n_bytes = tuple(one.total_byte_size + one.num_rows * INDEX_BYTES for one in groups)
 
     def blocks(self, column: str) -> Iterator[pa.Array]:
         """The values of a column that is no image, some at a time."""
@@ -111,8 +110,11 @@ class ImageTable:
             reading.told(self.where, self.path, "is a damaged Parquet file"),
             _open(self.path) as file,
         ):
+            n = 0
             for batch in file.iter_batches(BLOCK_ROWS, columns=[column], use_threads=False):
+                n += batch.num_rows
                 yield batch.column(0)
+            self.check_rows(n, sum(self.n_rows))
 
     def group(self, number: int) -> pa.ChunkedArray:
         """The bytes of a group of rows, each different one once."""
@@ -121,7 +123,17 @@ class ImageTable:
             _open(self.path, [self.leaf]) as file,
         ):
             table = file.read_row_group(number, columns=[self.leaf], use_threads=False)
-            return table.flatten().column(0)
+        self.check_rows(table.num_rows, self.n_rows[number])
+        return table.flatten().column(0)
+
+    def check_rows(self, n: int, expected: int) -> None:
+        """Refuses a file that has other than the rows that it says.
+
+        Raises:
+            BadInput: it has.
+        """
+        if n != expected:
+            raise BadInput(f"{self.where} says {expected} rows and has {n}: {AGAIN}")
 
 
 @dataclass(frozen=True, eq=False)
