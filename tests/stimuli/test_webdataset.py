@@ -140,6 +140,7 @@ def test_a_sample_with_two_images_is_asked_about(tmp_path):
         (("000000.cls", b"x"), {}, "'000000.cls' stands twice"),
         (("9.jpg", CONTENTS[0][1]), {}, "'9' has no .cls"),
         (("9.txt", b"x"), {}, "'9' has 0 images among .txt"),
+        (("9.t\nxt", b"x"), {}, r"'9' has 0 images among \.t\\nxt; say"),
         (("9.jpg", b""), {"label": ""}, r"'9\.jpg': cannot be decoded .*empty"),
     ],
 )

@@ -12,6 +12,7 @@ from zoo_eval.importance.preparation import Preparation
 from zoo_eval.paths import SweepPath
 from zoo_eval.stimuli.decoding import Exif
 from zoo_eval.stimuli.degrees import InField
+from zoo_eval.stimuli.encoded import Encoded
 from zoo_eval.stimuli.folder import Files
 from zoo_eval.stimuli.ids import stem
 from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
@@ -82,7 +83,7 @@ def read(
             f"importance {name!r}: {found[extra[0]]} has no image ({len(extra)} such maps); "
             "remove them or widen `include`"
         )
-    exif = photos.images.exif if isinstance(photos.images, Files) else "ignore"
+    exif = photos.images.exif if isinstance(photos.images, Files | Encoded) else "ignore"
     raw = (_read(found[one], exif) for one in stems)
     return of_stimuli(
         name, photos, raw, preparation, human_ceiling=human_ceiling, most_bytes=most_bytes

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from zoo_eval.errors import BadInput
 from zoo_eval.files import reading
 from zoo_eval.files.arrays import AGAIN
+from zoo_eval.files.names import printable
 from zoo_eval.files.reading import check_fits
 
 Array = npt.NDArray[Any]
@@ -91,7 +92,7 @@ def dataset_of(where: str, file: Any, name: str) -> Any:
 
     link = file.get(name, getlink=True)
     if link is None or isinstance(link, h5py.ExternalLink):
-        there = ", ".join(sorted(file)) or "nothing"
+        there = printable(", ".join(sorted(file))) or "nothing"
         raise BadInput(f"{where} has no dataset {name!r} of its own; there is: {there}")
     item = file[name]
     if not isinstance(item, h5py.Dataset) or not item.shape:

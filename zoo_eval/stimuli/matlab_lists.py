@@ -10,6 +10,7 @@ import numpy.typing as npt
 from zoo_eval.errors import BadInput
 from zoo_eval.files import reading
 from zoo_eval.files.matlab_sizes import Datasets, check_version_5
+from zoo_eval.files.names import printable
 from zoo_eval.files.reading import MOST_BYTES
 
 Array = npt.NDArray[Any]
@@ -81,7 +82,7 @@ def _field(where: str, path: Path, place: tuple[str, str], most_bytes: int) -> l
             return None
         group = file[variable]
         if not isinstance(group, h5py.Group) or not _is_dataset(group, field):
-            there = ", ".join(sorted(group)) if isinstance(group, h5py.Group) else "no fields"
+            there = printable(", ".join(group)) if isinstance(group, h5py.Group) else "no fields"
             raise BadInput(f"{where}: {variable!r} has no field {field!r}; there is: {there}")
         reader = Datasets(where, most_bytes)
         # The field of one structure is a cell of texts, that of several a text each: both are references.

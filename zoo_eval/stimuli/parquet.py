@@ -14,6 +14,7 @@ from pydantic import Field
 from zoo_eval.errors import BadInput
 from zoo_eval.files import reading
 from zoo_eval.files.arrays import AGAIN
+from zoo_eval.files.names import printable
 from zoo_eval.files.reading import check_fits
 from zoo_eval.paths import SweepPath
 from zoo_eval.stimuli import classes
@@ -211,10 +212,10 @@ def _is_image(kind: pa.DataType) -> bool:
 def _image_column(where: str, schema: pa.Schema, named: str | None) -> str:
     there = [one.name for one in schema if _is_image(one.type)]
     if named is not None and named not in there:
-        held = ", ".join(there) or "none"
+        held = printable(", ".join(there)) or "none"
         raise BadInput(f"{where} has no column {named!r} of bytes (such columns: {held}); name one")
     if named is None and len(there) != 1:
-        held = ", ".join(there if there else schema.names)
+        held = printable(", ".join(there or schema.names))
         raise BadInput(
             f"{where} has {len(there)} columns of bytes ({held}); say which is the image: `image`"
         )
@@ -260,7 +261,7 @@ def _column(tables: Sequence[ImageTable], name: str) -> Iterator[str]:
     """
     for table in tables:
         if name not in table.schema.names:
-            there = ", ".join(table.schema.names)
+            there = printable(", ".join(table.schema.names))
             raise BadInput(f"{table.where} has no column {name!r} (columns: {there}); name one")
         kind = table.schema.field(name).type
         if pa.types.is_dictionary(kind):

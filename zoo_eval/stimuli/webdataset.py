@@ -13,6 +13,7 @@ from pydantic import Field
 from zoo_eval.errors import BadInput
 from zoo_eval.files import members, reading
 from zoo_eval.files.members import Member
+from zoo_eval.files.names import printable
 from zoo_eval.paths import SweepPath
 from zoo_eval.stimuli import classes
 from zoo_eval.stimuli.brainscore import MemberImages
@@ -155,7 +156,7 @@ def _samples(where: str, shard: Path) -> Iterator[Sample]:
         name = f"{folder}/{stem}" if folder else stem
         sample = found.setdefault(name, Sample(shard, name))
         if suffix.lower() in sample.parts:
-            raise BadInput(f"{sample.where} has two files .{suffix.lower()}; keep one")
+            raise BadInput(f"{sample.where} has two files .{printable(suffix.lower())}; keep one")
         sample.parts[suffix.lower()] = member
     if not found:
         raise BadInput(f"{where} has no sample (files such as 000001.jpg); check `shards`")
@@ -168,7 +169,7 @@ def _image(where: str, sample: Sample, named: str | None) -> Member:
     )
     found = [one for suffix, one in sample.parts.items() if f".{suffix}" in suffixes]
     if len(found) != 1:
-        held = ", ".join(f".{suffix}" for suffix in sample.parts)
+        held = printable(", ".join(f".{suffix}" for suffix in sample.parts))
         raise BadInput(
             f"{where}: {sample.where} has {len(found)} images among {held}; say which: `image`"
         )
