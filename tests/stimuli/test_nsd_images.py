@@ -1,5 +1,7 @@
 """NSD's bricks are read image by image, those of a subject alone, and never as zeros that nobody wrote."""
 
+import pickle
+
 import h5py
 import numpy as np
 import pytest
@@ -175,3 +177,24 @@ def test_a_chunk_that_takes_too_much_is_refused_before_it_is_read(tmp_path):
         file.create_dataset("imgBrick", (4000, 425, 425, 3), np.uint8, chunks=(2000, 425, 425, 3))
     with pytest.raises(BadInput, match=r"a chunk of '/imgBrick' would take 1\.0 GiB"):
         Hdf5Rows("here", path, "imgBrick").described()
+
+
+def test_a_copy_of_the_process_opens_the_file_itself(tmp_path, monkeypatch):
+    opened = []
+    real = h5py.File
+
+    def noting(path):
+        opened.append(path)
+        return real(path)
+
+    path = brick(tmp_path / "b.hdf5")
+    monkeypatch.setattr(h5py, "File", noting)
+    rows = Hdf5Rows("here", path, "imgBrick")
+    for number in range(3):
+        np.testing.assert_array_equal(rows.row(number), SHOWN[number])
+    assert len(opened) == 1
+    monkeypatch.setattr("os.getpid", lambda: -2)
+    np.testing.assert_array_equal(rows.row(3), SHOWN[3])
+    assert len(opened) == 2
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(rows)).row(4), SHOWN[4])
+    assert len(opened) == 3
