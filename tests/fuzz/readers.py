@@ -24,6 +24,7 @@ from tests.recordings import (
     array_files,
     eeg2_files,
     laion_files,
+    netcdf_files,
     nsd_files,
     rdm_files,
     things_fmri_files,
@@ -40,6 +41,7 @@ from zoo_eval.paths import SweepPath
 from zoo_eval.queries.connection import connect
 from zoo_eval.recordings import ceiling_file, laion_splits, parquet, targets_file
 from zoo_eval.recordings.arrays import ArraysSection
+from zoo_eval.recordings.brainscore import BrainscoreSection
 from zoo_eval.recordings.nsd import NsdSection
 from zoo_eval.recordings.presented import PresentedSection
 from zoo_eval.recordings.rdm import RdmSection
@@ -305,6 +307,17 @@ def of_eeg(path: Path) -> Any:
     )
 
 
+def of_assembly(path: Path) -> Any:
+    return presented(BrainscoreSection(stimuli="shown", path=SweepPath.of(path, None)), path)
+
+
+def assembly(path: Path) -> None:
+    netcdf_files.assembly(
+        path, dims=("presentation", "neuroid", "time_bin"), n_stimuli=4, n_repetitions=2, n_neuroids=3,
+        fletcher32=True, chunks=(8, 3, 1),
+    )  # fmt: skip
+
+
 def of_split(path: Path) -> Any:
     sides, _ = laion_splits.read("r", path, ["a", "b", "c"])
     return {key: list(one) for key, one in sides.items()}
@@ -452,6 +465,7 @@ READERS = (
     Reader("voxels/sub-01_VoxelMetadata.csv", with_things, of_things),
     Reader("eeg/preprocessed_eeg_test.npy", lambda path: eeg2_files.folder(path.parent), of_eeg),
     Reader("images/image_metadata.npy", lambda path: eeg2_files.folder(path.parent), of_eeg),
+    Reader("assembly.nc", assembly, of_assembly),
     Reader("tau.json", lambda path: laion_files.split(path, ["a"], ["b"]), of_split),
     Reader("targets.parquet", targets, of_targets),
     Reader("arrays.csv", lambda path: array_files.csv_file(path, array_files.planted()), of_arrays),

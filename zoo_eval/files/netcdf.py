@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo_eval.errors import BadInput, nearest
-from zoo_eval.files import chunked, reading
+from zoo_eval.files import chunked, hdf5_heaps, reading
 from zoo_eval.files.reading import check_fits
 
 Array = npt.NDArray[Any]
@@ -129,6 +129,7 @@ def opened(where: str, path: Path) -> Iterator[dict[str, Variable]]:
                     f"{place} is a classic netCDF file; convert it with `nccopy -k netCDF-4 IN OUT`, or open "
                     'it with xarray and save it with to_netcdf(OUT, engine="h5netcdf")'
                 )
+        hdf5_heaps.check(place, path)
         with h5py.File(path, "r") as file:
             yield {
                 name: Variable(place, name, dims, item)
