@@ -8,7 +8,7 @@ import pytest
 
 from tests.stimuli.planted_images import by_pillow, check, encoded, pixels, read
 from zoo_eval.errors import BadInput
-from zoo_eval.stimuli.hdf5_bytes import Hdf5Bytes
+from zoo_eval.files.hdf5_bytes import Hdf5Bytes
 from zoo_eval.stimuli.laion import LaionSection
 
 JPEGS = [encoded(image, quality=80 + n) for n, image in enumerate(pixels(6))]

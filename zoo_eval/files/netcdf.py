@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo_eval.errors import BadInput, nearest
-from zoo_eval.files import chunked, hdf5_heaps, reading
+from zoo_eval.files import chunked, hdf5_bytes, reading
 from zoo_eval.files.reading import check_fits
 
 Array = npt.NDArray[Any]
@@ -52,6 +52,9 @@ class Variable:
         """
         n_bytes = self.item.size * max(8, self.item.dtype.itemsize)
         check_fits(f"{self.where}: {self.name}", "its values", n_bytes, most_bytes, FEWER)
+        if self.item.dtype.kind == "O":
+            path = Path(self.item.file.filename)
+            return np.array(hdf5_bytes.texts(self.where, path, self.item), dtype=object)
         found = np.asarray(self.item[()])
         if not self.is_text:
             return self.scaled(found)
@@ -129,12 +132,13 @@ def opened(where: str, path: Path) -> Iterator[dict[str, Variable]]:
                     f"{place} is a classic netCDF file; convert it with `nccopy -k netCDF-4 IN OUT`, or open "
                     'it with xarray and save it with to_netcdf(OUT, engine="h5netcdf")'
                 )
-        hdf5_heaps.check(place, path)
         with h5py.File(path, "r") as file:
+            items = _datasets(file)
+            scales = _scales(file, items)
             yield {
-                name: Variable(place, name, dims, item)
-                for name, item in _datasets(file).items()
-                if (dims := _dims(item)) is not None
+                name: Variable(place, name, _dims(name, item, scales), item)
+                for name, item in items.items()
+                if not _is_dimension_alone(item)
             }
 
 
@@ -185,18 +189,37 @@ def _datasets(file: Any) -> dict[str, Any]:
     return found
 
 
-def _dims(item: Any) -> tuple[str, ...] | None:
-    """The names of a dataset's axes; None of what only stands for a dimension."""
+def _is_dimension_alone(item: Any) -> bool:
+    """Whether a dataset only stands for a dimension."""
     label = item.attrs.get("NAME", b"")
     label = label.decode() if isinstance(label, bytes) else str(label)
-    if label.startswith("This is a netCDF dimension but not a netCDF variable"):
-        return None
-    if item.attrs.get("CLASS") == b"DIMENSION_SCALE" and "DIMENSION_LIST" not in item.attrs:
-        # A coordinate of its own dimension; of text as characters, the second axis has no name.
-        own = item.name.rpartition("/")[2]
-        return (own, *(f"{own} axis {axis}" for axis in range(1, item.ndim)))
-    names = []
-    for axis, dim in enumerate(item.dims):
-        scales = list(dim.values())
-        names.append(scales[0].name.rpartition("/")[2] if scales else f"axis {axis}")
-    return tuple(names)
+    return bool(label.startswith("This is a netCDF dimension but not a netCDF variable"))
+
+
+def _scales(file: Any, items: dict[str, Any]) -> dict[tuple[str, int], str]:
+    """The dimension that each axis (dataset, number) is along.
+
+    Told by the list that each dimension has of those along it: the list that each dataset has of its
+    dimensions is kept where HDF5's reader trusts whatever a damaged file says.
+    """
+    import h5py
+
+    named = {h5py.h5o.get_info(item.id).addr: name for name, item in items.items()}
+    found = {}
+    for dim, item in items.items():
+        if item.attrs.get("CLASS") != b"DIMENSION_SCALE" or "REFERENCE_LIST" not in item.attrs:
+            continue
+        for reference, axis in item.attrs["REFERENCE_LIST"]:
+            name = named.get(h5py.h5o.get_info(h5py.h5r.dereference(reference, file.id)).addr)
+            if name is not None:
+                found[name, int(axis)] = dim
+    return found
+
+
+def _dims(name: str, item: Any, scales: dict[tuple[str, int], str]) -> tuple[str, ...]:
+    """The names of a dataset's axes; a coordinate of its own dimension is along that."""
+    own = name if item.attrs.get("CLASS") == b"DIMENSION_SCALE" else None
+    return tuple(
+        scales.get((name, axis)) or (own if own and not axis else f"{name} axis {axis}")
+        for axis in range(item.ndim)
+    )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from zoo_eval.errors import BadInput
 from zoo_eval.files import reading
 from zoo_eval.files.arrays import AGAIN
-from zoo_eval.files.names import printable
+from zoo_eval.files.hdf5_bytes import dataset_of
 from zoo_eval.files.reading import check_fits
 
 Array = npt.NDArray[Any]
@@ -80,26 +80,6 @@ class Hdf5Rows:
             item = dataset_of(self._where, self._file, self.dataset)
             self._whole = _is_whole(self._where, item)
         return self._file[self.dataset]
-
-
-def dataset_of(where: str, file: Any, name: str) -> Any:
-    """A dataset with rows of an opened file.
-
-    Raises:
-        BadInput: there is none of that name (what there is instead is named), or it is in another file.
-    """
-    import h5py
-
-    link = file.get(name, getlink=True)
-    if link is None or isinstance(link, h5py.ExternalLink):
-        there = printable(", ".join(sorted(file))) or "nothing"
-        raise BadInput(f"{where} has no dataset {name!r} of its own; there is: {there}")
-    item = file[name]
-    if not isinstance(item, h5py.Dataset) or not item.shape:
-        raise BadInput(f"{where}: {name!r} is no dataset with rows; name the one of the images")
-    if item.external or item.is_virtual:
-        raise BadInput(f"{where}: {name!r} is kept in another file; save it in one")
-    return item
 
 
 def _is_whole(where: str, item: Any) -> bool:

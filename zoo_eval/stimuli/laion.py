@@ -11,10 +11,10 @@ from pydantic import Field
 from zoo_eval.errors import BadInput
 from zoo_eval.files import csv_table
 from zoo_eval.files.csv_table import Line
+from zoo_eval.files.hdf5_bytes import Hdf5Bytes
 from zoo_eval.paths import SweepPath
 from zoo_eval.stimuli.decoding import Exif
 from zoo_eval.stimuli.encoded import Encoded
-from zoo_eval.stimuli.hdf5_bytes import Hdf5Bytes
 from zoo_eval.stimuli.ids import Lookup, listed
 from zoo_eval.stimuli.stimulus_set import StimuliSection, StimulusSet, Sweepmates
 

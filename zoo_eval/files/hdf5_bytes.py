@@ -17,7 +17,7 @@ from zoo_eval.errors import BadInput
 from zoo_eval.files import reading
 from zoo_eval.files.arrays import AGAIN
 from zoo_eval.files.members import MOST_MEMBER_BYTES
-from zoo_eval.stimuli.hdf5_rows import dataset_of
+from zoo_eval.files.names import printable
 
 # A row: its length, and the heap and the number in it of its bytes.
 ROW = struct.Struct("<IQI")
@@ -80,15 +80,71 @@ class Hdf5Bytes:
         return found
 
 
-def _check_kind(where: str, item: Any, sizes: tuple[int, int]) -> None:
+def texts(where: str, path: Path, item: Any) -> list[str]:
+    """All rows of a dataset of text of any length each, (row,).
+
+    Args:
+        where: what is read, for messages; it names the file.
+        path: the file.
+        item: the dataset, as h5py has it.
+
+    Raises:
+        BadInput: the file is damaged, or the dataset holds other than text.
+    """
+    _check_kind(where, item, item.file.id.get_create_plist().get_sizes(), str)
+    base = int(item.file.userblock_size)
+    table = b"".join(_table(where, path, item, base))
+    if len(table) < len(item) * ROW.size:
+        raise BadInput(f"{where}: {item.name!r} is cut off: {AGAIN}")
+    heaps: dict[int, dict[int, bytes]] = {}
+    found = []
+    with path.open("rb") as file:
+        for row in range(len(item)):
+            n_bytes, heap, index = ROW.unpack_from(table, row * ROW.size)
+            if n_bytes and heap not in heaps:
+                heaps[heap] = dict(_objects(file, base + heap))
+            own = heaps[heap].get(index) if n_bytes else b""
+            if own is None or len(own) < n_bytes:
+                raise BadInput(
+                    f"{where}: row {row + 1} of {item.name!r} is not where the file says: {AGAIN}"
+                )
+            found.append(own[:n_bytes].rstrip(b"\0").decode())
+    return found
+
+
+def _objects(file: IO[bytes], start: int) -> Iterator[tuple[int, bytes]]:
+    """The objects of a global heap by number, as far as they follow one another."""
+    file.seek(start)
+    head = file.read(COLLECTION.size)
+    if len(head) < COLLECTION.size or COLLECTION.unpack(head)[:2] != (SIGNATURE, VERSION):
+        return
+    size = COLLECTION.unpack(head)[2]
+    if size > MOST_MEMBER_BYTES:
+        return
+    content = head + file.read(size - len(head))
+    at = COLLECTION.size
+    while at + OBJECT.size <= len(content):
+        number, _, _, held = OBJECT.unpack_from(content, at)
+        at += OBJECT.size
+        if not number or at + held > len(content):
+            return
+        yield number, content[at : at + held]
+        at += -(-held // STEP) * STEP
+
+
+def _check_kind(
+    where: str, item: Any, sizes: tuple[int, int], kind: type[np.uint8] | type[str] = np.uint8
+) -> None:
     inner = dict(item.dtype.metadata or {}).get("vlen")
-    if len(item.shape) != 1 or inner != np.uint8:
+    if len(item.shape) != 1 or inner != kind:
         held = f"{inner or item.dtype} {item.shape}"
         raise BadInput(
             f"{where}: {item.name!r} is {held}, not (image,) of bytes each; name the `dataset` of the "
             "images"
         )
-    if sizes != OFFSET_BYTES or item.id.get_type().get_size() != ROW.size:
+    # Of text, h5py says the size of a pointer in memory.
+    is_wide = kind is str or item.id.get_type().get_size() == ROW.size
+    if sizes != OFFSET_BYTES or not is_wide:
         raise BadInput(f"{where}: {item.name!r} has addresses of other than 64 bits; save it again")
 
 
@@ -150,3 +206,23 @@ def _object(file: IO[bytes], start: int, index: int, n_bytes: int) -> bytes | No
             return None
         at += OBJECT.size + -(-held // STEP) * STEP
     return None
+
+
+def dataset_of(where: str, file: Any, name: str) -> Any:
+    """A dataset with rows of an opened file.
+
+    Raises:
+        BadInput: there is none of that name (what there is instead is named), or it is in another file.
+    """
+    import h5py
+
+    link = file.get(name, getlink=True)
+    if link is None or isinstance(link, h5py.ExternalLink):
+        there = printable(", ".join(sorted(file))) or "nothing"
+        raise BadInput(f"{where} has no dataset {name!r} of its own; there is: {there}")
+    item = file[name]
+    if not isinstance(item, h5py.Dataset) or not item.shape:
+        raise BadInput(f"{where}: {name!r} is no dataset with rows; name the one of the images")
+    if item.external or item.is_virtual:
+        raise BadInput(f"{where}: {name!r} is kept in another file; save it in one")
+    return item
