@@ -28,6 +28,7 @@ from tests.recordings import (
     nsd_files,
     rdm_files,
     things_fmri_files,
+    tvsd_files,
     voxel_files,
 )
 from tests.recordings.sweepmates import Mates
@@ -48,6 +49,7 @@ from zoo_eval.recordings.rdm import RdmSection
 from zoo_eval.recordings.spatial_arrays import SpatialArraysSection
 from zoo_eval.recordings.things_eeg2 import ThingsEeg2Section
 from zoo_eval.recordings.things_fmri import ThingsFmriSection
+from zoo_eval.recordings.tvsd import TvsdSection
 from zoo_eval.stimuli import ids
 from zoo_eval.stimuli.brainscore import BrainScoreSection
 from zoo_eval.stimuli.folder import read_folder
@@ -318,6 +320,23 @@ def assembly(path: Path) -> None:
     )  # fmt: skip
 
 
+def of_tvsd(path: Path) -> Any:
+    section = TvsdSection(
+        stimuli="shown", path=SweepPath.of(path, None), images=beside(path, "things_imgs.mat"),
+        monkey="N",
+    )  # fmt: skip
+    found = section.presentations("recording 'r'", 2**28)
+    return content([found.read(np.arange(0, 1024, 100)), found.targets.to_pydict()])
+
+
+def with_tvsd(path: Path) -> None:
+    train, test = tvsd_files.names(3, "train"), tvsd_files.names(2, "test")
+    tvsd_files.images(path.parent / "things_imgs.mat", train, test)
+    tvsd_files.norm_mua(
+        path, n_train=3, n_test=2, n_repetitions=4, chunks=(1, 1024), fletcher32=True
+    )
+
+
 def of_split(path: Path) -> Any:
     sides, _ = laion_splits.read("r", path, ["a", "b", "c"])
     return {key: list(one) for key, one in sides.items()}
@@ -466,6 +485,7 @@ READERS = (
     Reader("eeg/preprocessed_eeg_test.npy", lambda path: eeg2_files.folder(path.parent), of_eeg),
     Reader("images/image_metadata.npy", lambda path: eeg2_files.folder(path.parent), of_eeg),
     Reader("assembly.nc", assembly, of_assembly),
+    Reader("tvsd/THINGS_normMUA.mat", with_tvsd, of_tvsd),
     Reader("tau.json", lambda path: laion_files.split(path, ["a"], ["b"]), of_split),
     Reader("targets.parquet", targets, of_targets),
     Reader("arrays.csv", lambda path: array_files.csv_file(path, array_files.planted()), of_arrays),

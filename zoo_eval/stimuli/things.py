@@ -68,7 +68,11 @@ class ThingsSection(StimuliSection):
     def _entries(self, where: str, path: Path, most_bytes: int) -> Sequence[str]:
         suffix = path.suffix.lower()
         if suffix == ".mat":
-            return _of_tvsd(where, path, self.part, most_bytes)
+            return [
+                entry
+                for part in (PARTS if self.part is None else (self.part,))
+                for entry in tvsd_images(where, path, part, most_bytes)
+            ]
         if self.part is not None:
             raise BadInput(f"{where}: `part` is of TVSD's things_imgs.mat; leave it out")
         if suffix in (".csv", ".tsv"):
@@ -76,14 +80,16 @@ class ThingsSection(StimuliSection):
         return [one for one in listed_ids.listed(path) if one]
 
 
-def _of_tvsd(where: str, path: Path, part: Part | None, most_bytes: int = MOST_BYTES) -> list[str]:
-    found: list[str] = []
-    for one in PARTS if part is None else (part,):
-        texts = matlab_lists.texts(where, path, (f"{one}{IMAGES}", PLACE), most_bytes)
-        if texts is None:
-            raise BadInput(f"{where} has no variable '{one}{IMAGES}'; give TVSD's things_imgs.mat")
-        found += texts
-    return found
+def tvsd_images(where: str, path: Path, part: Part, most_bytes: int = MOST_BYTES) -> list[str]:
+    """The images of a part of TVSD's things_imgs.mat, in its order, with slashes.
+
+    Raises:
+        BadInput: the file is damaged, or has no such part.
+    """
+    texts = matlab_lists.texts(where, path, (f"{part}{IMAGES}", PLACE), most_bytes)
+    if texts is None:
+        raise BadInput(f"{where} has no variable '{part}{IMAGES}'; give TVSD's things_imgs.mat")
+    return [*map(_slashed, texts)]
 
 
 def _of_table(where: str, path: Path, column: str | None) -> list[str]:
