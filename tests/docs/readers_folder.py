@@ -77,7 +77,7 @@ def _photos(folder: Path) -> list[str]:
 
 
 def _recordings(folder: Path, ids: list[str]) -> None:
-    """`it.parquet`, `rdms.npz` and `maps.npz`, of the images in the folder `images`."""
+    """`it.parquet`, `targets.parquet`, `rdms.npz` and `maps.npz`, of the images in the folder `images`."""
     rows = [
         {"stimulus_id": name, "repetition": repetition, "target_id": target, "response": value}
         for repetition in range(N_REPETITIONS)
@@ -85,6 +85,9 @@ def _recordings(folder: Path, ids: list[str]) -> None:
         for name, value in zip(ids, np.random.default_rng(repetition).normal(size=len(ids)))
     ]
     pq.write_table(pa.Table.from_pylist(rows), folder / "it.parquet")
+    regions, reliability = ["IT", "V4", "IT", "IT", "V4"], [0.5, 0.9, 0.2, 0.8, 0.4]
+    known = {"target_id": list("abcde"), "region": regions, "reliability": reliability}
+    pq.write_table(pa.table(known), folder / "targets.parquet")
     points = np.random.default_rng(0).normal(size=(3, len(ids), 5))
     between = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1)
     np.savez(folder / "rdms.npz", rdm=between, stimulus_ids=np.array(ids))
