@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.recordings.sweepmates import Mates
 from zoo_eval.errors import BadInput
-from zoo_eval.recordings import long_table, parquet
+from zoo_eval.recordings import long_table, parquet, targets_file
 from zoo_eval.recordings.parquet import ParquetSection
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 
@@ -370,3 +370,20 @@ def test_rows_of_other_stimuli_are_left_out_if_that_is_said(tmp_path, shown):
     with pytest.raises(BadInput, match=r"'localizer' is not in stimuli 'shown' .*partial = true"):
         ParquetSection(**content).read("r", Mates(shown))
     assert ParquetSection(**content, partial=True).read("r", Mates(shown)).n_stimuli == 3
+
+
+def test_text_that_is_not_utf_8_is_one_line(tmp_path, shown):
+    table = pa.Table.from_pylist(long_rows())
+    wrong = pa.Array.from_buffers(
+        pa.string(), 12, [*pa.array(["ab"] * 12).buffers()[:2], pa.py_buffer(b"\xf8b" * 12)]
+    )
+    file = tmp_path / "r.parquet"
+    for column in ("stimulus_id", "target_id"):
+        pq.write_table(table.set_column(table.column_names.index(column), column, wrong), file)
+        with pytest.raises(
+            BadInput, match=rf"r\.parquet: column '{column}' has text that is not UTF-8"
+        ):
+            parquet.read("r", file, shown)
+    pq.write_table(pa.table({"target_id": wrong}), file)
+    with pytest.raises(BadInput, match=r"r\.parquet is not a Parquet file that can be read"):
+        targets_file.read("recording 'r'", file, 2**20)

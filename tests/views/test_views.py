@@ -70,6 +70,11 @@ def test_each_image_is_decoded_once_for_all_models_with_the_transform(photos, de
     assert len(files()) == 2
 
 
+def test_a_set_that_nobody_identified_yet_is_identified_first(photos):
+    fresh = read_folder("photos", photos.images.paths[0].parent)
+    assert torch.equal(Views(fresh, SQUARE, CPU)[range(N)], expected(photos))
+
+
 def test_rows_are_made_a_little_ahead_of_those_that_are_asked_for(photos, decoded):
     views = Views(photos, SQUARE, CPU)
     _ = views[[0]]

@@ -150,8 +150,7 @@ def _axes(table: LongTable, shown: StimulusSet, choice: Choice) -> Axes:
     for repetition in repetitions:
         if repetition != repetition:
             raise BadInput(f"{table.where}: column 'repetition' has a NaN; fill it in")
-    where = table.where.partition(": ")[0]
-    stimuli = ids.numbers(where, names, shown, partial=choice.partial)
+    stimuli = ids.numbers(table.where, names, shown, partial=choice.partial)
     chosen = choice.targets(tuple(sorted(targets)))
     if missing := set(range(len(shown))) - set(stimuli.values()):
         raise BadInput(
@@ -187,7 +186,12 @@ class Occurring:
         if self._dictionary is not None:
             used = self._dictionary.filter(pa.array(self._used))
             _refuse_null(self._where, self._column, used.null_count)
-            self._found.update(dict.fromkeys(_values(used, self._column)))
+            try:
+                self._found.update(dict.fromkeys(_values(used, self._column)))
+            except UnicodeDecodeError as error:
+                raise BadInput(
+                    f"{self._where}: column {self._column!r} has text that is not UTF-8; write it again"
+                ) from error
         self._dictionary = None
 
 

@@ -84,7 +84,10 @@ def _parquet(where: str, path: Path, most_bytes: int) -> pa.Table:
         groups = [file.metadata.row_group(one) for one in range(file.metadata.num_row_groups)]
         needed = 2 * sum(one.total_byte_size for one in groups)
         check_fits(where, "the table of targets", needed, most_bytes, ADVICE)
-        return without_nan(file.read(use_threads=False))
+        found = file.read(use_threads=False)
+        # Text that is none would be met wherever it is first looked at.
+        found.validate(full=True)
+        return without_nan(found)
 
 
 def _csv(where: str, path: Path, most_bytes: int) -> pa.Table:

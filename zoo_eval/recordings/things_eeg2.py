@@ -66,7 +66,7 @@ class ThingsEeg2Section(PresentedSection):
             (one.channels, one.times_ms) != (first.channels, first.times_ms) for one, _ in parts
         ):
             raise BadInput(
-                f"{where}: training and test have other channels or times; give one subject's"
+                f"{where}: {folder}: training and test have other channels or times; give one subject's"
             )
         targets, chosen = self._targets(where, first)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo_eval.digests import digest
 from zoo_eval.stimuli.ahead import Ahead, n_threads
-from zoo_eval.stimuli.stimulus_set import Joined, StimulusSet
+from zoo_eval.stimuli.stimulus_set import Images, Joined, StimulusSet
 from zoo_eval.transforms import Seen, Transform
 from zoo_eval.views.kept import KeptViews, ViewFolder
 
@@ -38,6 +38,9 @@ class Views:
         self.transform = transform
         self.device = device
         self._folder = folder
+        if isinstance(stimuli.images, Images):
+            # Threads that read ahead compare with it, and would wait for each other to compute it.
+            _ = stimuli.identity
         window = max(LEAST_AHEAD, 4 * n_threads())
         self._ahead: Ahead[Seen] = Ahead(self._row, len(stimuli), window)
 
