@@ -80,53 +80,43 @@ def tune(
     """
     if len(alphas) == 0 or not (alphas > 0).all():
         raise ValueError(f"ridge penalties must be positive, got {alphas.tolist()}")
-    values, vectors = torch.linalg.eigh(inner)
-    decomposed = values.clamp(min=0), vectors, cross @ vectors
-    parts = [
-        _tuned(decomposed, some, alphas, held_out)
-        for some in torch.split(responses, TARGETS_AT_ONCE, dim=1)
-    ]
-    if len(parts) == 1:
-        return parts[0]
-    return Tuned(
-        torch.cat([one.predictions for one in parts], 1),
-        torch.cat([one.choice for one in parts]),
-        torch.cat([one.selection_r for one in parts]),
-    )
-
-
-def _tuned(
-    decomposed: tuple[Tensor, Tensor, Tensor],
-    responses: Tensor,
-    alphas: Tensor,
-    held_out: Sequence[Tensor],
-) -> Tuned:
-    """Some targets, from eigenvalues, eigenvectors (train, train) and these of the test rows."""
-    values, vectors, crossed = decomposed
     mean, centred = _centred(responses)
+    values, vectors = torch.linalg.eigh(inner)
+    values = values.clamp(min=0)
     rotated = vectors.T @ centred
     errors = responses.new_zeros(len(alphas), responses.shape[1])
     r = torch.zeros_like(errors)
     for rows in held_out:
         observed = centred[rows]
-        for part, error in _held_out_errors(values, vectors, rotated, alphas, rows):
-            errors[part] += error.square().mean(1).nan_to_num(torch.inf) / len(held_out)
-            r[part] += pearson(observed - error, observed) / len(held_out)
+        for part, some, error in _held_out_errors(values, vectors, rotated, alphas, rows):
+            own = observed[:, some]
+            errors[part, some] += error.square().mean(1).nan_to_num(torch.inf) / len(held_out)
+            r[part, some] += pearson(own - error, own) / len(held_out)
     slope = TIE * alphas.log()[:, None] * centred.square().mean(0)
     choice = (errors - slope).argmin(0)
-    shrunk = rotated / (values[:, None] + alphas[choice])
-    predictions = mean + crossed @ shrunk
+    crossed = cross @ vectors
+    predictions = responses.new_empty(len(cross), responses.shape[1])
+    for some in _targets(responses.shape[1]):
+        shrunk = rotated[:, some] / (values[:, None] + alphas[choice[some]])
+        predictions[:, some] = mean[some] + crossed @ shrunk
     return Tuned(predictions, choice, r.gather(0, choice[None])[0])
+
+
+def _targets(n: int) -> Iterator[slice]:
+    """The targets, some at a time."""
+    for start in range(0, n, TARGETS_AT_ONCE):
+        yield slice(start, start + TARGETS_AT_ONCE)
 
 
 def _held_out_errors(
     values: Tensor, vectors: Tensor, rotated: Tensor, alphas: Tensor, rows: Tensor
-) -> Iterator[tuple[slice, Tensor]]:
-    """Errors (alpha, row, target) of fits to the other rows, some penalties at a time."""
+) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Errors (alpha, row, target) of fits to the other rows, some penalties and targets at a time."""
     n, own = len(vectors), vectors[rows]
     # Times alpha, which changes no error and keeps every weight between 0 and 1.
     weights = alphas[:, None] / (values + alphas[:, None])
-    step = max(1, BLOCK_BYTES // penalty_bytes(n, len(rows), rotated.shape[1]))
+    n_targets = min(rotated.shape[1], TARGETS_AT_ONCE)
+    step = max(1, BLOCK_BYTES // penalty_bytes(n, len(rows), n_targets))
     for start in range(0, len(alphas), step):
         part = slice(start, start + step)
         weighted = own * weights[part, None]
@@ -134,8 +124,9 @@ def _held_out_errors(
         # leaves no error along it.
         block = weighted @ own.T - 1 / n
         factor, failed = torch.linalg.cholesky_ex(block)
-        errors = torch.cholesky_solve(weighted @ rotated, factor)
-        yield part, errors.masked_fill((failed != 0)[:, None, None], torch.nan)
+        for some in _targets(rotated.shape[1]):
+            errors = torch.cholesky_solve(weighted @ rotated[:, some], factor)
+            yield part, some, errors.masked_fill((failed != 0)[:, None, None], torch.nan)
 
 
 def penalty_bytes(n_train: int, n_held_out: int, n_targets: int) -> int:

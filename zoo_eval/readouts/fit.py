@@ -92,7 +92,7 @@ class Fit(Readout):
         n_stimuli, n_targets = recording.n_stimuli, len(recording.target_ids)
         rows = self.response_copies * n_stimuli + RESAMPLED * design.n_resamples
         # Targets that did not answer all stimuli are fitted on a part of the Gram matrix.
-        matrices = self.matrices + (len(recording.complete) < n_stimuli)
+        matrices = self.matrices + 2 * (len(recording.complete) < n_stimuli)
         fitting = FLOAT64_BYTES * rows * n_targets + matrices * gram_bytes(n_stimuli)
         fitting += self.working_bytes(recording, design)
         # Principal components come before the fit, and leave one Gram matrix of the stimuli.

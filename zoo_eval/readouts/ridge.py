@@ -24,9 +24,9 @@ class Ridge(Fit):
 
     name: ClassVar[str] = "ridge"
     matrices: ClassVar[int] = 8
-    response_copies: ClassVar[int] = 5
+    response_copies: ClassVar[int] = 7
     # Of the responses of the targets that are fitted at once.
-    block_copies: ClassVar[int] = 10
+    block_copies: ClassVar[int] = 6
 
     alpha: Annotated[float, Field(gt=0)] | None = None
     alphas: Literal["brainscore"] | None = None
