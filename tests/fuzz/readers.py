@@ -16,12 +16,14 @@ from safetensors.torch import save_file
 from tests.importance.shards import framed, jpeg_record
 from tests.planted_rows import ledger_row, result_row
 from tests.recordings import (
+    arcaro_files,
     array_files,
     eeg2_files,
     laion_files,
     nsd_files,
     rdm_files,
     things_fmri_files,
+    triple_n_files,
     voxel_files,
 )
 from tests.recordings.sweepmates import Mates
@@ -33,6 +35,7 @@ from zoo_eval.importance.preparation import Preparation
 from zoo_eval.paths import SweepPath
 from zoo_eval.queries.connection import connect
 from zoo_eval.recordings import ceiling_file, laion_splits, parquet, targets_file
+from zoo_eval.recordings.arcaro import ArcaroSection
 from zoo_eval.recordings.arrays import ArraysSection
 from zoo_eval.recordings.nsd import NsdSection
 from zoo_eval.recordings.presented import PresentedSection
@@ -40,6 +43,7 @@ from zoo_eval.recordings.rdm import RdmSection
 from zoo_eval.recordings.spatial_arrays import SpatialArraysSection
 from zoo_eval.recordings.things_eeg2 import ThingsEeg2Section
 from zoo_eval.recordings.things_fmri import ThingsFmriSection
+from zoo_eval.recordings.triple_n import TripleNSection
 from zoo_eval.stimuli import ids
 from zoo_eval.stimuli.folder import read_folder
 from zoo_eval.store import Store
@@ -293,6 +297,29 @@ def of_eeg(path: Path) -> Any:
     )
 
 
+def of_triple_n(path: Path) -> Any:
+    section = TripleNSection(
+        stimuli="shown", path=beside(path, triple_n_files.NAME.format(1, 1)),
+        design=beside(path, "nsd_expdesign.mat"), processed=beside(path, "."),
+        areas=beside(path, "areas.csv"), window_ms=(1, 4), onset_ms=triple_n_files.ONSET,
+    )  # fmt: skip
+    return presented(section, path)
+
+
+def with_triple_n(path: Path) -> None:
+    triple_n_files.session(path.parent, chunks=(4, 1072, 2))
+    triple_n_files.processed(path.parent)
+    triple_n_files.design(path.parent / "nsd_expdesign.mat")
+    triple_n_files.areas(path.parent / "areas.csv")
+
+
+def of_monkey(path: Path) -> Any:
+    shown = rdm_files.shown_set(arcaro_files.IDS)
+    section = ArcaroSection(stimuli="shown", path=SweepPath.of(path, None), window_ms=(2, 5))
+    found = section.read("r", Mates(shown)).spatial()
+    return found.image_ids, found.channel_ids, content(found.maps)
+
+
 def of_split(path: Path) -> Any:
     sides, _ = laion_splits.read("r", path, ["a", "b", "c"])
     return {key: list(one) for key, one in sides.items()}
@@ -351,6 +378,11 @@ READERS = (
     Reader("voxels/sub-01_VoxelMetadata.csv", with_things, of_things),
     Reader("eeg/preprocessed_eeg_test.npy", lambda path: eeg2_files.folder(path.parent), of_eeg),
     Reader("images/image_metadata.npy", lambda path: eeg2_files.folder(path.parent), of_eeg),
+    Reader("triple/ses01_240629_M1_2.h5", with_triple_n, of_triple_n),
+    Reader("units/Processed_ses01_240629_M1_2.mat", with_triple_n, of_triple_n),
+    Reader("shared/nsd_expdesign.mat", with_triple_n, of_triple_n),
+    Reader("areas/areas.csv", with_triple_n, of_triple_n),
+    Reader("monkey5.mat", arcaro_files.monkey, of_monkey),
     Reader("tau.json", lambda path: laion_files.split(path, ["a"], ["b"]), of_split),
     Reader("targets.parquet", targets, of_targets),
     Reader("arrays.csv", lambda path: array_files.csv_file(path, array_files.planted()), of_arrays),
