@@ -113,7 +113,7 @@ def test_a_missing_variable_is_named_with_what_there_is(tmp_path):
 
 
 def test_images_that_are_not_the_stimuli_are_refused(monkey):
-    with pytest.raises(BadInput, match="monkey.mat.*'hand.png' is not in stimuli"):
+    with pytest.raises(BadInput, match=r"monkey.mat.*'hand.png' is not in stimuli"):
         read(monkey, Mates(rdm_files.shown_set(["face", "body", "round object", "hands"])))
 
 
