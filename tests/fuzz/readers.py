@@ -1,17 +1,22 @@
 """Every reader of users' files: how a small valid file of it is made, and what is read from one."""
 
 import hashlib
+import io
+import tarfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from scipy.io import savemat
 
 from tests.importance.shards import framed, jpeg_record
 from tests.planted_rows import ledger_row, result_row
@@ -20,13 +25,16 @@ from tests.recordings import (
     array_files,
     eeg2_files,
     laion_files,
+    netcdf_files,
     nsd_files,
     rdm_files,
     things_fmri_files,
     triple_n_files,
+    tvsd_files,
     voxel_files,
 )
 from tests.recordings.sweepmates import Mates
+from tests.stimuli.planted_images import encoded
 from zoo_eval.evaluations.gate import read_reference
 from zoo_eval.files import nifti
 from zoo_eval.importance import clickme, lab_pth
@@ -37,6 +45,7 @@ from zoo_eval.queries.connection import connect
 from zoo_eval.recordings import ceiling_file, laion_splits, parquet, targets_file
 from zoo_eval.recordings.arcaro import ArcaroSection
 from zoo_eval.recordings.arrays import ArraysSection
+from zoo_eval.recordings.brainscore import BrainscoreSection
 from zoo_eval.recordings.nsd import NsdSection
 from zoo_eval.recordings.presented import PresentedSection
 from zoo_eval.recordings.rdm import RdmSection
@@ -44,8 +53,15 @@ from zoo_eval.recordings.spatial_arrays import SpatialArraysSection
 from zoo_eval.recordings.things_eeg2 import ThingsEeg2Section
 from zoo_eval.recordings.things_fmri import ThingsFmriSection
 from zoo_eval.recordings.triple_n import TripleNSection
+from zoo_eval.recordings.tvsd import TvsdSection
 from zoo_eval.stimuli import ids
+from zoo_eval.stimuli.brainscore import BrainScoreSection
 from zoo_eval.stimuli.folder import read_folder
+from zoo_eval.stimuli.laion import LaionSection
+from zoo_eval.stimuli.nsd import NsdSection as NsdImagesSection
+from zoo_eval.stimuli.parquet import ParquetImagesSection
+from zoo_eval.stimuli.things import ThingsSection
+from zoo_eval.stimuli.webdataset import WebDatasetSection
 from zoo_eval.store import Store
 from zoo_eval.sweep import facts, toml
 from zoo_eval.sweep import file as sweep_file
@@ -320,6 +336,34 @@ def of_monkey(path: Path) -> Any:
     return found.image_ids, found.channel_ids, content(found.maps)
 
 
+def of_assembly(path: Path) -> Any:
+    return presented(BrainscoreSection(stimuli="shown", path=SweepPath.of(path, None)), path)
+
+
+def assembly(path: Path) -> None:
+    netcdf_files.assembly(
+        path, dims=("presentation", "neuroid", "time_bin"), n_stimuli=4, n_repetitions=2, n_neuroids=3,
+        fletcher32=True, chunks=(8, 3, 1),
+    )  # fmt: skip
+
+
+def of_tvsd(path: Path) -> Any:
+    section = TvsdSection(
+        stimuli="shown", path=SweepPath.of(path, None), images=beside(path, "things_imgs.mat"),
+        monkey="N",
+    )  # fmt: skip
+    found = section.presentations("recording 'r'", 2**28)
+    return content([found.read(np.arange(0, 1024, 100)), found.targets.to_pydict()])
+
+
+def with_tvsd(path: Path) -> None:
+    train, test = tvsd_files.names(3, "train"), tvsd_files.names(2, "test")
+    tvsd_files.images(path.parent / "things_imgs.mat", train, test)
+    tvsd_files.norm_mua(
+        path, n_train=3, n_test=2, n_repetitions=4, chunks=(1, 1024), fletcher32=True
+    )
+
+
 def of_split(path: Path) -> Any:
     sides, _ = laion_splits.read("r", path, ["a", "b", "c"])
     return {key: list(one) for key, one in sides.items()}
@@ -336,6 +380,86 @@ def targets(path: Path) -> None:
         "depth": [0.5, 1.0, 2.0],
     }
     pq.write_table(pa.table(table), path)
+
+
+def whole(section: Any) -> Any:
+    """Ids, labels and pixels of what a section of stimuli reads."""
+    stimuli = section.read("set", Mates(SHOWN))
+    return stimuli.ids, stimuli.labels, content(list(stimuli.images))
+
+
+def brick(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("imgBrick", data=PIXELS[None, :8, :8].repeat(3, 0), chunks=(1, 8, 8, 3))
+
+
+def jpeg_rows(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        images = file.create_dataset("images", (2,), h5py.vlen_dtype(np.uint8))
+        for number in range(2):
+            images[number] = np.frombuffer(encoded(PIXELS[number:]), np.uint8)
+    (path.parent / "laion_metadata.csv").write_text("image_name\na.jpg\nb.jpg\n")
+
+
+def of_jpeg_rows(path: Path) -> Any:
+    return whole(LaionSection(path=path, metadata=path.parent / "laion_metadata.csv"))
+
+
+def image_zip(path: Path) -> None:
+    (path.parent / "set.csv").write_text("stimulus_id,filename\na,a.png\nb,b.jpg\n")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", encoded(PIXELS, "PNG"))
+        archive.writestr("b.jpg", encoded(PIXELS))
+
+
+def image_csv(path: Path) -> None:
+    image_zip(path.parent / "of_csv.zip")
+    path.write_text("stimulus_id,object_name,filename\na,car,a.png\nb,face,b.jpg\n")
+
+
+def shard(path: Path) -> None:
+    with tarfile.open(path, "w") as archive:
+        for name, data in {
+            "0.jpg": encoded(PIXELS),
+            "0.cls": b"3",
+            "1.jpg": encoded(PIXELS[1:]),
+            "1.cls": b"4",
+        }.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+
+
+def image_rows(path: Path) -> None:
+    images = [{"bytes": encoded(PIXELS[number:]), "path": f"{number}.jpg"} for number in range(3)]
+    table = pa.table({"image": images, "label": [1, 2, 3]})
+    pq.write_table(table, path, row_group_size=2, write_page_checksum=True)
+
+
+def things_list(path: Path) -> None:
+    with_photos(path.parent / "labels_of_things.csv", "")
+    path.write_text("stimulus\na.png\nb.png\n")
+
+
+def things_mat(path: Path) -> None:
+    with_photos(path.parent / "labels_of_things.csv", "")
+    with h5py.File(path, "w") as file:
+        for part, name in (("train", "a"), ("test", "b")):
+            codes = np.frombuffer(f"photos\\{name}.png".encode("utf-16-le"), np.uint16)[:, None]
+            item = file.create_dataset(f"#refs#/{name}", data=codes)
+            item.attrs["MATLAB_class"] = np.bytes_("char")
+            file.create_dataset(f"{part}_imgs/things_path", data=[[item.ref]], dtype=h5py.ref_dtype)
+
+
+def design(path: Path) -> None:
+    brick(path.parent / "of_design.hdf5")
+    savemat(
+        path, {"subjectim": np.tile([1, 3], (8, 1)), "sharedix": [[3]], "masterordering": [[2, 1]]}
+    )
+
+
+def of_design(path: Path) -> Any:
+    return whole(NsdImagesSection(path=path.parent / "of_design.hdf5", design=path, subject=2))
 
 
 READERS = (
@@ -368,6 +492,15 @@ READERS = (
     Reader("map.png", lambda path: Image.fromarray(PIXELS[:24, :24, 0]).save(path), of_map_folder),
     Reader("trials/commit.parquet", stored("trials"), of_store),
     Reader("accuracy/commit.parquet", stored("accuracy"), of_store),
+    Reader("nsd.hdf5", brick, lambda path: whole(NsdImagesSection(path=path))),
+    Reader("nsd_design.mat", design, of_design),
+    Reader("laion.h5", jpeg_rows, of_jpeg_rows),
+    Reader("images.zip", image_zip, lambda path: whole(BrainScoreSection(path=path.parent / "set.csv", images=path))),
+    Reader("images.csv", image_csv, lambda path: whole(BrainScoreSection(path=path, images=path.parent / "of_csv.zip"))),
+    Reader("shard.tar", shard, lambda path: whole(WebDatasetSection(path=path.parent, shards=path.name))),
+    Reader("images.parquet", image_rows, lambda path: whole(ParquetImagesSection(path=path, label="label"))),
+    Reader("things.csv", things_list, lambda path: whole(ThingsSection(path=path.parent, images=path))),
+    Reader("things_imgs.mat", things_mat, lambda path: whole(ThingsSection(path=path.parent, images=path))),
     Reader("reference.npz", reference, lambda path: content(read_reference(path))),
     Reader("volumes.nii", lambda path: voxel_files.nifti(path, laion_files.betas("ses-01")), of_nifti),
     Reader("volumes.nii.gz", lambda path: voxel_files.nifti(path, laion_files.betas("ses-01")), of_nifti),
@@ -383,6 +516,8 @@ READERS = (
     Reader("shared/nsd_expdesign.mat", with_triple_n, of_triple_n),
     Reader("areas/areas.csv", with_triple_n, of_triple_n),
     Reader("monkey5.mat", arcaro_files.monkey, of_monkey),
+    Reader("assembly.nc", assembly, of_assembly),
+    Reader("tvsd/THINGS_normMUA.mat", with_tvsd, of_tvsd),
     Reader("tau.json", lambda path: laion_files.split(path, ["a"], ["b"]), of_split),
     Reader("targets.parquet", targets, of_targets),
     Reader("arrays.csv", lambda path: array_files.csv_file(path, array_files.planted()), of_arrays),

@@ -8,7 +8,7 @@ from tests.fuzz.outcome import ESCAPED, OTHER, SAME, outcome
 from tests.fuzz.readers import READERS
 
 # Formats in which every byte is covered by a checksum, or by a structure that shows each change.
-CHECKED = {"image.png", "clicks.tfrecords"}
+CHECKED = {"image.png", "clicks.tfrecords", "images.zip"}
 WEIGHTS = {"weights.pth", "weights.safetensors"}
 N_EXAMPLES = 40
 EACH = pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)

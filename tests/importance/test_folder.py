@@ -1,5 +1,8 @@
 """Images and maps are paired by name; maps are grey images or arrays over the whole image."""
 
+import zipfile
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -7,8 +10,10 @@ from PIL import Image
 
 from tests.importance.shards import heatmap, photo
 from zoo_eval.errors import BadInput
+from zoo_eval.files.members import of_zip
 from zoo_eval.importance import folder
 from zoo_eval.importance.preparation import BLURRED_BEFORE, PUBLISHED
+from zoo_eval.stimuli.brainscore import MemberImages
 from zoo_eval.stimuli.crops import random_crops
 from zoo_eval.stimuli.folder import read_folder
 from zoo_eval.stimuli.stimulus_set import StimulusSet
@@ -172,6 +177,18 @@ def test_maps_are_turned_where_their_photos_are(both, exif):
     found = folder.read("people", photos, maps, preparation=BLURRED_BEFORE).maps[0]
     turned = expected[::-1, ::-1] if exif == "apply" else expected
     assert_allclose(found, turned, rtol=0, atol=1e-6)
+    packed = replace(photos, images=in_an_archive(images, photos.ids, exif))
+    found = folder.read("people", packed, maps, preparation=BLURRED_BEFORE).maps[0]
+    assert_allclose(found, turned, rtol=0, atol=1e-6)
+
+
+def in_an_archive(images, names, exif):
+    """The same files within a ZIP archive."""
+    path = images.parent / "images.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.write(images / name, name)
+    return MemberImages(tuple(of_zip("here", path)), exif)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".npy"])

@@ -342,3 +342,31 @@ def test_only_the_rows_of_wanted_targets_and_stimuli_are_read(tmp_path, shown):
     assert_allclose(found.padded()[:, :, 0], [[51, 71], [151, 171], [251, 271]], rtol=0)
     with pytest.raises(BadInput, match=r"'localizer' is not in stimuli 'shown' \(1 such; .*partial = true"):  # fmt: skip
         long_table.responses(long, shown, 2**31)
+
+
+def test_a_table_of_targets_selects_among_them_and_stays_with_them(tmp_path, shown):
+    pq.write_table(pa.Table.from_pylist(long_rows()), tmp_path / "r.parquet")
+    (tmp_path / "t.csv").write_text("target_id,region,depth\nt2,IT,200\nt1,V4,100\nt3,IT,300\n")
+    content = {"stimuli": "shown", "path": tmp_path / "r.parquet"}
+    known = {"targets_table": tmp_path / "t.csv"}
+    found = ParquetSection(**content, **known, targets="region = 'IT'").read("r", Mates(shown))
+    assert found.target_ids == ("t2",)
+    assert found.targets.to_pylist() == [{"target_id": "t2", "region": "IT", "depth": 200}]
+    whole = ParquetSection(**content, **known).read("r", Mates(shown))
+    assert whole.targets["region"].to_pylist() == ["V4", "IT"]
+    bare = ParquetSection(**content, targets="target_id = 't1'").read("r", Mates(shown))
+    assert_array_equal(bare.mean, whole.mean[:, :1])
+    with pytest.raises(BadInput, match="selects none of 2; the columns are region: V4, IT; depth"):
+        ParquetSection(**content, **known, targets="region = 'TEO'").read("r", Mates(shown))
+    (tmp_path / "t.csv").write_text("target_id,region\nt2,IT\n")
+    with pytest.raises(BadInput, match="target 't1' is not in the table of targets"):
+        ParquetSection(**content, **known).read("r", Mates(shown))
+
+
+def test_rows_of_other_stimuli_are_left_out_if_that_is_said(tmp_path, shown):
+    rows = [*long_rows(), {**long_rows()[0], "stimulus_id": "localizer"}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "r.parquet")
+    content = {"stimuli": "shown", "path": tmp_path / "r.parquet"}
+    with pytest.raises(BadInput, match=r"'localizer' is not in stimuli 'shown' .*partial = true"):
+        ParquetSection(**content).read("r", Mates(shown))
+    assert ParquetSection(**content, partial=True).read("r", Mates(shown)).n_stimuli == 3

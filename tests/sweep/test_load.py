@@ -118,3 +118,54 @@ def test_a_name_that_is_wrong_is_one_line_with_the_next_step(tiny_sweep, more, s
     with pytest.raises(BadInput, match=said) as error:
         loaded(tiny_sweep)
     assert "\n" not in str(error.value)
+
+
+IN_FIELD = """
+[store]
+uri = "store"
+[models]
+include = ["local/*"]
+[[models.local]]
+name = "vit"
+architecture = "timm/test_vit"
+weights = "untrained"
+[stimuli.photos]
+kind = "folder"
+path = "package:foolbox/data"
+include = ["imagenet_0[01]*.jpg"]
+degrees = 8
+seen_degrees = 10
+[stimuli.crops]
+kind = "crops"
+of = ["photos"]
+n = 4
+size_px = 32
+[[evaluations]]
+kind = "features"
+stimuli = "photos"
+[[evaluations]]
+kind = "features"
+stimuli = "crops"
+"""
+
+
+def test_degrees_are_those_of_what_every_reader_of_a_set_is_given(tmp_path):
+    file = tmp_path / "sweep.toml"
+    file.write_text(IN_FIELD)
+    sweep = sweep_file.read(file, tmp_path)
+    found = load.read_inputs(sweep, roster(sweep.models), "streamed").stimuli
+    image = np.asarray(Image.open(FOLDER / PHOTOS[0]).convert("RGB"))
+    height, width, _ = image.shape
+    assert (height, width) == (512, 512)
+    assert found["photos"].shapes[0] == (640, 640, 3)
+    np.testing.assert_array_equal(found["photos"].image(0)[64:576, 64:576], image)
+    assert (found["photos"].image(0)[:64] == 128).all()
+    # Crops are of the field, and not of the photo that fills a part of it.
+    sides = [crop.side for crop in found["crops"].images.crops]
+    assert min(sides) >= round(0.35 * 640)
+    assert len(found["crops"].image(0)) == 32
+    file.write_text(IN_FIELD.replace("seen_degrees = 10\n", ""))
+    with pytest.raises(
+        BadInput, match=r"sweep\.toml.*`degrees` without `seen_degrees` says nothing"
+    ):
+        sweep_file.read(file, tmp_path)

@@ -90,15 +90,21 @@ class Datasets:
             BadInput: it claims more than the file can hold, is in another file, or is too large.
         """
         n_bytes = item.size * item.dtype.itemsize
-        where = f"{self._where}: {item.name}"
         if item.external or item.is_virtual:
-            raise BadInput(f"{where} is kept in another file; save it in one")
+            raise BadInput(f"{self._named(item)} is kept in another file; save it in one")
         # Never written, it would be read as zeros.
         if n_bytes > item.id.get_storage_size() * MOST_EXPANSION:
             raise BadInput(
-                f"{where} claims {n_bytes} bytes, and {item.id.get_storage_size()} are stored: {AGAIN}"
+                f"{self._named(item)} claims {n_bytes} bytes, and {item.id.get_storage_size()} are "
+                f"stored: {AGAIN}"
             )
         chunk = math.prod(item.chunks or (0,)) * item.dtype.itemsize
         self._taken += n_bytes
-        check_fits(where, "it, with what was read before,", self._taken + chunk, self._most, ALONE)
+        if self._taken + chunk > self._most:
+            what = "it, with what was read before,"
+            check_fits(self._named(item), what, self._taken + chunk, self._most, ALONE)
         return np.asarray(item[()])
+
+    def _named(self, item: Any) -> str:
+        # Asked for in messages alone: for the name of what is referred to, the whole file is searched.
+        return f"{self._where}: {item.name}"

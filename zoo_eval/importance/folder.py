@@ -11,6 +11,8 @@ from zoo_eval.importance.maps import Ceiling, ImportanceMaps, ImportanceSection,
 from zoo_eval.importance.preparation import Preparation
 from zoo_eval.paths import SweepPath
 from zoo_eval.stimuli.decoding import Exif
+from zoo_eval.stimuli.degrees import InField
+from zoo_eval.stimuli.encoded import Encoded
 from zoo_eval.stimuli.folder import Files
 from zoo_eval.stimuli.ids import stem
 from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
@@ -60,6 +62,7 @@ def read(
         BadInput: a photo without a map, a map without a photo, two files for one name, a map in
             colour, or none with the proportions of its photo.
     """
+    _check_unmoved(name, photos)
     found = _by_stem(name, maps)
     stems = [normalize("NFC", stem(stimulus)) for stimulus in photos.ids]
     extra = sorted(found.keys() - set(stems))
@@ -80,11 +83,19 @@ def read(
             f"importance {name!r}: {found[extra[0]]} has no image ({len(extra)} such maps); "
             "remove them or widen `include`"
         )
-    exif = photos.images.exif if isinstance(photos.images, Files) else "ignore"
+    exif = photos.images.exif if isinstance(photos.images, Files | Encoded) else "ignore"
     raw = (_read(found[one], exif) for one in stems)
     return of_stimuli(
         name, photos, raw, preparation, human_ceiling=human_ceiling, most_bytes=most_bytes
     )
+
+
+def _check_unmoved(name: str, photos: StimulusSet) -> None:
+    if isinstance(photos.images, InField):
+        raise BadInput(
+            f"importance {name!r}: maps lie on images as they are, but stimuli {photos.name!r} are shown "
+            "in a field of `degrees`; name the same stimuli without it"
+        )
 
 
 def _by_stem(name: str, folder: Path) -> dict[str, Path]:

@@ -1,6 +1,5 @@
 """Base of the recording formats whose files hold presentations x targets: a format says what a file holds."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,19 +8,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from zoo_eval.errors import BadInput, WrongSweep
+from zoo_eval.errors import BadInput
 from zoo_eval.numerics.repetitions import Repetitions
 from zoo_eval.recordings.by_position import named
 from zoo_eval.recordings.presentations import TARGET_ID, Numbers, Presentations, Side, Values
 from zoo_eval.recordings.recording import Recording, RecordingSection
 from zoo_eval.recordings.responses import ResponseRecording
+from zoo_eval.recordings.target_choice import ROW, selected
 from zoo_eval.stimuli import ids
 from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
 
 # Of responses that are put in order or scaled at once.
 BLOCK_BYTES = 2**25
-# The column of a table of targets that says which row it was.
-ROW = "row_in_file"
 Marks = npt.NDArray[np.bool_]
 
 
@@ -52,7 +50,7 @@ class PresentedSection(RecordingSection):
         where, shown = f"recording {name!r}", known.stimuli(self.stimuli)
         given = self.presentations(where, known.memory_budget_bytes)
         found, by_position = named(given, shown)
-        targets = self._selected(where, found.targets, known)
+        targets = selected(where, found.targets, self.targets, known)
         found.check_fits(targets.num_rows, known.memory_budget_bytes)
         placed = _placed(found, shown, partial=self.partial)
         numbers = targets.column(ROW).to_numpy()
@@ -69,19 +67,6 @@ class PresentedSection(RecordingSection):
             splits={split: _sides(found, split, placed) for split in found.splits},
             notes=(*found.notes, *self._notes(found, targets, placed)),
         )
-
-    def _selected(self, where: str, targets: pa.Table, known: Sweepmates) -> pa.Table:
-        """The chosen targets in the order of the file, each with its row there."""
-        numbered = targets.append_column(ROW, pa.array(np.arange(targets.num_rows)))
-        option = f"{where}: targets = {self.targets!r}"
-        try:
-            chosen = known.select(numbered, self.targets, option)
-        except BadInput as error:
-            columns = ", ".join(targets.column_names)
-            raise WrongSweep(f"{error}; the columns are {columns}") from error
-        if not chosen.num_rows:
-            raise BadInput(f"{option} selects none of {targets.num_rows}; {_described(targets)}")
-        return chosen.sort_by(ROW)
 
     def _notes(self, found: Presentations, targets: pa.Table, placed: "Placed") -> Iterator[str]:
         if targets.num_rows < found.targets.num_rows:
@@ -176,19 +161,3 @@ def _blocks(values: Values) -> Iterator[slice]:
     step = max(1, BLOCK_BYTES // max(1, 8 * len(values)))
     for start in range(0, values.shape[1], step):
         yield slice(start, start + step)
-
-
-def _described(targets: pa.Table) -> str:
-    """What the columns of a table of targets hold, as far as there are few values."""
-    said = []
-    for name in targets.column_names[1:]:
-        values = Counter(targets.column(name).to_pylist())
-        if len(values) <= 8:
-            said.append(f"{name}: {', '.join(map(str, values))}")
-        else:
-            said.append(name)
-    return (
-        f"the columns are {'; '.join(said)}"
-        if said
-        else "nothing is known of targets but their ids"
-    )

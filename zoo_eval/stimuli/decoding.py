@@ -84,15 +84,33 @@ def shape(image: Image.Image, exif: Exif = "ignore") -> tuple[int, int, int]:
     return image.height, image.width, 3
 
 
-def check_whole(path: Path) -> None:
+def check_whole(source: Path | bytes, where: str = "") -> None:
     """Checks what a decoder does not: the checksums of a PNG file.
 
     Raises:
         BadInput: one does not match.
     """
-    with opened(path) as image:
+    with opened(source, where) as image:
         if image.format == "PNG":
             image.verify()
+
+
+def remark(source: Path | bytes, exif: Exif, where: str = "") -> str | None:
+    """What a plan says of the images that are like this one, see `Images.remark`.
+
+    Raises:
+        BadInput: the image is damaged.
+    """
+    check_whole(source, where)
+    with opened(source, where) as image:
+        if orientation(image) == UPRIGHT:
+            return None
+    if exif == "apply":
+        return "are turned as their EXIF orientation says"
+    return (
+        "have an EXIF orientation that is ignored, as the libraries' own evaluation does "
+        '(exif = "apply" turns them)'
+    )
 
 
 def _told(source: Path | bytes) -> str:

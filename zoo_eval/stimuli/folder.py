@@ -84,17 +84,7 @@ class Files(Images):
             return decoding.decoded(image, self.exif)
 
     def remark(self, number: int) -> str | None:
-        path = self.paths[number]
-        decoding.check_whole(path)
-        with opened(path) as image:
-            if decoding.orientation(image) == decoding.UPRIGHT:
-                return None
-        if self.exif == "apply":
-            return "are turned as their EXIF orientation says"
-        return (
-            "have an EXIF orientation that is ignored, as the libraries' own evaluation does "
-            '(exif = "apply" turns them)'
-        )
+        return decoding.remark(self.paths[number], self.exif)
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:

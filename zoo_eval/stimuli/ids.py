@@ -16,6 +16,9 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 _OF_IMAGES = IMAGE_SUFFIXES | {".pth"}
 # A number as MATLAB and spreadsheets hold it.
 _WHOLE = re.compile(r"([0-9]+)\.0+")
+# An image of NSD: by its own number (from 1), as a file of the shared thousand, or by the number alone.
+_NSD = re.compile(r"(?:shared[0-9]{4}_)?nsd[-_]?([0-9]{1,5})")
+_NUMBER = re.compile(r"([0-9]{1,9})(?:\.0+)?")
 
 
 def stem(stimulus_id: str) -> str:
@@ -52,6 +55,49 @@ class Lookup:
             found[stem(one)].append(number)
         return dict(found)
 
+    @cached_property
+    def _by_nsd(self) -> dict[int, list[int]]:
+        found = defaultdict(list)
+        for number, one in enumerate(self._composed):
+            if match := _NSD.fullmatch(_file_name(stem(one))):
+                found[int(match[1])].append(number)
+        return dict(found)
+
+    @cached_property
+    def _by_file_name(self) -> dict[str, list[int]]:
+        found = defaultdict(list)
+        for number, one in enumerate(self._composed):
+            found[stem(_file_name(one))].append(number)
+        return dict(found)
+
+    def published(self, where: str, name: str) -> int | None:
+        """As `meant`, and where that is none: by the keys of published sets.
+
+        An image of NSD is found by its number among the 73,000, from 1 (2951, nsd-02951,
+        shared0001_nsd02951.png), any by the name of its file without its folder.
+
+        Raises:
+            BadInput: it may mean several.
+        """
+        if (found := self.meant(where, name)) is not None:
+            return found
+        composed = normalize("NFC", name).replace("\\", "/")
+        match = _NSD.fullmatch(_file_name(stem(composed))) or _NUMBER.fullmatch(composed)
+        if match and (alike := self._by_nsd.get(int(match[1]), [])):
+            return self._one(where, name, alike, "keep one of them")
+        if "/" in composed:
+            return None
+        alike = self._by_file_name.get(stem(composed), [])
+        if stem(composed) != composed:
+            alike = [one for one in alike if _file_name(self._composed[one]) == composed]
+        return self._one(where, name, alike, "write the folder, too")
+
+    def _one(self, where: str, name: str, alike: Sequence[int], how: str) -> int | None:
+        if len(alike) > 1:
+            several = " or ".join(ascii(self.ids[number]) for number in alike[:3])
+            raise BadInput(f"{where}: {name!r} may be {several}; {how}")
+        return alike[0] if alike else None
+
     def meant(self, where: str, name: str) -> int | None:
         """The number of the id that a name means, from 0; None where it means none of them.
 
@@ -82,7 +128,21 @@ class Lookup:
 
     def nearest(self, name: str) -> str:
         """The ids closest to a name that means none, as the tail of a message."""
+        composed = normalize("NFC", name).replace("\\", "/")
+        if alike := self._by_file_name.get(stem(_file_name(composed))):
+            other = self.ids[alike[0]]
+            folders = _folder(self._composed[alike[0]]) != _folder(composed)
+            differ = "folder" if folders else "extension"
+            return f"it differs from {other!r} by its {differ} alone"
         return nearest(name, self.ids, by=stem)
+
+
+def _file_name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def numbers(
@@ -100,7 +160,7 @@ def numbers(
         BadInput: a name means no stimulus (the nearest are offered) or several, or two mean one.
     """
     lookup = Lookup(stimuli.ids)
-    found = {name: lookup.meant(where, name) for name in given}
+    found = {name: lookup.published(where, name) for name in given}
     unknown = sorted(name for name, number in found.items() if number is None)
     if unknown and (not partial or len(unknown) == len(found)):
         hint = ", or set partial = true" if partial is False and len(unknown) < len(found) else ""

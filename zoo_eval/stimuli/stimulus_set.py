@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol, overload
+from typing import Annotated, Any, Protocol, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pydantic import Field, model_validator
 
 from zoo_eval.digests import DIGEST_CHARACTERS, bytes_digest, canonical_json, digest
 from zoo_eval.errors import BadInput, Refusal
@@ -21,6 +22,8 @@ from zoo_eval.stimuli.identities import Identity, Shape
 
 # One image, uint8 (row, column, RGB).
 Pixels = npt.NDArray[np.uint8]
+# Of visual angle: more than half of all around is no display.
+Degrees = Annotated[float, Field(gt=0, le=180)]
 # Two ids that change places where order is by number and not as text.
 Dispute = tuple[str, str]
 
@@ -341,7 +344,26 @@ class Sweepmates(Protocol):
 
 
 class StimuliSection(KindSection):
-    """Base of the sections [stimuli.NAME]: one way that users hold images."""
+    """Base of the sections [stimuli.NAME]: one way that users hold images.
+
+    `degrees` of visual angle is how wide images were shown, `seen_degrees` how wide a field a model is
+    taken to see: images then fill so much of it (see `degrees.shown`).
+    """
+
+    degrees: Degrees | None = None
+    seen_degrees: Degrees | None = None
+
+    @model_validator(mode="after")
+    def _has_both_degrees(self) -> Self:
+        if (self.degrees is None) != (self.seen_degrees is None):
+            there, missing = "degrees", "seen_degrees"
+            if self.degrees is None:
+                there, missing = missing, there
+            raise ValueError(
+                f"`{there}` without `{missing}` says nothing of how much of the field an image fills; "
+                f"add `{missing}`, or leave both out"
+            )
+        return self
 
     @property
     def is_whole(self) -> bool:

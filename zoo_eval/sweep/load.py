@@ -22,6 +22,7 @@ from zoo_eval.recordings.recording import Pending, Recording
 from zoo_eval.representations.grams import NonFinite
 from zoo_eval.representations.position_maps import MapsRequest, PositionMaps, layouts
 from zoo_eval.representations.representations import Representations
+from zoo_eval.stimuli import degrees
 from zoo_eval.stimuli.identities import Identity
 from zoo_eval.stimuli.stimulus_set import LayerIdentity, StimulusSet
 from zoo_eval.store import Store
@@ -221,7 +222,8 @@ class _Reader:
                 way = " -> ".join([*self.being_read, name])
                 raise WrongSweep(f"stimuli {name!r} are made of themselves ({way}); name others")
             self.being_read.append(name)
-            self.sets[name] = self._pictured(self.sweep.stimuli[name].read(name, self))
+            section = self.sweep.stimuli[name]
+            self.sets[name] = self._pictured(degrees.shown(section, section.read(name, self)))
             self.being_read.pop()
         return self.sets[name]
 
