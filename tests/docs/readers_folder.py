@@ -17,6 +17,7 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision.models import squeezenet1_1
 
+from tests.docs import data_set_files
 from tests.docs.pages import BLOCKS, ROOT
 from tests.importance.shards import jpeg_record, write
 from tests.stimuli.planted_images import encoded, pixels
@@ -39,6 +40,7 @@ def furnish(folder: Path) -> None:
     _recordings(folder, ids)
     _maps(folder)
     _published_stimuli(folder)
+    data_set_files.furnish(folder)
     _weights(folder)
     shutil.copytree(ROOT / "zoo", folder / "zoo")
 

@@ -21,6 +21,7 @@ from scipy.io import savemat
 from tests.importance.shards import framed, jpeg_record
 from tests.planted_rows import ledger_row, result_row
 from tests.recordings import (
+    arcaro_files,
     array_files,
     eeg2_files,
     laion_files,
@@ -28,6 +29,7 @@ from tests.recordings import (
     nsd_files,
     rdm_files,
     things_fmri_files,
+    triple_n_files,
     tvsd_files,
     voxel_files,
 )
@@ -41,6 +43,7 @@ from zoo_eval.importance.preparation import Preparation
 from zoo_eval.paths import SweepPath
 from zoo_eval.queries.connection import connect
 from zoo_eval.recordings import ceiling_file, laion_splits, parquet, targets_file
+from zoo_eval.recordings.arcaro import ArcaroSection
 from zoo_eval.recordings.arrays import ArraysSection
 from zoo_eval.recordings.brainscore import BrainscoreSection
 from zoo_eval.recordings.nsd import NsdSection
@@ -49,6 +52,7 @@ from zoo_eval.recordings.rdm import RdmSection
 from zoo_eval.recordings.spatial_arrays import SpatialArraysSection
 from zoo_eval.recordings.things_eeg2 import ThingsEeg2Section
 from zoo_eval.recordings.things_fmri import ThingsFmriSection
+from zoo_eval.recordings.triple_n import TripleNSection
 from zoo_eval.recordings.tvsd import TvsdSection
 from zoo_eval.stimuli import ids
 from zoo_eval.stimuli.brainscore import BrainScoreSection
@@ -309,6 +313,29 @@ def of_eeg(path: Path) -> Any:
     )
 
 
+def of_triple_n(path: Path) -> Any:
+    section = TripleNSection(
+        stimuli="shown", path=beside(path, triple_n_files.NAME.format(1, 1)),
+        design=beside(path, "nsd_expdesign.mat"), processed=beside(path, "."),
+        areas=beside(path, "areas.csv"), window_ms=(1, 4), onset_ms=triple_n_files.ONSET,
+    )  # fmt: skip
+    return presented(section, path)
+
+
+def with_triple_n(path: Path) -> None:
+    triple_n_files.session(path.parent, chunks=(4, 1072, 2))
+    triple_n_files.processed(path.parent)
+    triple_n_files.design(path.parent / "nsd_expdesign.mat")
+    triple_n_files.areas(path.parent / "areas.csv")
+
+
+def of_monkey(path: Path) -> Any:
+    shown = rdm_files.shown_set(arcaro_files.IDS)
+    section = ArcaroSection(stimuli="shown", path=SweepPath.of(path, None), window_ms=(2, 5))
+    found = section.read("r", Mates(shown)).spatial()
+    return found.image_ids, found.channel_ids, content(found.maps)
+
+
 def of_assembly(path: Path) -> Any:
     return presented(BrainscoreSection(stimuli="shown", path=SweepPath.of(path, None)), path)
 
@@ -484,6 +511,11 @@ READERS = (
     Reader("voxels/sub-01_VoxelMetadata.csv", with_things, of_things),
     Reader("eeg/preprocessed_eeg_test.npy", lambda path: eeg2_files.folder(path.parent), of_eeg),
     Reader("images/image_metadata.npy", lambda path: eeg2_files.folder(path.parent), of_eeg),
+    Reader("triple/ses01_240629_M1_2.h5", with_triple_n, of_triple_n),
+    Reader("units/Processed_ses01_240629_M1_2.mat", with_triple_n, of_triple_n),
+    Reader("shared/nsd_expdesign.mat", with_triple_n, of_triple_n),
+    Reader("areas/areas.csv", with_triple_n, of_triple_n),
+    Reader("monkey5.mat", arcaro_files.monkey, of_monkey),
     Reader("assembly.nc", assembly, of_assembly),
     Reader("tvsd/THINGS_normMUA.mat", with_tvsd, of_tvsd),
     Reader("tau.json", lambda path: laion_files.split(path, ["a"], ["b"]), of_split),

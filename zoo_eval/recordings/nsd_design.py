@@ -61,6 +61,17 @@ def ordering(where: str, path: Path, n_images: int, most_bytes: int) -> list[int
     return _numbers(place, "masterordering", found["masterordering"].ravel(), n_images)
 
 
+def shared(where: str, path: Path, most_bytes: int) -> list[int]:
+    """The images that all subjects saw, in the order of `sharedix`, as 73k ids from 1.
+
+    Raises:
+        BadInput: as `read` does.
+    """
+    place = f"{where}: {path}"
+    found = _variables(place, path, most_bytes, ["sharedix"])
+    return _numbers(place, "sharedix", found["sharedix"].ravel(), N_IMAGES)
+
+
 def _of_matlab(where: str, path: Path, subject: int, most_bytes: int) -> Design:
     names = ["masterordering", "subjectim", "sharedix"]
     found = _variables(where, path, most_bytes, names)

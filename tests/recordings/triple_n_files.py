@@ -1,0 +1,59 @@
+"""Sessions of Triple-N as MATLAB writes them, and what is known of their units, with few units and milliseconds."""
+
+import h5py
+import numpy as np
+from scipy.io import savemat
+
+N_IMAGES, N_SHARED = 1072, 1000
+N_MS, ONSET = 8, 3
+N_UNITS = {1: 4, 11: 3}
+NAME = "ses{:02d}_240629_M{}_2.h5"
+SUBJECTS = {1: 1, 11: 5}
+# Of the units, along the probe.
+POSITIONS = {1: [100.0, 500.0, 900.0, 1300.0], 11: [50.0, 700.0, 2000.0]}
+AREAS = """SesIdx,RoiIndex,AREALABEL,y1,y2,Categoty,Area
+1,1,MB1,0,600,B,IT
+1,2,MO1,400,1000,O,IT
+11,3,V4_5,0,1000,E,EVC
+"""
+SHARED_IDS = np.random.default_rng(7).permutation(73_000)[:N_SHARED] + 1
+
+
+def planted(session=1, n_images=N_IMAGES, n_ms=N_MS):
+    """Responses (unit, image, millisecond), as MATLAB has them."""
+    shape = (N_UNITS[session], n_images, n_ms)
+    return np.random.default_rng(session).random(shape).astype(np.float32)
+
+
+def session(folder, number=1, values=None, **options):
+    """One file; `options` are h5py's, of which MATLAB's h5create has none by default."""
+    path = folder / NAME.format(number, SUBJECTS[number])
+    values = planted(number) if values is None else values
+    with h5py.File(path, "w") as file:
+        file.create_dataset("response_matrix_img", data=values.T, **options)
+        file["raster_matrix_img"] = np.zeros((2, 3, len(values)), np.uint8)
+    return path
+
+
+def design(path):
+    """The part of NSD's design that says which images all subjects saw."""
+    savemat(path, {"sharedix": SHARED_IDS[None].astype(np.int32)})
+    return path
+
+
+def processed(folder, number=1, **changed):
+    """As Processed_ses*.mat has it; the last unit has no reliability."""
+    n = N_UNITS[number]
+    reliability = [*(np.arange(n - 1) / 8), np.nan]
+    content = {
+        "reliability_best": [reliability], "reliability_basic": [reliability], "snr": [np.arange(n) / 4],
+        "pos": [POSITIONS[number]], "UnitType": [np.full(n, 2)], "response_best": np.zeros((n, N_IMAGES)),
+    }  # fmt: skip
+    path = folder / f"Processed_ses{number:02d}_240629_M{SUBJECTS[number]}_2.mat"
+    savemat(path, {**content, **changed})
+    return path
+
+
+def areas(path, text=AREAS):
+    path.write_text(text)
+    return path
