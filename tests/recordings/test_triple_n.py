@@ -11,7 +11,7 @@ from tests.recordings.sweepmates import Mates
 from tests.recordings.triple_n_files import N_IMAGES, N_SHARED, ONSET, SHARED_IDS
 from zoo_eval.errors import BadInput
 from zoo_eval.paths import SweepPath
-from zoo_eval.recordings import triple_n_session
+from zoo_eval.recordings import triple_n_responses
 from zoo_eval.recordings.triple_n import TripleNSection
 
 WINDOW = (1, 4)
@@ -98,7 +98,7 @@ def test_with_the_localizer_there_are_72_more(folder):
 def test_chunks_are_read_once_each_as_they_lie(tmp_path, monkeypatch, options, block):
     files.session(tmp_path, **options)
     files.design(tmp_path / "nsd_expdesign.mat")
-    monkeypatch.setattr(triple_n_session, "BLOCK_BYTES", block)
+    monkeypatch.setattr(triple_n_responses, "BLOCK_BYTES", block)
     found = read(tmp_path, FIRST)
     assert_array_equal(all_of(found), expected())
     assert_array_equal(found.read(np.array([1, 3])), expected()[:, [1, 3]])
@@ -106,7 +106,7 @@ def test_chunks_are_read_once_each_as_they_lie(tmp_path, monkeypatch, options, b
         stored = file["response_matrix_img"]
         sides = stored.chunks or (1, *stored.shape[1:])
         seen, cells = [], np.zeros(stored.shape, int)
-        for box in triple_n_session._blocks(stored, range(4, 7), N_SHARED):
+        for box in triple_n_responses._blocks(stored, range(4, 7), N_SHARED):
             cells[box] += 1
             ends = [(one.start // side, (one.stop - 1) // side) for one, side in zip(box, sides)]
             seen += (
@@ -261,7 +261,7 @@ def test_what_was_never_written_is_not_read_as_zeros(tmp_path):
 
 
 def test_files_that_are_none_are_refused(folder, tmp_path):
-    refused("has no session such as ses01", folder, str(tmp_path))
+    refused("has no session", folder, str(tmp_path))
     (tmp_path / "day1.h5").write_bytes((folder / FIRST).read_bytes())
     refused("the name says no session", folder, str(tmp_path / "day1.h5"))
     with h5py.File(tmp_path / FIRST, "w") as file:
@@ -284,7 +284,7 @@ def test_a_file_that_changed_after_planning_is_refused(tmp_path):
 
 
 def test_processed_files_of_other_units_are_refused(folder, tmp_path):
-    refused("has no Processed_ses01", folder, processed=str(tmp_path))
+    refused(r"has no Processed_ses\*_240629_M1_2.mat", folder, processed=str(tmp_path))
     options = {"path": FIRST, "processed": str(files.processed(tmp_path))}
     rdm_files.mat(tmp_path / options["processed"], pos=np.zeros((1, 4)))
     refused("has no `reliability_best`", folder, **options)
