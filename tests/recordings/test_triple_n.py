@@ -158,6 +158,88 @@ def test_what_a_session_lacks_is_missing(tmp_path):
     assert_array_equal(found[:N_SHARED, 4:], expected(11))
 
 
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """The same two sessions as the authors give them out."""
+    made = tmp_path_factory.mktemp("good_units")
+    for number in files.N_UNITS:
+        files.good_unit(made, number, chunks=(2, 100), compression="gzip")
+        files.processed(made, number)
+    files.design(made / "nsd_expdesign.mat")
+    files.areas(made / "areas.csv")
+    return made
+
+
+def test_good_units_have_the_same_responses(good):
+    found = read(good)
+    both = np.hstack([expected(1), expected(11)])
+    assert_array_equal(all_of(found), both)
+    assert_array_equal(found.read(np.array([2, 4, 6])), both[:, [2, 4, 6]])
+    assert_array_equal(all_of(read(good, files.GOOD[1], localizer=True)), expected(n=N_IMAGES))
+    targets = found.targets.to_pydict()
+    assert targets["target_id"][::4] == ["240629_M1_g2_unit_001", "240629_M5_g2_unit_001"]
+    assert targets["session"] == ["240629_M1_g2"] * 4 + ["240629_M5_g2"] * 3
+    assert targets["subject"] == ["M1"] * 4 + ["M5"] * 3
+
+
+def test_good_units_get_their_numbers_of_the_processed_files(good, tmp_path):
+    targets = read(good, processed=".", areas="areas.csv").targets.to_pydict()
+    assert targets["reliability"] == [0.0, 0.125, 0.25, None, 0.0, 0.125, None]
+    assert targets["area"] == ["MB1", "MB1 + MO1", "MO1", None, "V4_5", "V4_5", None]
+    refused("give `processed`", good, areas="areas.csv")
+    path = str(files.areas(tmp_path / "areas.csv", "session,area\n240629_M1_g2,MB\n"))
+    named = ["MB"] * 4 + [None] * 3
+    for options in ({}, {"processed": "."}):
+        assert read(good, areas=path, **options).targets.column("area").to_pylist() == named
+    files.areas(tmp_path / "areas.csv", "session,area\nses11,V4\n")
+    found = read(good, areas=path, processed=".").targets.column("area").to_pylist()
+    assert found == [None] * 4 + ["V4"] * 3
+    refused("names none of the 7 units", good, areas=path)
+
+
+def test_one_good_unit_is_no_reference(tmp_path):
+    files.good_unit(tmp_path)
+    files.design(tmp_path / "nsd_expdesign.mat")
+    with h5py.File(tmp_path / files.GOOD[1], "r+") as file:
+        del file["GoodUnitStrc/response_matrix_img"]
+        file["GoodUnitStrc/response_matrix_img"] = files.planted()[2].T
+    assert_array_equal(all_of(read(tmp_path, files.GOOD[1])), expected()[:, [2]])
+
+
+def test_good_units_that_differ_are_refused(tmp_path):
+    files.design(tmp_path / "nsd_expdesign.mat")
+    path = files.good_unit(tmp_path, onset=5)
+    refused("the onset is after 5 ms; set onset_ms = 5", tmp_path, path.name)
+    path = files.good_unit(tmp_path)
+    for wrong, match in (
+        (np.zeros((7, 1072)), r"of unit 3 has shape \(7, 1072\), that of the first \(8, 1072\)"),
+        (np.zeros((8, 999)), "of unit 3 has 999 images"),
+        (np.zeros(8), r"of unit 3 is float64 of shape \(8,\)"),
+    ):
+        with h5py.File(path, "r+") as file:
+            del file["#refs#/response_matrix_img2"]
+            file["#refs#/response_matrix_img2"] = wrong
+            file["GoodUnitStrc/response_matrix_img"][2, 0] = file["#refs#/response_matrix_img2"].ref
+        refused(match, tmp_path, path.name)
+    with h5py.File(path, "r+") as file:
+        empty = file.create_dataset("empty", (8, 1072), "f4")
+        file["GoodUnitStrc/response_matrix_img"][2, 0] = empty.ref
+    refused("of unit 3 was declared and never written", tmp_path, path.name)
+    with h5py.File(path, "r+") as file:
+        file["GoodUnitStrc/response_matrix_img"][2, 0] = file["#refs#"].ref
+    refused("one that is no matrix", tmp_path, path.name)
+
+
+def test_a_session_in_both_files_stands_twice(folder, good):
+    refused("stands twice", folder, [FIRST, str(good / files.GOOD[1])])
+
+
+def test_a_processed_file_of_another_number_is_refused(folder, tmp_path):
+    path = tmp_path / "Processed_ses02_240629_M1_2.mat"
+    files.processed(tmp_path).rename(path)
+    refused("is of session 2, and ses01_240629_M1_2.h5", folder, FIRST, processed=str(path))
+
+
 def test_ids_in_a_text_file_stand_for_the_design(folder, tmp_path):
     names = [f"{number:04d}.bmp" for number in range(1, N_SHARED + 1)]
     (tmp_path / "ids.txt").write_text("\n".join(names))
