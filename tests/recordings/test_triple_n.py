@@ -227,7 +227,7 @@ def test_good_units_that_differ_are_refused(tmp_path):
     refused("of unit 3 was declared and never written", tmp_path, path.name)
     with h5py.File(path, "r+") as file:
         file["GoodUnitStrc/response_matrix_img"][2, 0] = file["#refs#"].ref
-    refused("one that is no matrix", tmp_path, path.name)
+    refused("of unit 3 is no matrix", tmp_path, path.name)
 
 
 def test_a_session_in_both_files_stands_twice(folder, good):

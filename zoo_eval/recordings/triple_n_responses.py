@@ -102,22 +102,30 @@ class _ByUnit(Responses):
         import h5py
 
         self.where = f"{where}: `{UNITS}.{VARIABLE}`"
+        self._file, self._dataset_type = file, h5py.Dataset
         held = file[UNITS][VARIABLE]
         # A structure of one unit has its matrix itself.
-        self._units: Sequence[Any] = [held]
-        if held.dtype == h5py.ref_dtype:
-            self._units = [file[one] for one in held[()].ravel()]
-        if not self._units or not all(isinstance(one, h5py.Dataset) for one in self._units):
-            raise BadInput(f"{self.where} has no unit, or one that is no matrix: {AGAIN}")
-        n_ms, n_images = (*self._units[0].shape, 0, 0)[:2]
-        self.shape = (n_ms, n_images, len(self._units))
+        of_references = held.dtype == h5py.ref_dtype
+        self._held: Sequence[Any] = list(held[()].ravel()) if of_references else [held]
+        if not self._held:
+            raise BadInput(f"{self.where} has no unit: {AGAIN}")
+        n_ms, n_images = (*self._unit(0).shape, 0, 0)[:2]
+        self.shape = (n_ms, n_images, len(self._held))
         said = file.get(f"{SETTINGS}/{ONSET}")
         if isinstance(said, h5py.Dataset) and said.size == 1 and said.dtype.kind in "fiu":
             self.onset_ms = int(said[()].item())
 
+    def _unit(self, number: int) -> Any:
+        """A unit's matrix, opened for one use: whatever is open keeps chunks in memory."""
+        held = self._held[number]
+        found = held if isinstance(held, self._dataset_type) else self._file[held]
+        if not isinstance(found, self._dataset_type):
+            raise BadInput(f"{self.where} of unit {number + 1} is no matrix: {AGAIN}")
+        return found
+
     def check(self, most_bytes: int) -> None:
-        for number, unit in enumerate(self._units, 1):
-            where = f"{self.where} of unit {number}"
+        for number in range(len(self._held)):
+            where, unit = f"{self.where} of unit {number + 1}", self._unit(number)
             _check_numbers(where, unit, 2, "(millisecond, image)")
             if unit.shape != self.shape[:2]:
                 raise BadInput(
@@ -127,8 +135,8 @@ class _ByUnit(Responses):
 
     def sums(self, window: range, n_images: int, units: Numbers) -> Sums:
         total = np.empty((n_images, len(units)))
-        for place, unit in enumerate(units.tolist()):
-            values = self._units[unit][window.start : window.stop, :n_images]
+        for place, number in enumerate(units.tolist()):
+            values = self._unit(number)[window.start : window.stop, :n_images]
             total[:, place] = values.sum(0, dtype=np.float64)
         return total
 

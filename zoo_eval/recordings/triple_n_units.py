@@ -122,7 +122,7 @@ def _numbers(where: str, variable: str, values: npt.NDArray[Any], session: Sessi
 
 
 def with_columns(table: pa.Table, columns: dict[str, Values]) -> pa.Table:
-    """The table with further numbers; a NaN is null, and unit_type whole."""
+    """The table with further numbers; a NaN is null."""
     for name, values in columns.items():
         table = table.append_column(name, pa.array(values))
     return targets_file.without_nan(table)
