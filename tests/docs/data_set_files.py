@@ -63,10 +63,11 @@ def _nsd(folder: Path) -> None:
 
 
 def _triple_n(folder: Path) -> None:
-    for name in ("H5", "Processed"):
+    for name in ("GoodUnit", "Processed"):
         (folder / name).mkdir(parents=True)
     for number in triple_n_files.N_UNITS:
-        triple_n_files.session(folder / "H5", number, triple_n_files.planted(number, n_ms=220))
+        values = triple_n_files.planted(number, n_ms=220)
+        triple_n_files.good_unit(folder / "GoodUnit", number, values, onset=50)
         reliable = np.full((1, triple_n_files.N_UNITS[number]), 0.5)
         triple_n_files.processed(folder / "Processed", number, reliability_best=reliable)
     triple_n_files.areas(folder / "exclude_area.csv")

@@ -329,6 +329,19 @@ def with_triple_n(path: Path) -> None:
     triple_n_files.areas(path.parent / "areas.csv")
 
 
+def of_good_unit(path: Path) -> Any:
+    section = TripleNSection(
+        stimuli="shown", path=beside(path, path.name), design=beside(path, "nsd_expdesign.mat"),
+        window_ms=(1, 4), onset_ms=triple_n_files.ONSET,
+    )  # fmt: skip
+    return presented(section, path)
+
+
+def with_good_unit(path: Path) -> None:
+    triple_n_files.good_unit(path.parent, 11, chunks=(4, 500))
+    triple_n_files.design(path.parent / "nsd_expdesign.mat")
+
+
 def of_monkey(path: Path) -> Any:
     shown = rdm_files.shown_set(arcaro_files.IDS)
     section = ArcaroSection(stimuli="shown", path=SweepPath.of(path, None), window_ms=(2, 5))
@@ -515,6 +528,7 @@ READERS = (
     Reader("units/Processed_ses01_240629_M1_2.mat", with_triple_n, of_triple_n),
     Reader("shared/nsd_expdesign.mat", with_triple_n, of_triple_n),
     Reader("areas/areas.csv", with_triple_n, of_triple_n),
+    Reader(f"good/{triple_n_files.GOOD[11]}", with_good_unit, of_good_unit),
     Reader("monkey5.mat", arcaro_files.monkey, of_monkey),
     Reader("assembly.nc", assembly, of_assembly),
     Reader("tvsd/THINGS_normMUA.mat", with_tvsd, of_tvsd),

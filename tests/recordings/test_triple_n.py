@@ -11,7 +11,7 @@ from tests.recordings.sweepmates import Mates
 from tests.recordings.triple_n_files import N_IMAGES, N_SHARED, ONSET, SHARED_IDS
 from zoo_eval.errors import BadInput
 from zoo_eval.paths import SweepPath
-from zoo_eval.recordings import triple_n_session
+from zoo_eval.recordings import triple_n_responses
 from zoo_eval.recordings.triple_n import TripleNSection
 
 WINDOW = (1, 4)
@@ -98,7 +98,7 @@ def test_with_the_localizer_there_are_72_more(folder):
 def test_chunks_are_read_once_each_as_they_lie(tmp_path, monkeypatch, options, block):
     files.session(tmp_path, **options)
     files.design(tmp_path / "nsd_expdesign.mat")
-    monkeypatch.setattr(triple_n_session, "BLOCK_BYTES", block)
+    monkeypatch.setattr(triple_n_responses, "BLOCK_BYTES", block)
     found = read(tmp_path, FIRST)
     assert_array_equal(all_of(found), expected())
     assert_array_equal(found.read(np.array([1, 3])), expected()[:, [1, 3]])
@@ -106,7 +106,7 @@ def test_chunks_are_read_once_each_as_they_lie(tmp_path, monkeypatch, options, b
         stored = file["response_matrix_img"]
         sides = stored.chunks or (1, *stored.shape[1:])
         seen, cells = [], np.zeros(stored.shape, int)
-        for box in triple_n_session._blocks(stored, range(4, 7), N_SHARED):
+        for box in triple_n_responses._blocks(stored, range(4, 7), N_SHARED):
             cells[box] += 1
             ends = [(one.start // side, (one.stop - 1) // side) for one, side in zip(box, sides)]
             seen += (
@@ -156,6 +156,88 @@ def test_what_a_session_lacks_is_missing(tmp_path):
     missing[N_SHARED:, 4:] = True
     assert_array_equal(np.isnan(found), missing)
     assert_array_equal(found[:N_SHARED, 4:], expected(11))
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """The same two sessions as the authors give them out."""
+    made = tmp_path_factory.mktemp("good_units")
+    for number in files.N_UNITS:
+        files.good_unit(made, number, chunks=(2, 100), compression="gzip")
+        files.processed(made, number)
+    files.design(made / "nsd_expdesign.mat")
+    files.areas(made / "areas.csv")
+    return made
+
+
+def test_good_units_have_the_same_responses(good):
+    found = read(good)
+    both = np.hstack([expected(1), expected(11)])
+    assert_array_equal(all_of(found), both)
+    assert_array_equal(found.read(np.array([2, 4, 6])), both[:, [2, 4, 6]])
+    assert_array_equal(all_of(read(good, files.GOOD[1], localizer=True)), expected(n=N_IMAGES))
+    targets = found.targets.to_pydict()
+    assert targets["target_id"][::4] == ["240629_M1_g2_unit_001", "240629_M5_g2_unit_001"]
+    assert targets["session"] == ["240629_M1_g2"] * 4 + ["240629_M5_g2"] * 3
+    assert targets["subject"] == ["M1"] * 4 + ["M5"] * 3
+
+
+def test_good_units_get_their_numbers_of_the_processed_files(good, tmp_path):
+    targets = read(good, processed=".", areas="areas.csv").targets.to_pydict()
+    assert targets["reliability"] == [0.0, 0.125, 0.25, None, 0.0, 0.125, None]
+    assert targets["area"] == ["MB1", "MB1 + MO1", "MO1", None, "V4_5", "V4_5", None]
+    refused("give `processed`", good, areas="areas.csv")
+    path = str(files.areas(tmp_path / "areas.csv", "session,area\n240629_M1_g2,MB\n"))
+    named = ["MB"] * 4 + [None] * 3
+    for options in ({}, {"processed": "."}):
+        assert read(good, areas=path, **options).targets.column("area").to_pylist() == named
+    files.areas(tmp_path / "areas.csv", "session,area\nses11,V4\n")
+    found = read(good, areas=path, processed=".").targets.column("area").to_pylist()
+    assert found == [None] * 4 + ["V4"] * 3
+    refused("names none of the 7 units", good, areas=path)
+
+
+def test_one_good_unit_is_no_reference(tmp_path):
+    files.good_unit(tmp_path)
+    files.design(tmp_path / "nsd_expdesign.mat")
+    with h5py.File(tmp_path / files.GOOD[1], "r+") as file:
+        del file["GoodUnitStrc/response_matrix_img"]
+        file["GoodUnitStrc/response_matrix_img"] = files.planted()[2].T
+    assert_array_equal(all_of(read(tmp_path, files.GOOD[1])), expected()[:, [2]])
+
+
+def test_good_units_that_differ_are_refused(tmp_path):
+    files.design(tmp_path / "nsd_expdesign.mat")
+    path = files.good_unit(tmp_path, onset=5)
+    refused("the onset is after 5 ms; set onset_ms = 5", tmp_path, path.name)
+    path = files.good_unit(tmp_path)
+    for wrong, match in (
+        (np.zeros((7, 1072)), r"of unit 3 has shape \(7, 1072\), that of the first \(8, 1072\)"),
+        (np.zeros((8, 999)), "of unit 3 has 999 images"),
+        (np.zeros(8), r"of unit 3 is float64 of shape \(8,\)"),
+    ):
+        with h5py.File(path, "r+") as file:
+            del file["#refs#/response_matrix_img2"]
+            file["#refs#/response_matrix_img2"] = wrong
+            file["GoodUnitStrc/response_matrix_img"][2, 0] = file["#refs#/response_matrix_img2"].ref
+        refused(match, tmp_path, path.name)
+    with h5py.File(path, "r+") as file:
+        empty = file.create_dataset("empty", (8, 1072), "f4")
+        file["GoodUnitStrc/response_matrix_img"][2, 0] = empty.ref
+    refused("of unit 3 was declared and never written", tmp_path, path.name)
+    with h5py.File(path, "r+") as file:
+        file["GoodUnitStrc/response_matrix_img"][2, 0] = file["#refs#"].ref
+    refused("of unit 3 is no matrix", tmp_path, path.name)
+
+
+def test_a_session_in_both_files_stands_twice(folder, good):
+    refused("stands twice", folder, [FIRST, str(good / files.GOOD[1])])
+
+
+def test_a_processed_file_of_another_number_is_refused(folder, tmp_path):
+    path = tmp_path / "Processed_ses02_240629_M1_2.mat"
+    files.processed(tmp_path).rename(path)
+    refused("is of session 2, and ses01_240629_M1_2.h5", folder, FIRST, processed=str(path))
 
 
 def test_ids_in_a_text_file_stand_for_the_design(folder, tmp_path):
@@ -261,7 +343,7 @@ def test_what_was_never_written_is_not_read_as_zeros(tmp_path):
 
 
 def test_files_that_are_none_are_refused(folder, tmp_path):
-    refused("has no session such as ses01", folder, str(tmp_path))
+    refused("has no session", folder, str(tmp_path))
     (tmp_path / "day1.h5").write_bytes((folder / FIRST).read_bytes())
     refused("the name says no session", folder, str(tmp_path / "day1.h5"))
     with h5py.File(tmp_path / FIRST, "w") as file:
@@ -284,7 +366,7 @@ def test_a_file_that_changed_after_planning_is_refused(tmp_path):
 
 
 def test_processed_files_of_other_units_are_refused(folder, tmp_path):
-    refused("has no Processed_ses01", folder, processed=str(tmp_path))
+    refused(r"has no Processed_ses\*_240629_M1_2.mat", folder, processed=str(tmp_path))
     options = {"path": FIRST, "processed": str(files.processed(tmp_path))}
     rdm_files.mat(tmp_path / options["processed"], pos=np.zeros((1, 4)))
     refused("has no `reliability_best`", folder, **options)

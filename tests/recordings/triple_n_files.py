@@ -9,6 +9,10 @@ N_MS, ONSET = 8, 3
 N_UNITS = {1: 4, 11: 3}
 NAME = "ses{:02d}_240629_M{}_2.h5"
 SUBJECTS = {1: 1, 11: 5}
+GOOD = {
+    1: "GoodUnit_240629_JianJian_NSD1000_LOC_g2.mat",
+    11: "GoodUnit_240629_TuTu_NSD1000_LOC_g2.mat",
+}
 # Of the units, along the probe.
 POSITIONS = {1: [100.0, 500.0, 900.0, 1300.0], 11: [50.0, 700.0, 2000.0]}
 AREAS = """SesIdx,RoiIndex,AREALABEL,y1,y2,Categoty,Area
@@ -32,6 +36,27 @@ def session(folder, number=1, values=None, **options):
     with h5py.File(path, "w") as file:
         file.create_dataset("response_matrix_img", data=values.T, **options)
         file["raster_matrix_img"] = np.zeros((2, 3, len(values)), np.uint8)
+    return path
+
+
+def good_unit(folder, number=1, values=None, onset=ONSET, **options):
+    """The same as the authors give it out: a matrix (image, millisecond) per unit, by reference."""
+    path = folder / GOOD[number]
+    values = planted(number) if values is None else values
+    with h5py.File(path, "w", userblock_size=512) as file:
+        units = file.create_group("GoodUnitStrc")
+        units.attrs["MATLAB_class"] = np.bytes_("struct")
+        for name, held in {
+            "response_matrix_img": values,
+            "Raster": values,
+        }.items():
+            references = units.create_dataset(name, (len(values), 1), h5py.ref_dtype)
+            for unit, matrix in enumerate(held):
+                stored = file.create_dataset(f"#refs#/{name}{unit}", data=matrix.T, **options)
+                references[unit, 0] = stored.ref
+        file["global_params/pre_onset"] = np.array([[float(onset)]])
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
     return path
 
 

@@ -13,7 +13,8 @@ from zoo_eval.paths import SweepPath
 from zoo_eval.recordings import nsd_design, triple_n_session, triple_n_units
 from zoo_eval.recordings.presentations import Numbers, Presentations, Values
 from zoo_eval.recordings.presented import PresentedSection
-from zoo_eval.recordings.triple_n_session import N_LOCALIZER, N_SHARED, Session
+from zoo_eval.recordings.triple_n_responses import N_LOCALIZER, N_SHARED
+from zoo_eval.recordings.triple_n_session import Session
 from zoo_eval.stimuli import ids
 
 N_ALL = N_SHARED + N_LOCALIZER
@@ -25,11 +26,13 @@ WHICH = (
 
 
 class TripleNSection(PresentedSection):
-    """Sessions that the authors' S0_ConvertMatTOh5.m made (sesNN_DATE_SUBJECT_G.h5): files, or a folder.
+    """Sessions as the authors give them out, GoodUnit_DAY_SUBJECT_..._gRUN.mat: files, or a folder of them.
+
+    Their S0_ConvertMatTOh5.m makes sesNN_DAY_SUBJECT_RUN.h5 of these, which is read as well.
 
     A response is the mean of `window_ms`, from the first millisecond to before the second, counted from
-    the onset of the image. `onset_ms` is how many milliseconds the files begin before it: 50, as
-    global_params.pre_onset says of all published sessions.
+    the onset of the image. `onset_ms` is how many milliseconds the files begin before it: 50, as their
+    global_params.pre_onset says.
 
     The first 1,000 images are those that all subjects of NSD saw. `design` (nsd_expdesign.mat) gives
     them NSD's ids, in the order of its sharedix (nsd-02951); or `stimulus_ids` is a text file with one
@@ -39,7 +42,8 @@ class TripleNSection(PresentedSection):
     position, unit_type and snr. `areas` gives area and region: exclude_area.xls saved as CSV (open it in a
     spreadsheet, and save the sheet as "CSV UTF-8"), or a CSV of target_id or session, and area.
 
-    Targets are ses01_unit_001 and so on. Each image is one row for all sessions: what one lacks is missing.
+    Targets are ses01_unit_001 and so on, or of a GoodUnit 240629_M1_g2_unit_001. Each image is one row for
+    all sessions: what one lacks is missing.
     """
 
     kind: Literal["triple_n"] = "triple_n"
@@ -62,11 +66,7 @@ class TripleNSection(PresentedSection):
         given = (self.path,) if isinstance(self.path, SweepPath) else self.path
         paths = triple_n_session.found_in(where, [one.resolve() for one in given])
         sessions = [triple_n_session.described(where, one, most_bytes) for one in paths]
-        numbers = Counter(one.number for one in sessions)
-        if twice := [one for one in sessions if numbers[one.number] > 1]:
-            raise BadInput(f"{twice[1].where}: session {twice[1].name} stands twice; leave one out")
-        if not sessions:
-            raise BadInput(f"{where}: `path` names no session; name a file, or a folder of them")
+        _check_once(where, sessions)
         windows = [self._window(one) for one in sessions]
         shown, of_ids = self._ids(where, most_bytes)
         table, of_units = self._targets(where, sessions, most_bytes)
@@ -93,6 +93,11 @@ class TripleNSection(PresentedSection):
 
     def _window(self, session: Session) -> range:
         """The milliseconds of a session's file that are averaged, by their numbers from 0."""
+        if session.onset_ms not in (None, self.onset_ms):
+            raise BadInput(
+                f"{session.where} says that the onset is after {session.onset_ms} ms; set onset_ms = "
+                f"{session.onset_ms}"
+            )
         low, high = self.window_ms
         window = range(self.onset_ms + low, self.onset_ms + high)
         if not window or window.start < 0 or window.stop > session.n_ms:
@@ -129,14 +134,16 @@ class TripleNSection(PresentedSection):
         self, where: str, sessions: Sequence[Session], most_bytes: int
     ) -> tuple[pa.Table, Sequence[Path]]:
         table, files = triple_n_units.targets(sessions), list[Path]()
+        numbers = {one.name: one.number for one in sessions}
         if self.processed is not None:
             path = self.processed.resolve()
             known = triple_n_units.processed(where, path, sessions, most_bytes)
             table = triple_n_units.with_columns(table, known.columns)
+            numbers = dict(zip(numbers, known.numbers, strict=True))
             files += known.files
         if self.areas is not None:
             files.append(self.areas.resolve())
-            table = triple_n_units.with_areas(where, files[-1], table)
+            table = triple_n_units.with_areas(where, files[-1], table, numbers)
         return table, files
 
     def _said(self, sessions: Sequence[Session], table: pa.Table) -> Iterator[str]:
@@ -149,3 +156,11 @@ class TripleNSection(PresentedSection):
             without = table.column("area").null_count
             several = sum(" + " in (one or "") for one in table.column("area").to_pylist())
             yield f"{without} units are in no area, and {several} in several"
+
+
+def _check_once(where: str, sessions: Sequence[Session]) -> None:
+    if not sessions:
+        raise BadInput(f"{where}: `path` names no session; name a file, or a folder of them")
+    names, keys = Counter(one.name for one in sessions), Counter(one.key for one in sessions)
+    if twice := [one for one in sessions if names[one.name] > 1 or keys[one.key] > 1]:
+        raise BadInput(f"{twice[1].where}: session {twice[1].name} stands twice; leave one out")
