@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -142,6 +143,25 @@ def with_photos(path: Path, text: str) -> None:
     for name in "abc":
         Image.new("RGB", (4, 4)).save(folder / f"{name}.png")
     path.write_text(text)
+
+
+def rdm_hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("rdm", data=rdm_files.rdms(), fletcher32=True)
+        file["stimulus_ids"] = np.array(IDS, h5py.string_dtype())
+
+
+def rdm_structures(path: Path) -> None:
+    held = np.empty((1, 2), dtype=[("RDM", "O"), ("name", "O")])
+    for number, one in enumerate(rdm_files.rdms()):
+        held[0, number] = (one, f"subject {number}")
+    savemat(path, {"RDMs": held}, do_compression=True)
+
+
+def rdm_tree(path: Path) -> None:
+    pairs = rdm_files.rdms()[0][np.triu_indices(len(IDS), 1)].tolist()
+    stimuli = [{"name": one} for one in IDS]
+    path.write_text(json.dumps({"tasks": [{"stimuli": stimuli, "rdm": pairs}]}))
 
 
 def rdm(path: Path) -> Any:
@@ -489,6 +509,11 @@ READERS = (
     Reader("rdm.npz", lambda path: rdm_files.npz(path, rdm=rdm_files.rdms()), rdm),
     Reader("rdm5.mat", lambda path: rdm_files.mat(path, rdm=rdm_files.rdms()), rdm),
     Reader("rdm73.mat", h5, rdm),
+    Reader("rdm.npy", lambda path: np.save(path, rdm_files.rdms()), rdm),
+    Reader("rdm.tsv", lambda path: path.write_text("\n".join("\t".join(map(repr, row)) for row in rdm_files.rdms()[0].tolist())), rdm),
+    Reader("rdm.h5", rdm_hdf5, rdm),
+    Reader("struct.mat", rdm_structures, rdm),
+    Reader("tree.json", rdm_tree, rdm),
     Reader("maps.npz", maps(rdm_files.npz), of_maps),
     Reader("maps5.mat", maps(rdm_files.mat), of_maps),
     Reader("maps73.mat", maps(rdm_files.mat73), of_maps),

@@ -160,7 +160,10 @@ def test_a_csv_that_is_no_matrix_is_an_error(tmp_path, text, message):
 def test_a_csv_has_no_variables_and_other_suffixes_are_unknown(tmp_path):
     with pytest.raises(BadInput, match="has no variables; remove `variable`"):
         read(csv_rows(tmp_path / "r.csv", rdms()[0].tolist()), "rdm")
-    with pytest.raises(BadInput, match=r"no known kind; give a .npz, .mat, .csv file"):
+    with pytest.raises(
+        BadInput,
+        match=r"no known kind; give a .npz, .npy, .mat, .h5, .hdf5, .csv, .tsv, .json file",
+    ):
         read(npz(tmp_path / "r.npz", rdm=rdms()).rename(tmp_path / "r.txt"))
 
 

@@ -16,9 +16,11 @@ INT8, INT32, UINT32 = 1, 5, 6
 # Bytes of one value, by type.
 VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8, 16: 1, 17: 2, 18: 4}
 NUMBERS = (1, 2, 3, 4, 5, 6, 7, 9, 12, 13)
-CELL, TEXT, SPARSE, OPAQUE = 1, 4, 5, 17
+CELL, STRUCTURE, TEXT, SPARSE, OPAQUE = 1, 2, 4, 5, 17
 NUMERIC_CLASSES = range(6, 16)
 CLASSES = range(1, 18)
+READABLE = (CELL, STRUCTURE, TEXT, SPARSE, *NUMERIC_CLASSES)
+LONGEST_NAME = 64
 COMPLEX = 0x800
 MOST_AXES = 32
 # So SciPy calls what only MATLAB reads.
@@ -31,7 +33,7 @@ Element = tuple[int, memoryview]
 def checked(content: bytes, order: str) -> str | None:
     """The name of a variable whose elements are all sound; None where it holds other than arrays.
 
-    Arrays are numbers, text, and cells of these.
+    Arrays are numbers, text, and cells and structures of these.
 
     Args:
         content: the variable, from its tag on.
@@ -51,6 +53,7 @@ class _Walk:
         self.order = order
         self.name = UNNAMED
         self.has_others = False
+        self.in_structure = False
 
     def all(self, content: memoryview, depth: int) -> None:
         if depth > DEEPEST:
@@ -97,10 +100,12 @@ class _Walk:
             shape = self._shape(*self._next(elements))
             kind, name = self._next(elements)
             self.name = bytes(name).decode("latin-1") if depth == 0 else self.name
-            self.has_others |= own not in (CELL, TEXT, SPARSE, *NUMERIC_CLASSES)
+            # A structure may hold anything beside what is meant: sparse, it is no mistake there.
+            self.has_others |= own not in READABLE or (own == SPARSE and self.in_structure)
+            self.in_structure |= own == STRUCTURE
             if kind != INT8:
                 raise ValueError("a variable has no name")
-            if own == SPARSE:
+            if own == SPARSE and not self.has_others:
                 told = bytes(name).decode("ascii", "replace")
                 raise BadInput(f"variable {told!r} is sparse; save full({told})")
             if self.has_others:
@@ -135,3 +140,16 @@ class _Walk:
             raise ValueError(f"a variable has {len(parts)} cells, not {n}")
         elif own == TEXT and n and len(parts) != 1:
             raise ValueError("a variable has no text")
+        elif own == STRUCTURE:
+            self._check_fields(n, parts)
+
+    def _check_fields(self, n: int, parts: list[Element]) -> None:
+        """A structure has the length of its fields' names, these, and a matrix for each of each."""
+        if [kind for kind, _ in parts[:2]] != [INT32, INT8] or len(parts[0][1]) != 4:
+            raise ValueError("a structure does not name its fields")
+        (width,) = struct.unpack(f"{self.order}i", parts[0][1])
+        if not 0 < width <= LONGEST_NAME or len(parts[1][1]) % width:
+            raise ValueError(f"the names of a structure's fields are {width} bytes long")
+        values, n_fields = parts[2:], len(parts[1][1]) // width
+        if len(values) != n * n_fields or any(kind != MATRIX for kind, _ in values):
+            raise ValueError(f"a structure has {len(values)} values, not {n} x {n_fields}")

@@ -22,12 +22,12 @@ ALONE = "raise [run] memory_budget, or save the array that is meant alone"
 
 
 def check_version_5(where: str, path: Path, most_bytes: int) -> list[str] | None:
-    """The arrays by name of a file of version 5 to 7; None of a file of another version.
+    """The names of arrays and structures in a file of version 5 to 7; None of a file of another version.
 
     Refuses a file whose variables are cut off, damaged, or too much together.
 
     SciPy trusts the types and sizes of a file's elements, up to a crash: they are looked at first.
-    Structures and objects are not among what is named.
+    Objects, and structures that hold some, are not among what is named.
 
     Raises:
         BadInput: an element claims more than the file holds or its compressed bytes give, or all of

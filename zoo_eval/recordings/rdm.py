@@ -1,7 +1,7 @@
 """A recording that is only known by its dissimilarities: one RDM, or one per subject."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +31,8 @@ from zoo_eval.numerics.splits import Rows
 from zoo_eval.paths import SweepPath
 from zoo_eval.recordings import rdm_file
 from zoo_eval.recordings.ceiling import ALL, Ceiling, CeilingChoices
-from zoo_eval.recordings.rdm_file import RdmFile, by_subject
+from zoo_eval.recordings.rdm_file import by_subject
+from zoo_eval.recordings.rdm_kinds.content import RdmFile
 from zoo_eval.recordings.recording import Numbers, Recording, RecordingSection
 from zoo_eval.stimuli import ids, order
 from zoo_eval.stimuli.order import Order
@@ -173,10 +174,10 @@ class RdmRecording(Recording):
 
 
 class RdmSection(RecordingSection):
-    """Dissimilarities alone, in a .npz, .mat or .csv: one matrix, or one per subject.
+    """Dissimilarities alone, in a file of any kind of `rdm_file.KINDS`: one matrix, or one per subject.
 
     `stimulus_ids` says which stimulus each row is of: a list, or a text file with one a line; where
-    the file itself says it (variable `stimulus_ids`, header or index of a CSV), that is read. Rows
+    the file itself says it (variable `stimulus_ids`, header or index of a table), that is read. Rows
     without ids are in the `order` of the images. `dissimilarity` says what they are, where that is
     known: CKA and Procrustes need squared Euclidean distances, from which inner products follow.
     """
@@ -220,7 +221,7 @@ class RdmSection(RecordingSection):
             rdms, told = _by_id(where, file, shown), None
         else:
             rdms, told = self._by_position(where, file, shown)
-        subject_ids = tuple(f"subject_{subject:03d}" for subject in range(len(rdms)))
+        subject_ids = _subjects(file, len(rdms))
         try:
             return RdmRecording(name, shown.name, rdms, subject_ids, self.dissimilarity, told)
         except BadInput as error:
@@ -238,7 +239,7 @@ class RdmSection(RecordingSection):
             return file
         listed = ids.listed(given.resolve()) if isinstance(given, SweepPath) else given
         of_all = [tuple(map(str, listed))]
-        return RdmFile(file.array, of_all, of_all)
+        return replace(file, rows=of_all, columns=of_all)
 
     def _by_position(self, where: str, file: RdmFile, shown: StimulusSet) -> tuple[Rdms, str]:
         """The RDMs in the order of the stimulus set, and which row met which stimulus."""
@@ -264,6 +265,14 @@ def _by_id(where: str, file: RdmFile, shown: StimulusSet) -> Rdms:
         )
     places = zip(rows * (n // len(rows)), columns * (n // len(columns)), strict=True)
     return np.stack([rdm[np.ix_(*place)] for rdm, place in zip(rdms, places, strict=True)])
+
+
+def _subjects(file: RdmFile, n: int) -> tuple[str, ...]:
+    """The file's names of subjects, where each has one of its own, or their numbers."""
+    named = file.subjects or ()
+    if len(named) == n and len(set(named)) == n:
+        return tuple(named)
+    return tuple(f"subject_{subject:03d}" for subject in range(n))
 
 
 def _check_rdm(where: str, rdm: Rdms) -> None:

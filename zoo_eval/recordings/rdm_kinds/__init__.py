@@ -1,0 +1,1 @@
+"""Kinds of files that hold RDMs: one file for each, told by the suffix."""
