@@ -118,9 +118,14 @@ def with_recording(tiny_sweep, tmp_path, response: float) -> str:
     return changed(tiny_sweep, "[[evaluations]]", f"{text}[[evaluations]]")
 
 
-def test_responses_with_nan_are_named(tiny_sweep, tmp_path, capsys):
-    line = refused(capsys, with_recording(tiny_sweep, tmp_path, float("nan")))
-    assert "response of target 't' to stimulus number 3" in line
+def test_an_infinite_response_is_named(tiny_sweep, tmp_path, capsys):
+    line = refused(capsys, with_recording(tiny_sweep, tmp_path, float("inf")))
+    assert "response of target 't' to stimulus number 3 is infinite" in line
+
+
+def test_missing_responses_are_counted_by_a_plan(tiny_sweep, tmp_path, capsys):
+    assert cli.main(["plan", with_recording(tiny_sweep, tmp_path, float("nan"))]) == 0
+    assert ": 1 of 10 responses are missing; each target is scored on" in capsys.readouterr().out
 
 
 def test_an_own_recording_is_planned(tiny_sweep, tmp_path, capsys):

@@ -77,7 +77,7 @@ class Runs:
     [
         ({"a": Path("x")}, "pathlib"),
         ({"a": OrderedDict()}, "collections.OrderedDict"),
-        ({"a": print}, "builtins.print"),
+        ({"a": len}, "builtins.len"),
         ({"a": {1, 2}}, "other than these|builtins.set"),
     ],
     ids=str,

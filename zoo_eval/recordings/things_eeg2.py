@@ -55,8 +55,8 @@ class ThingsEeg2Section(PresentedSection):
         folder, images = self.path.resolve(), self.images.resolve()
         names = pickled_arrays.npy_dict(images, f"{where}: {images}", most_bytes)
         parts = []
-        for ending, key, side in PARTS:
-            path = folder / f"preprocessed_eeg_{ending}.npy"
+        paths = [folder / f"preprocessed_eeg_{ending}.npy" for ending, _, _ in PARTS]
+        for path, (_, key, side) in zip(paths, PARTS, strict=True):
             part = _part(where, path, side, most_bytes)
             parts.append(
                 (part, _named(f"{where}: {images}", images, names, f"{key}_img_files", part))
@@ -66,7 +66,7 @@ class ThingsEeg2Section(PresentedSection):
             (one.channels, one.times_ms) != (first.channels, first.times_ms) for one, _ in parts
         ):
             raise BadInput(
-                f"{where}: {folder}: training and test have other channels or times; give one subject's"
+                f"{where}: {paths[0]} and {paths[1].name} have other channels or times; give one subject's"
             )
         targets, chosen = self._targets(where, first)
 
