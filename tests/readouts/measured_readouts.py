@@ -30,7 +30,7 @@ MEASURED = {
     "pls brainscore 100, reduced": (Pls(), "brainscore", 100, REDUCED),
     "ridge nested 100": (Ridge(), "nested", 100, None),
     "ridge nested 800": (Ridge(), "nested", 800, None),
-    "ridge nested 5000": (Ridge(alphas="brainscore"), "nested", 5000, None),
+    "ridge nested 2500": (Ridge(alphas="brainscore"), "nested", 2500, None),
     "ridge nested 100, gaps": (Ridge(), "nested", 100, None),
     "pls nested 100, gaps": (Pls(), "nested", 100, None),
     "rsa spearman": (Rsa(), "nested", 100, None),
