@@ -1,5 +1,7 @@
 """Recordings of responses are complete and finite, and answer what is asked of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -50,6 +52,14 @@ def test_a_response_that_is_missing_is_counted_and_left_out_of_its_mean():
     assert found.digest != recording().digest
 
 
+def test_a_recording_made_of_another_says_everything_once():
+    responses = np.arange(12.0).reshape(3, 2, 2)
+    responses[1, 1, 0] = np.nan
+    found = replace(recording(responses), notes=("spikes",))
+    assert found.notes == (*recording(responses).notes, "spikes")
+    assert replace(found, targets=None).notes == found.notes
+
+
 def test_stimuli_shown_unequally_often_are_counted():
     responses = np.arange(12.0).reshape(3, 2, 2)
     responses[1, 1] = np.nan
@@ -59,11 +69,18 @@ def test_stimuli_shown_unequally_often_are_counted():
     assert found.complete.tolist() == [0, 1, 2]
 
 
-def test_a_target_without_any_response_is_refused():
+def test_a_target_without_any_response_is_counted_and_the_others_stay():
     responses = np.arange(12.0).reshape(3, 2, 2)
     responses[..., 1] = np.nan
-    with pytest.raises(BadInput, match="target 't2' has no response at all"):
-        recording(responses)
+    found = recording(responses)
+    assert found.notes[1] == "1 of 2 targets have no response, and no score"
+    for one in found.ceilings(CeilingChoices(10, "spearman"))[:4]:
+        values = one.values(0)
+        assert np.isfinite(values["t1"]), one.estimator
+        assert np.isnan(values["t2"]), one.estimator
+        assert one.undefined("t2") == "no response"
+    with pytest.raises(BadInput, match="no response is a number; fill in what was measured"):
+        recording(np.full((3, 2, 2), np.nan))
 
 
 def test_ids_of_complete_recordings_did_not_move():

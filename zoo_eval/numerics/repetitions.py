@@ -82,6 +82,12 @@ class Repetitions:
         """Whether every target answered every presentation."""
         return not any(np.isnan(self.responses[:, some]).any() for some in self.blocks())
 
+    @property
+    def is_void(self) -> bool:
+        """Whether there are places for responses, and no response."""
+        there = (~np.isnan(self.responses[:, some]) for some in self.blocks())
+        return self.responses.size > 0 and not any(some.any() for some in there)
+
     def blocks(self) -> Iterator[slice]:
         """The targets, some at a time, as many as `BLOCK_BYTES` hold."""
         step = max(1, BLOCK_BYTES // max(1, 8 * self.n_stimuli * self.most))

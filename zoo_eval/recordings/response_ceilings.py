@@ -79,6 +79,8 @@ class ResponseCeilings:
         number = self.target_ids.index(target)
         responses = self.repeated().padded(slice(number, number + 1))[:, :, 0]
         there = ~np.isnan(responses)
+        if not there.any():
+            return "no response"
         if not _spread(responses[there]):
             return "constant responses"
         constant = [

@@ -120,9 +120,9 @@ class ResponseRecording(OfTargets):
     each stimulus is in.
 
     Raises:
-        BadInput: shapes that differ, an infinite response, a target without any, or a repetition in which
-            no target tells any two stimuli apart, though others do, or responses whose squares float64
-            does not hold.
+        BadInput: shapes that differ, an infinite response, no response at all, a repetition in which no
+            target tells any two stimuli apart, though others do, or responses whose squares float64 does
+            not hold.
     """
 
     name: str
@@ -146,6 +146,10 @@ class ResponseRecording(OfTargets):
                 self._refuse_shape(given.shape)
             object.__setattr__(self, "responses", Repetitions.of(given))
         repeated = self.repeated()
+        if repeated.is_void:
+            raise BadInput(
+                f"recording {self.name!r}: no response is a number; fill in what was measured"
+            )
         if repeated.n_targets != len(self.target_ids):
             self._refuse_shape(repeated.responses.shape)
         self._check_values(repeated)
@@ -155,7 +159,9 @@ class ResponseRecording(OfTargets):
         object.__setattr__(self, "n_repetitions", repeated.most)
         if not self.digest:
             object.__setattr__(self, "digest", self._digest(repeated))
-        object.__setattr__(self, "notes", (*self._told(repeated), *self.notes))
+        # A recording made of another has its notes already.
+        notes = dict.fromkeys([*self._told(repeated), *self.notes])
+        object.__setattr__(self, "notes", tuple(notes))
 
     def _refuse_shape(self, shape: tuple[int, ...]) -> NoReturn:
         raise BadInput(
@@ -184,11 +190,17 @@ class ResponseRecording(OfTargets):
             fewest = int(repeated.counts.min())
             found.append(f"stimuli were shown {fewest} to {repeated.most} times")
         if not repeated.is_complete:
-            missing = sum(int(np.isnan(repeated.responses[:, some]).sum()) for some in repeated.blocks())  # fmt: skip
+            blocks = (np.isnan(repeated.responses[:, some]).sum(0) for some in repeated.blocks())
+            missing = np.concatenate(list(blocks))
+            without = int((missing == len(repeated.responses)).sum())
             found.append(
-                f"{missing} of {repeated.responses.size} responses are missing; each target is scored on "
+                f"{missing.sum()} of {repeated.responses.size} responses are missing; each target is scored on "
                 "the stimuli that it answered"
             )
+            if without:
+                found.append(
+                    f"{without} of {repeated.n_targets} targets have no response, and no score"
+                )
         return found
 
     def _check_values(self, repeated: Repetitions) -> None:
@@ -209,11 +221,6 @@ class ResponseRecording(OfTargets):
     def _check_sizes(self, values: Any, names: Sequence[str]) -> None:
         """Sums of squares must neither exceed float64 nor vanish in it: either would pass for constant."""
         there = ~np.isnan(values)
-        if (empty := ~there.any(0)).any():
-            raise BadInput(
-                f"recording {self.name!r}: target {names[int(empty.argmax())]!r} has no response at all "
-                f"({int(empty.sum())} such); leave it out"
-            )
         high = np.where(there, values, -np.inf).max(0).astype(np.float64)
         low = np.where(there, values, np.inf).min(0).astype(np.float64)
         with np.errstate(over="ignore"):
