@@ -130,6 +130,25 @@ def test_packed_numbers_are_unpacked_and_a_fill_value_is_missing(tmp_path):
     assert_allclose(read(path, NetcdfSection).mean, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("attributes", "gap", "dtype"),
+    [
+        ([], 9.969209968386869e36, np.float32),
+        ([], 9.969209968386869e36, np.float64),
+        ([("missing_value", np.array([-1.0, -999.0]))], -999.0, np.float64),
+        ([("_FillValue", np.float32(-999))], -999.0, np.float32),
+    ],
+)
+def test_whatever_stands_for_a_missing_value_is_missing(tmp_path, attributes, gap, dtype):
+    values = np.random.default_rng(0).standard_normal((N, 3)).astype(dtype)
+    values[2, 1] = gap
+    path = labelled(tmp_path / "r.nc", ("stimulus", "target"), values, attributes)
+    found = read(path, NetcdfSection).mean
+    assert np.argwhere(np.isnan(found)).tolist() == [[2, 1]]
+    values[2, 1] = np.nan
+    assert_array_equal(found, values.astype(np.float64))
+
+
 def test_other_names_of_dimensions_can_be_said(tmp_path):
     values = np.random.default_rng(0).standard_normal((N, 3))
     variables = {
@@ -177,6 +196,8 @@ def test_numbers_that_were_never_written_are_no_zeros(tmp_path):
         file.create_dataset(name, shape, "f8", chunks=(2, 2, 1))
         for axis, dim in enumerate(dims):
             file[name].dims[axis].attach_scale(file[dim])
+    with h5py.File(path, "a") as file:
+        file[name].attrs["_FillValue"] = -1.0
     with pytest.raises(BadInput, match=r"were never written, and would be read as 0; fetch"):
         read(path)
 

@@ -18,6 +18,8 @@ from zoo_eval.files.reading import check_fits
 Array = npt.NDArray[Any]
 FAILURE = "is not a netCDF-4 file that can be read"
 CLASSIC = b"CDF"
+# What netCDF's own library writes where nothing was.
+DEFAULT_FILL = 9.969209968386869e36
 # Of a variable without chunks, read at once.
 BLOCK_BYTES = 2**24
 FEWER = "raise [run] memory_budget"
@@ -69,12 +71,9 @@ class Variable:
 
         Whole numbers without a missing one stay whole.
         """
-        known = self.item.attrs
-        missing = [
-            np.ravel(known[key])[0] for key in ("_FillValue", "missing_value") if key in known
-        ]
+        known, missing = self.item.attrs, self._missing()
         packed = [key for key in ("scale_factor", "add_offset") if key in known]
-        gaps = np.isin(stored, [one for one in missing if one == one])
+        gaps = np.isin(stored, missing)
         if stored.dtype.kind != "f" and not packed and not gaps.any():
             return stored
         found: Array = stored.astype(np.float32 if stored.dtype == np.float32 else np.float64)
@@ -83,6 +82,17 @@ class Variable:
             found += np.ravel(known.get("add_offset", 0.0))[0]
         found[gaps] = np.nan
         return found
+
+    def _missing(self) -> list[float]:
+        """The values that stand for a missing one; without any, netCDF's own for floats."""
+        said = [
+            float(one)
+            for key in ("_FillValue", "missing_value")
+            for one in np.ravel(self.item.attrs.get(key, ()))
+        ]
+        if not said and self.item.dtype.kind == "f":
+            said = [float(self.item.dtype.type(DEFAULT_FILL))]
+        return [one for one in said if one == one]
 
     def check_written(self, most_bytes: int) -> None:
         """Refuses numbers that are elsewhere, in chunks too large, or were declared and never written.
@@ -93,7 +103,8 @@ class Variable:
         where = f"{self.where}: {self.name}"
         chunked.check(where, self.item, most_bytes)
         fill = self.item.fillvalue
-        if not chunked.is_written(self.item) and fill == fill:
+        stands_for_nothing = fill != fill or float(fill) in self._missing()
+        if not chunked.is_written(self.item) and not stands_for_nothing:
             raise BadInput(
                 f"{where}: parts of it were never written, and would be read as {float(fill):g}; fetch the file again, "
                 "or write NaN where nothing was measured"
