@@ -61,6 +61,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.crops --quick
 	$(BIN)/python -m benchmarks.recordings --quick
 	$(BIN)/python -m benchmarks.nsd --quick
+	$(BIN)/python -m benchmarks.readers --quick
 	$(BIN)/python -m benchmarks.published_stimuli --quick
 	$(BIN)/python -m benchmarks.spatial_fit --quick
 	$(BIN)/python -m benchmarks.zoo --quick
