@@ -38,7 +38,8 @@ def main() -> None:
         print(json.dumps(_measured(way, kind, Path(folder))))
         return
     n = 10 if quick(__doc__ or "") else 1
-    rows, facts = [], {}
+    rows: list[list[str]] = []
+    facts: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         _write(Path(name), n)
         for kind in ("tvsd", "brainscore"):
@@ -56,8 +57,9 @@ def _write(folder: Path, n: int) -> None:
     train = tvsd_files.names(22_248 // n, "train")
     test = tvsd_files.names(100, "test")
     tvsd_files.images(folder / "things_imgs.mat", train, test)
-    sizes = {"n_train": len(train), "n_test": len(test), "n_repetitions": 30}
-    tvsd_files.norm_mua(folder / "THINGS_normMUA.mat", **sizes)
+    tvsd_files.norm_mua(
+        folder / "THINGS_normMUA.mat", n_train=len(train), n_test=len(test), n_repetitions=30
+    )
     dims = ("presentation", "neuroid", "time_bin")
     # 3,200 images, and as many presentations as were published: 148,480.
     netcdf_files.assembly(

@@ -35,7 +35,7 @@ def norm_mua(
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """THINGS_normMUA.mat, and what is in it as (image, electrode) and (repetition, image, electrode)."""
     rng = np.random.default_rng(seed)
-    planted = {
+    planted: dict[str, Any] = {
         "train_MUA": rng.standard_normal((n_train, N_ELECTRODES), np.float32),
         "test_MUA_reps": rng.standard_normal((n_repetitions, n_test, N_ELECTRODES), np.float32),
         "reliab": rng.random((N_PAIRS, N_ELECTRODES)),
