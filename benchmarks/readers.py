@@ -2,8 +2,8 @@
 
     python -m benchmarks.readers [--quick]
 
-Files are planted, with the published numbers of images, repetitions and sites (a tenth of the images
-with --quick), and read in a process of its own each: `peak` is what that took on top of its imports.
+Files are planted, with the published numbers of images, repetitions and sites (with --quick a tenth of
+TVSD's training images and of the assembly's repetitions), and read in a process of its own each: `peak` is what that took on top of its imports.
 The rival is h5py alone, which reads the same variables whole and does nothing with them.
 """
 
