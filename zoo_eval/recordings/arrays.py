@@ -1,21 +1,18 @@
 """A recording in plain arrays, .npy, .npz, .mat or .csv: the simple format of whoever has NumPy."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import pyarrow as pa
-from pydantic import field_validator
 
 from zoo_eval.errors import BadInput
 from zoo_eval.paths import SweepPath
-from zoo_eval.recordings import array_file, targets_file
+from zoo_eval.recordings import array_file, row_ids, targets_file
 from zoo_eval.recordings.array_file import ArrayFile
 from zoo_eval.recordings.by_position import Unnamed
 from zoo_eval.recordings.presentations import Numbers, Presentations, Values
 from zoo_eval.recordings.presented import PresentedSection
-from zoo_eval.stimuli import ids
+from zoo_eval.recordings.row_ids import RowIds
 from zoo_eval.stimuli.order import Order
 
 
@@ -35,20 +32,9 @@ class ArraysSection(PresentedSection):
     path: SweepPath
     variable: str | None = None
     header: bool | None = None
-    stimulus_ids: SweepPath | tuple[str | int, ...] | None = None
+    stimulus_ids: RowIds = None
     order: Order | None = None
     targets_table: SweepPath | None = None
-
-    @field_validator("stimulus_ids", mode="before")
-    @classmethod
-    def _are_ids(cls, given: Any) -> Any:
-        listed = given.tolist() if isinstance(given, np.ndarray) else given
-        if isinstance(listed, list | tuple):
-            if not listed or not all(isinstance(one, str | int) for one in listed):
-                raise ValueError("expected ids, as text or whole numbers")
-        elif listed is not None and not isinstance(listed, str | Path | SweepPath):
-            raise ValueError("expected a list of ids, or the path of a text file with one a line")
-        return listed
 
     def presentations(self, where: str, most_bytes: int) -> Presentations:
         """A presentation per row and repetition, in the order of the array.
@@ -77,15 +63,9 @@ class ArraysSection(PresentedSection):
         )
 
     def _stimulus_ids(self, file: ArrayFile) -> Sequence[str]:
-        said = [key for key in ("stimulus_ids", "order") if getattr(self, key) is not None]
-        if file.stimulus_ids is not None and said:
-            raise BadInput(f"{file.where} has ids of its own; remove `{said[0]}`")
-        if len(said) > 1:
-            raise BadInput(f"{file.where}: `stimulus_ids` says the order already; remove `order`")
-        n_rows, n_repetitions = file.n_rows, file.n_repetitions
-        given = self.stimulus_ids
-        listed = ids.listed(given.resolve()) if isinstance(given, SweepPath) else given
-        named = file.stimulus_ids if listed is None else [str(one) for one in listed]
+        own, n_rows, n_repetitions = file.stimulus_ids, file.n_rows, file.n_repetitions
+        given = row_ids.told(file.where, self.stimulus_ids, self.order, has_own=own is not None)
+        named = own if given is None else given
         if named is None:
             return Unnamed(n_rows, n_repetitions, self.order)
         _check_number(file.where, "stimulus ids", len(named), f"{n_rows} rows", n_rows)

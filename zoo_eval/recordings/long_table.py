@@ -8,6 +8,7 @@ allocated.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class Shown:
 
     number: Codes
 
-    @property
+    @cached_property
     def pairs(self) -> Codes:
         """Those that there are, ascending."""
         found: Codes = np.flatnonzero(self.number >= 0)

@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import field_validator
 from torch import Tensor
 
 from zoo_eval.digests import bytes_digest, canonical_json
@@ -29,11 +27,12 @@ from zoo_eval.numerics.rsa import (
 )
 from zoo_eval.numerics.splits import Rows
 from zoo_eval.paths import SweepPath
-from zoo_eval.recordings import rdm_file
+from zoo_eval.recordings import rdm_file, row_ids
 from zoo_eval.recordings.ceiling import ALL, Ceiling, CeilingChoices
 from zoo_eval.recordings.rdm_file import by_subject
 from zoo_eval.recordings.rdm_kinds.content import RdmFile
 from zoo_eval.recordings.recording import Numbers, Recording, RecordingSection
+from zoo_eval.recordings.row_ids import RowIds
 from zoo_eval.stimuli import ids, order
 from zoo_eval.stimuli.order import Order
 from zoo_eval.stimuli.stimulus_set import StimulusSet, Sweepmates
@@ -186,19 +185,8 @@ class RdmSection(RecordingSection):
     path: SweepPath
     variable: str | None = None
     dissimilarity: Known = "unknown"
-    stimulus_ids: SweepPath | tuple[str | int, ...] | None = None
+    stimulus_ids: RowIds = None
     order: Order | None = None
-
-    @field_validator("stimulus_ids", mode="before")
-    @classmethod
-    def _are_ids(cls, given: Any) -> Any:
-        listed = given.tolist() if isinstance(given, np.ndarray) else given
-        if isinstance(listed, list | tuple):
-            if not listed or not all(isinstance(one, str | int) for one in listed):
-                raise ValueError("expected ids, as text or whole numbers")
-        elif listed is not None and not isinstance(listed, str | Path | SweepPath):
-            raise ValueError("expected a list of ids, or the path of a text file with one a line")
-        return listed
 
     def read(self, name: str, known: Sweepmates) -> RdmRecording:
         """The RDMs, in the order of the stimulus set.
@@ -229,16 +217,11 @@ class RdmSection(RecordingSection):
 
     def _identified(self, where: str, file: RdmFile) -> RdmFile:
         """The file, with the ids that the section has for it."""
-        given = self.stimulus_ids
-        said = [key for key in ("stimulus_ids", "order") if getattr(self, key) is not None]
-        if file.rows is not None and said:
-            raise BadInput(f"{where} has ids of its own; remove `{said[0]}`")
-        if len(said) > 1:
-            raise BadInput(f"{where}: `stimulus_ids` says the order already; remove `order`")
+        has_own = file.rows is not None
+        given = row_ids.told(where, self.stimulus_ids, self.order, has_own=has_own)
         if given is None:
             return file
-        listed = ids.listed(given.resolve()) if isinstance(given, SweepPath) else given
-        of_all = [tuple(map(str, listed))]
+        of_all = [tuple(given)]
         return replace(file, rows=of_all, columns=of_all)
 
     def _by_position(self, where: str, file: RdmFile, shown: StimulusSet) -> tuple[Rdms, str]:

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
@@ -49,8 +50,10 @@ class OfTargets(Recording):
     def mean(self) -> Numbers:
         return self.repeated().mean()
 
-    @property
-    def complete(self) -> Rows:
+    @cached_property
+    def complete(
+        self,
+    ) -> Rows:  # Asked for by every plan of a fit: means of all responses are behind it.
         if self.pending is not None or self.repeated().is_complete:
             return super().complete
         found: Rows = np.flatnonzero(~np.isnan(self.mean).any(1))
