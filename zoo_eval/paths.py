@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path, PurePosixPath
@@ -25,8 +26,9 @@ def cache_folder(name: str) -> Path:
     return (Path(folder) if folder else Path.home() / ".cache" / "zoo_eval") / name
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Writes a file of a cache: whoever reads it meanwhile finds the old one or the new one, whole.
+@contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """A path to write a file of a cache to: others find the old one or the new one, never a part.
 
     Raises:
         OSError: it cannot be written; nothing is left of it.
@@ -34,10 +36,20 @@ def write_whole(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     aside = file.with_suffix(f".{uuid4().hex}")
     try:
-        aside.write_text(text)
+        yield aside
         os.replace(aside, file)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Writes a text to a file of a cache, as `whole` does.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
+    with whole(file) as aside:
+        aside.write_text(text)
 
 
 @dataclass(frozen=True)

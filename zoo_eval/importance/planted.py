@@ -6,13 +6,17 @@ from typing import Literal
 import numpy as np
 from scipy.ndimage import uniform_filter
 
+from zoo_eval.digests import digest
 from zoo_eval.files.reading import MOST_BYTES
+from zoo_eval.importance import kept
 from zoo_eval.importance.images import RawMap
 from zoo_eval.importance.maps import ImportanceMaps, ImportanceSection, of_stimuli
 from zoo_eval.importance.preparation import Preparation
 from zoo_eval.stimuli.stimulus_set import Pixels, StimulusSet, Sweepmates
 
 LUMINANCE = (0.299, 0.587, 0.114)
+# Moves when, and only when, the maps of the same images move.
+VERSION = 1
 # Contrast is taken in squares of this share of the shorter side.
 WINDOW = 1 / 28
 
@@ -32,10 +36,23 @@ class PlantedMapsSection(ImportanceSection):
 def plant(
     name: str, stimuli: StimulusSet, preparation: Preparation, most_bytes: int = MOST_BYTES
 ) -> ImportanceMaps:
-    """Prepared maps of local contrast, one per image, marked as planted."""
-    raw = (contrast(image) for image in stimuli.images)
-    made = of_stimuli(name, stimuli, raw, preparation, human_ceiling=None, most_bytes=most_bytes)
-    return replace(made, planted=True)
+    """Prepared maps of local contrast, one per image, marked as planted.
+
+    They are kept under the images' digest: of images that a plan has seen, none is opened again.
+    """
+    key = digest({"planted_maps": VERSION, "stimuli": stimuli.digest, **preparation.key})
+    side = preparation.canvas_px
+    prepared = kept.read(name, key, (len(stimuli), side, side), most_bytes)
+    if prepared is None:
+        raw = (contrast(image) for image in stimuli.images)
+        made = of_stimuli(
+            name, stimuli, raw, preparation, human_ceiling=None, most_bytes=most_bytes
+        )
+        kept.write(key, made.maps)
+        return replace(made, planted=True)
+    return ImportanceMaps(
+        name, stimuli.name, stimuli.digest, stimuli.ids, prepared, preparation, planted=True
+    )
 
 
 def contrast(image: Pixels) -> RawMap:

@@ -1,9 +1,7 @@
 """A zero-shot ImageNet head: class embeddings from a text tower, computed once per model."""
 
-import os
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import open_clip
 import torch
@@ -13,7 +11,7 @@ from torch.nn import functional
 
 from zoo_eval.digests import digest
 from zoo_eval.errors import Refusal, one_line
-from zoo_eval.paths import cache_folder
+from zoo_eval.paths import cache_folder, whole
 
 N_CLASSES = 1000
 SEED = 0
@@ -98,7 +96,5 @@ def _computed(net: Any, tokenizer_name: str, names: list[str], templates: list[A
 
 
 def _keep(path: Path, values: Tensor) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(f".{uuid4().hex}")
-    save_file({"embeddings": values}, aside)
-    os.replace(aside, path)
+    with whole(path) as aside:
+        save_file({"embeddings": values}, aside)
