@@ -54,6 +54,14 @@ def test_a_column_keeps_images_in_one_fold_and_a_limit_takes_the_first(published
     assert not published(limit=3).is_whole
 
 
+def test_a_column_is_what_splits_are_stratified_by(published):
+    plain, found = read(published()), read(published(strata="object_name"))
+    assert found.strata == tuple("face" if n % 2 else "car" for n in reversed(range(N)))
+    assert (plain.strata, found.labels, found.groups) == (None, None, found.ids)
+    assert found.digest != plain.digest
+    assert found.described().strata == found.strata
+
+
 def test_an_archive_of_a_folder_and_the_folder_itself_are_the_same(published, tmp_path):
     plain = read(published()).digest
     inside = {f"image_dicarlo/{name}": content for name, content in FILES.items()}
@@ -91,6 +99,8 @@ def test_another_archive_is_decoded_anew(published):
         (lambda lines: [lines[0].replace("filename", "file"), *lines[1:]], {}, "no column filename or image_file_name"),
         (lambda lines: lines, {"filename": "stimulus"}, "no column stimulus"),
         (lambda lines: lines, {"groups": "object"}, "no column object"),
+        (lambda lines: lines, {"strata": "object"}, "no column object"),
+        (lambda lines: [*lines, "7,hvm-7,,00hash.png"], {"strata": "object_name"}, "line 7: no object_name"),
         (lambda lines: [*lines, "7,,face,00hash.png"], {}, "line 7: no image_id or no filename"),
         (lambda lines: [*lines, "7,hvm-7,face,x.png", "8,hvm-8,face,y.png"], {}, r"names 'x\.png', which .*image\.zip does not have \(2 such"),
         (lambda lines: [*lines, "7,hvm-0,face,00hash.png"], {}, "id 'hvm-0' stands twice"),

@@ -158,6 +158,15 @@ class Design:
         }
 
 
+def has_strata(stimuli: StimulusSet) -> bool:
+    """Whether a stimulus set says what a stratified split has equal shares of."""
+    return stimuli.strata is not None or stimuli.labels is not None
+
+
 def _strata(stimuli: StimulusSet) -> Sequence[int]:
+    """The stratum of each stimulus; names are in the order of text, as scikit-learn has them."""
+    if stimuli.strata is not None:
+        places = {name: place for place, name in enumerate(sorted(set(stimuli.strata)))}
+        return [places[name] for name in stimuli.strata]
     assert stimuli.labels is not None
     return stimuli.labels

@@ -17,7 +17,7 @@ from zoo_eval.numerics.protocols import FoldScore, of_groups
 from zoo_eval.numerics.response_components import ResponseComponents, response_components
 from zoo_eval.numerics.solvers import Solver
 from zoo_eval.numerics.splits import Rows
-from zoo_eval.readouts.design import Design
+from zoo_eval.readouts.design import Design, has_strata
 from zoo_eval.readouts.readout import Mode, Readout, Row, Scorer, defined, reasons
 from zoo_eval.recordings.recording import Recording
 from zoo_eval.representations.footprint import FLOAT64_BYTES, gram_bytes
@@ -73,10 +73,11 @@ class Fit(Readout):
         """
         where = f"{self.name} of recording {recording.name!r}"
         recording.check_targets(str(self.name))
-        if design.is_stratified and stimuli.labels is None:
+        if design.is_stratified and not has_strata(stimuli):
             raise BadInput(
                 f"{where}: protocol {design.protocol} stratifies by label, but stimuli "
-                f"{stimuli.name!r} have none; give `labels` or `label_pattern`"
+                f"{stimuli.name!r} have none; give `labels` or `label_pattern`, or the `strata` of a "
+                "Brain-Score set"
             )
         try:
             smallest = min(len(fold.train) for fold in design.inner_folds(stimuli))

@@ -49,15 +49,8 @@ def page(connection: Connection, uri: str) -> str:
     parts = [
         _summary(connection, uri),
         _section("Leaderboard", _leaderboard(leaderboard)),
-        _section(
-            "Accuracy against neural score",
-            _scatters(
-                comparisons(connection, "accuracy_vs_neural"),
-                family,
-                lambda one: Scale(f"{one.measure}, mean over folds, best layer"),
-                lambda row: f"top-1 {row['top1']:.2f}, {row['value']:.3f} at {row['layer']}",
-            ),
-        ),
+        _section("Accuracy against neural score", _neural(connection, family, "fold")),
+        _section("Accuracy against maps over positions", _neural(connection, family, "image")),
         _section(
             "Accuracy against tolerance",
             _scatters(
@@ -262,6 +255,17 @@ def _scatters(
             "</figcaption></figure>"
         )
     return f'<div class="figures">{"".join(figures)}</div>'
+
+
+def _neural(connection: Connection, family: dict[str, str], part: str) -> str:
+    """Scores of recordings, each a mean over folds, or over images of maps, at the best layer."""
+    trend = {"fold": "accuracy_vs_neural", "image": "accuracy_vs_spatial"}[part]
+    return _scatters(
+        comparisons(connection, trend),
+        family,
+        lambda one: Scale(f"{one.measure}, mean over {part}s, best layer"),
+        lambda row: f"top-1 {row['top1']:.2f}, {row['value']:.3f} at {row['layer']}",
+    )
 
 
 def _colours(family: dict[str, str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.files import csv_table, members
-from zoo_eval.files.csv_table import Table
+from zoo_eval.files.csv_table import Line, Table
 from zoo_eval.files.members import Member
 from zoo_eval.paths import SweepPath
 from zoo_eval.stimuli.decoding import Exif
@@ -26,8 +26,9 @@ class BrainScoreSection(StimuliSection):
     """A stimulus set of Brain-Score: its CSV (`path`), and its ZIP archive, or the folder it was unpacked to.
 
     Ids are the column stimulus_id, or image_id in older sets; files are in the column filename, or are
-    named by `filename`. A column `groups` keeps images of one value in one fold. There are no labels:
-    names such as object_name are not ImageNet's classes.
+    named by `filename`. A column `groups` keeps images of one value in one fold; of each value of a
+    column `strata` the protocol `brainscore` tests the same share. There are no labels: names such as
+    object_name are not ImageNet's classes.
     """
 
     kind: Literal["brainscore"] = "brainscore"
@@ -35,6 +36,7 @@ class BrainScoreSection(StimuliSection):
     images: SweepPath
     filename: str | None = None
     groups: str | None = None
+    strata: str | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     exif: Exif = "ignore"
 
@@ -56,11 +58,9 @@ class BrainScoreSection(StimuliSection):
         files = [line[file_column] for line in lines]
         images = _images(where, f"stimuli {name!r}", self.images.resolve(), files, self.exif)
         ids = tuple(line[id_column] for line in lines)
-        groups = ids
-        if self.groups is not None:
-            column = _column(where, table, self.groups, ())
-            groups = tuple(line[column] for line in lines)
-        return StimulusSet(name, ids, images, groups=groups)
+        groups = _values(where, table, lines, self.groups) or ids
+        strata = _values(where, table, lines, self.strata)
+        return StimulusSet(name, ids, images, groups=groups, strata=strata)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +92,23 @@ def _column(where: str, table: Table, named: str | None, usual: Sequence[str]) -
         there = ", ".join(table.columns) or "none"
         raise BadInput(f"{where} has no column {' or '.join(wanted)} (columns: {there}); name it")
     return found
+
+
+def _values(
+    where: str, table: Table, lines: Sequence[Line], named: str | None
+) -> tuple[str, ...] | None:
+    """What rows have in a column; None where none is named.
+
+    Raises:
+        BadInput: no such column, or a row without it.
+    """
+    if named is None:
+        return None
+    column = _column(where, table, named, ())
+    for line in lines:
+        if not line[column]:
+            raise BadInput(f"{line.where}: no {column}; fill it in")
+    return tuple(line[column] for line in lines)
 
 
 def _images(where: str, of_set: str, path: Path, files: Sequence[str], exif: Exif) -> Images:

@@ -88,9 +88,10 @@ class Unheld(Images):
 class StimulusSet:
     """Images, each uint8 (row, column, RGB), of any size: held in memory, or decoded when shown.
 
-    `groups` names what must stay in one fold (crops of one photo); `labels` are class indices;
-    `dispute` is that of the order of other images that this one's follows (see `order`); `known` is
-    its identity where that was computed before; `notes` are what a plan says of it.
+    `groups` names what must stay in one fold (crops of one photo); `labels` are class indices; `dispute`
+    is that of the order of other images that this one's follows (see `order`); `known` is its identity
+    where that was computed before; `notes` are what a plan says of it; `strata` name what a stratified
+    split has equal shares of, where that is not the labels.
 
     Raises:
         BadInput: no images, ids that repeat, or a length that differs.
@@ -104,6 +105,7 @@ class StimulusSet:
     known: Identity | None = None
     dispute: Dispute | None = None
     notes: tuple[str, ...] = ()
+    strata: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -111,12 +113,18 @@ class StimulusSet:
         if len(set(self.ids)) != len(self.ids):
             twice = next(one for one, n in Counter(self.ids).items() if n > 1)
             raise BadInput(f"stimuli {self.name!r}: id {twice!r} stands twice; ids must be unique")
-        if strange := [one for one in self.ids if not _is_utf8(one)]:
+        if strange := [one for one in self.ids if one.encode(errors="ignore").decode() != one]:
             raise BadInput(
                 f"stimuli {self.name!r}: the name {strange[0]!a} is no text in UTF-8 ({len(strange)} "
                 "such), which no table holds; rename the file"
             )
-        for part, values in (("ids", self.ids), ("groups", self.groups), ("labels", self.labels)):
+        parts = {
+            "ids": self.ids,
+            "groups": self.groups,
+            "labels": self.labels,
+            "strata": self.strata,
+        }
+        for part, values in parts.items():
             if values is not None and len(values) != len(self.images):
                 raise BadInput(
                     f"stimuli {self.name!r}: {len(self.images)} images but {len(values)} {part}"
@@ -127,7 +135,7 @@ class StimulusSet:
 
     @cached_property
     def identity(self) -> Identity:
-        """Of ids, groups, labels and pixels; each image is decoded once, unless it is known.
+        """Of ids, groups, labels, strata and pixels; each image is decoded once, unless it is known.
 
         Raises:
             BadInput: an image cannot be decoded.
@@ -141,7 +149,7 @@ class StimulusSet:
 
     @property
     def digest(self) -> str:
-        """The digest of ids, groups, labels and pixels (see `identity`)."""
+        """The digest of ids, groups, labels, strata and pixels (see `identity`)."""
         return self.identity.digest
 
     @property
@@ -180,8 +188,13 @@ class StimulusSet:
 
     @cached_property
     def described_by(self) -> str:
-        """The digest of ids, groups and labels alone."""
-        return digest([self.ids, self.groups, self.labels])
+        """The digest of all but the images."""
+        return digest(self._description)
+
+    @property
+    def _description(self) -> list[Any]:
+        # Sets without strata keep the digest that they had before there were any.
+        return [self.ids, self.groups, self.labels, *([] if self.strata is None else [self.strata])]
 
     @cached_property
     def _known_by_stamp(self) -> Identity | None:
@@ -206,7 +219,7 @@ class StimulusSet:
 
         def chunks() -> Iterator[bytes | memoryview]:
             sizes = [list(shape) for shape in shapes]
-            yield canonical_json([self.ids, self.groups, self.labels, sizes]).encode()
+            yield canonical_json([*self._description, sizes]).encode()
             # A few at a time: these are whole photos.
             seen = Ahead(looked, len(self), window=2 * n_threads())
             for number, shape in enumerate(shapes):
@@ -382,11 +395,3 @@ class StimuliSection(KindSection):
 STIMULI = kinds(
     "stimulus format", StimuliSection, room="zoo_eval.stimuli", group="zoo_eval.stimuli"
 )
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -63,6 +63,7 @@ VIEWS = (
     "alignments",
     "protocols",
     "accuracy_vs_neural",
+    "accuracy_vs_spatial",
     "accuracy_vs_tolerance",
     "accuracy_vs_alignment",
     "tolerance_and_alignment",

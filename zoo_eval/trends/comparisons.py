@@ -15,6 +15,7 @@ Row = dict[str, Any]
 N_RESAMPLES = 2000
 SEED = 0
 CEILED = "r / sqrt(ceiling)"
+CEILED_MAPS = "r / ceiling"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,13 @@ VIEWS: Mapping[str, View] = {
         *ceiled_or_raw("ceiled_score", "score"),
         ("protocol", "parameters", "recording_digest", "stimuli_digest", "seed"),
     ),
+    # Their ceiling is a correlation, not a reliability.
+    "accuracy_vs_spatial": View(
+        "recording",
+        "ceiled_score",
+        f"'{CEILED_MAPS}'",
+        ("protocol", "parameters", "recording_digest", "stimuli_digest", "seed"),
+    ),
     "accuracy_vs_tolerance": View(
         "concat_ws(', ', stimuli, attack || ' ' || norm)",
         "tolerance",
@@ -65,8 +73,8 @@ VIEWS: Mapping[str, View] = {
 class Comparison:
     """Models set against each other: rows of a view by model, each with its `value`.
 
-    `measure` is what the values are: `tolerance`, `alignment`, a score's statistic or `CEILED`; `key`
-    holds the columns that all rows share; no two comparisons of a view have one subject.
+    `measure` is what the values are: `tolerance`, `alignment`, a score's statistic, `CEILED` or
+    `CEILED_MAPS`; `key` holds the columns that all rows share; no two comparisons of a view have one subject.
     """
 
     trend: str
