@@ -1,7 +1,7 @@
 """Base of the recording formats whose files hold presentations x targets: a format says what a file holds."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -57,11 +57,10 @@ class PresentedSection(RecordingSection):
         values = found.read(numbers)
         if self.zscore == "session":
             _standardise(values, _sessions(found))
-        answered = _answered(values, placed)
         return ResponseRecording(
             name,
             shown.name,
-            Repetitions(_in_order(values, answered.order), answered.stimulus),
+            Repetitions(_in_order(values, placed.order), placed.stimulus),
             tuple(targets.column(TARGET_ID).to_pylist()),
             by_position=by_position,
             targets=targets.drop_columns([ROW]),
@@ -102,21 +101,6 @@ def _placed(found: Presentations, shown: StimulusSet, *, partial: bool) -> Place
             f"({len(never)} such); leave those out of the stimuli"
         )
     return Placed(order, numbers[order], len(numbers) - len(known))
-
-
-def _answered(values: Values, placed: Placed) -> Placed:
-    """Those in which any target answered, and one of each stimulus that has no other.
-
-    A file with an axis of repetitions fills up stimuli that were shown less often than others.
-    """
-    there = np.zeros(len(values), np.bool_)
-    for some in _blocks(values):
-        there |= ~np.isnan(values[:, some]).all(1)
-    kept = there[placed.order]
-    n_kept = np.bincount(placed.stimulus[kept], minlength=int(placed.stimulus[-1]) + 1)
-    is_first = np.diff(placed.stimulus, prepend=-1) > 0
-    kept |= is_first & (n_kept[placed.stimulus] == 0)
-    return replace(placed, order=placed.order[kept], stimulus=placed.stimulus[kept])
 
 
 def _numbers(found: Presentations, shown: StimulusSet, *, partial: bool) -> Numbers:
