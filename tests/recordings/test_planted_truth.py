@@ -404,7 +404,8 @@ def test_means_alone_have_no_ceiling_of_repetitions(lab, name):
 def test_every_kind_of_recording_is_here(lab):
     from zoo_eval.recordings.recording import RECORDINGS
 
-    # Their numbers are not in files of their own, or are maps: see test_arcaro_truth.
+    # Planted ones have no file, together is made of others, and maps are in test_arcaro_truth. An RDM has
+    # a number for each pair of stimuli or is none: it holds neither gaps nor repetitions.
     elsewhere = {"planted", "planted_spatial", "spatial_arrays", "arcaro", "together"}
     here = {one.kind for one in lab.sweep.recordings.values()}
     assert here | elsewhere >= set(RECORDINGS.things())
