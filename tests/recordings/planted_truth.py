@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from PIL import Image
 from scipy.io import savemat
+from torch import nn
 
+from tests.planted_nets import Sine
 from tests.recordings import (
     array_files,
     eeg2_files,
@@ -35,6 +38,8 @@ TARGETS = tuple(f"t{number:02d}" for number in range(N_TARGETS))
 GRID = (5, 4, 2)
 CHANNELS, TIMES = ["Pz", "P3", "Oz", "O1", "O2"], np.arange(8) / 100
 NOISE_VARIANCE = 1.0
+# Features of a planted network's layers, and the side of its images.
+P, PX = 12, 8
 Content = dict[str, Any]
 
 
@@ -102,7 +107,7 @@ def images(folder: Path, names: list[str]) -> None:
     """The photos under these names."""
     folder.mkdir()
     rng = np.random.default_rng(2)
-    for name, pixels in zip(names, rng.integers(0, 256, (N_STIMULI, 8, 8, 3), np.uint8)):
+    for name, pixels in zip(names, rng.integers(0, 256, (N_STIMULI, PX, PX, 3), np.uint8)):
         Image.fromarray(pixels).save(folder / f"{name}.png")
 
 
@@ -300,3 +305,21 @@ def section(name: str, content: Content, folder: str) -> str:
     placed = {key: f"{folder}/{value}" if key in paths else value for key, value in content.items()}
     lines = [f"{key} = {json.dumps(value)}" for key, value in placed.items()]
     return "\n".join([f"[recordings.{name}]", f'stimuli = "{stimuli}"', *lines, ""])
+
+
+def bent(seed, turned=0.0):
+    """Three layers of sines, each of which the next one tells less of; the second's weights may be turned."""
+    draw = torch.Generator().manual_seed(seed)
+    layers: list[nn.Module] = [nn.Flatten()]
+    for size, spread, steepness in ((3 * PX**2, 12**-0.5, 1.6), (P, 0.7, 1.2), (P, 0.65, 2.2)):
+        linear = nn.Linear(size, P)
+        weights = torch.randn(P, size, generator=draw)
+        if len(layers) == 3 and turned:
+            other = torch.randn(P, size, generator=torch.Generator().manual_seed(9))
+            weights = (1 - turned**2) ** 0.5 * weights + turned * other
+        linear.weight = nn.Parameter(weights * steepness / (spread * size**0.5))
+        # Pixels are around a half.
+        middle = 0.5 if len(layers) == 1 else 0.0
+        linear.bias = nn.Parameter(-middle * linear.weight.sum(1).detach())
+        layers += [linear, Sine()]
+    return nn.Sequential(*layers)

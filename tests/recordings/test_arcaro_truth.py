@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from scipy.stats import rankdata
 from torch import nn
 
-from tests.planted_nets import noise, opened
+from tests.planted_nets import Sine, noise, opened
 from tests.recordings import arcaro_files
 from tests.recordings.sweepmates import Mates
 from tests.rounding import SCORE, float32_products
@@ -29,11 +29,6 @@ PHOTOS = noise(N_IMAGES, px=PX)
 LAYERS, LAYER = ("1", "3", "5"), "3"
 N_MS, WINDOW = 6, (2, 5)
 NOISE_VARIANCE = 0.5
-
-
-class Sine(nn.Module):
-    def forward(self, x):
-        return x.sin()
 
 
 @pytest.fixture(scope="module")

@@ -4,17 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import spearmanr
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
-from torch import nn
 
 from tests.planted_nets import opened, pixels
 from tests.recordings import planted_truth as truth
-from tests.recordings.planted_truth import MOST, N_TARGETS, NOISE_VARIANCE, UNEVEN
+from tests.recordings.planted_truth import MOST, N_TARGETS, NOISE_VARIANCE, PX, UNEVEN, P
 from tests.rounding import FLOAT32, SCORE, float32_products, float32_rho
 from tests.sweeps import loaded
 from zoo_eval.evaluations.ceilings import Ceilings
@@ -25,7 +23,7 @@ from zoo_eval.recordings.recording import Recording
 from zoo_eval.representations.representations import Representations
 from zoo_eval.stimuli.folder import read_folder
 
-P, PX, SEED = 12, 8, 3
+SEED = 3
 LAYER, LAYERS = "4", ("2", "4", "6")
 NETS = ("planted", "turned", "other")
 RESPONSES = (*truth.UNEVEN, *truth.TWO_PARTS, *truth.MEANS, *truth.WHOLE)
@@ -84,35 +82,10 @@ n_resamples = 10
 """
 
 
-class Sine(nn.Module):
-    """What makes a layer more than a projection of the one before."""
-
-    def forward(self, x):
-        return x.sin()
-
-
-def net(seed, turned=0.0):
-    """Three layers of sines, each of which the next one tells less of; the second's weights may be turned."""
-    draw = torch.Generator().manual_seed(seed)
-    layers: list[nn.Module] = [nn.Flatten()]
-    for size, spread, steepness in ((3 * PX**2, 12**-0.5, 1.6), (P, 0.7, 1.2), (P, 0.65, 2.2)):
-        linear = nn.Linear(size, P)
-        weights = torch.randn(P, size, generator=draw)
-        if len(layers) == 3 and turned:
-            other = torch.randn(P, size, generator=torch.Generator().manual_seed(9))
-            weights = (1 - turned**2) ** 0.5 * weights + turned * other
-        linear.weight = nn.Parameter(weights * steepness / (spread * size**0.5))
-        # Pixels are around a half.
-        middle = 0.5 if len(layers) == 1 else 0.0
-        linear.bias = nn.Parameter(-middle * linear.weight.sum(1).detach())
-        layers += [linear, Sine()]
-    return nn.Sequential(*layers)
-
-
 @pytest.fixture(scope="module")
 def models():
     """An open model of each network; they have no outline that could be traced, so one stands for all."""
-    nets = {"planted": net(0), "turned": net(0, turned=0.6), "other": net(1)}
+    nets = {"planted": bent(0), "turned": bent(0, turned=0.6), "other": bent(1)}
     patch = pytest.MonkeyPatch()
     shapes = trace(nets["planted"], (PX, PX)).captured
     patch.setattr(blueprint.Blueprint, "captured", property(lambda _: shapes))
