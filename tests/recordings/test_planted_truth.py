@@ -85,7 +85,7 @@ n_resamples = 10
 @pytest.fixture(scope="module")
 def models():
     """An open model of each network; they have no outline that could be traced, so one stands for all."""
-    nets = {"planted": bent(0), "turned": bent(0, turned=0.6), "other": bent(1)}
+    nets = {"planted": truth.bent(0), "turned": truth.bent(0, turned=0.6), "other": truth.bent(1)}
     patch = pytest.MonkeyPatch()
     shapes = trace(nets["planted"], (PX, PX)).captured
     patch.setattr(blueprint.Blueprint, "captured", property(lambda _: shapes))
