@@ -3,7 +3,8 @@
     python -m benchmarks.readers [--quick]
 
 Files are planted, with the published numbers of images, repetitions and sites (with --quick a tenth of
-TVSD's training images and of the assembly's repetitions), and read in a process of its own each: `peak` is what that took on top of its imports.
+TVSD's training images, of the assembly's repetitions and of Triple-N's units), and read in a process of
+its own each: `peak` is what that took on top of its imports. More than 2 GiB ends it with status 1.
 The rival is h5py alone, which reads the same variables whole and does nothing with them.
 """
 
@@ -20,14 +21,18 @@ import numpy as np
 
 from benchmarks.measurement import quick, report
 from benchmarks.recordings import _resident
-from tests.recordings import netcdf_files, tvsd_files
+from tests.recordings import netcdf_files, triple_n_files, tvsd_files
 from zoo_eval.paths import SweepPath
 from zoo_eval.recordings.brainscore import BrainscoreSection
 from zoo_eval.recordings.presented import PresentedSection
+from zoo_eval.recordings.triple_n import TripleNSection
 from zoo_eval.recordings.tvsd import TvsdSection
 from zoo_eval.units import size_text
 
 BUDGET_BYTES = 2**31
+SESSION = triple_n_files.NAME.format(1, triple_n_files.SUBJECTS[1])
+# Of each set the file of responses, and how many variables of it are read.
+LARGEST = {"tvsd": ("THINGS_normMUA.mat", 2), "brainscore": ("assembly.nc", 1), "triple_n": (SESSION, 1)}  # fmt: skip
 HEADER = ("set", "presentations x targets", "plan s", "read s", "peak", "h5py s", "h5py peak")
 
 
@@ -42,7 +47,7 @@ def main() -> None:
     facts: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         _write(Path(name), n)
-        for kind in ("tvsd", "brainscore"):
+        for kind in LARGEST:
             ours, rival = (_in_a_process(way, kind, name) for way in ("ours", "h5py"))
             shape = f"{ours['presentations']:.0f} x {ours['targets']:.0f}"
             seconds = [f"{ours['plan_s']:.1f}", f"{ours['read_s']:.1f}"]
@@ -51,6 +56,8 @@ def main() -> None:
             facts |= {f"{kind}_{key}": ours[key] for key in ("plan_s", "read_s", "peak")}
             facts[f"{kind}_read_ratio"] = ours["read_s"] / rival["read_s"]
     report(HEADER, rows, facts)
+    if over := [kind for kind in LARGEST if facts[f"{kind}_peak"] > BUDGET_BYTES]:
+        raise SystemExit(f"{', '.join(over)}: more than {size_text(BUDGET_BYTES)} at once")
 
 
 def _write(folder: Path, n: int) -> None:
@@ -65,6 +72,18 @@ def _write(folder: Path, n: int) -> None:
     netcdf_files.assembly(
         folder / "assembly.nc", dims=dims, n_stimuli=3_200, n_repetitions=46 // n, n_neuroids=256
     )
+    _write_session(folder, n_units=500 // n)
+    triple_n_files.design(folder / "nsd_expdesign.mat")
+
+
+def _write_session(folder: Path, n_units: int, n_ms: int = 450) -> None:
+    """One session of Triple-N in one piece, as MATLAB's h5create leaves it, a millisecond at a time."""
+    rng = np.random.default_rng(0)
+    with h5py.File(folder / SESSION, "w") as file:
+        shape = (n_ms, triple_n_files.N_IMAGES, n_units)
+        responses = file.create_dataset("response_matrix_img", shape, np.float32)
+        for ms in range(n_ms):
+            responses[ms] = rng.random(shape[1:], np.float32)
 
 
 def _section(kind: str, folder: Path) -> PresentedSection:
@@ -74,6 +93,12 @@ def _section(kind: str, folder: Path) -> PresentedSection:
             path=SweepPath.of(folder / "THINGS_normMUA.mat", None),
             images=SweepPath.of(folder / "things_imgs.mat", None),
             monkey="F",
+        )
+    if kind == "triple_n":
+        return TripleNSection(
+            stimuli="nsd",
+            path=SweepPath.of(folder / SESSION, None),
+            design=SweepPath.of(folder / "nsd_expdesign.mat", None),
         )
     return BrainscoreSection(stimuli="hvm", path=SweepPath.of(folder / "assembly.nc", None))
 
@@ -91,12 +116,12 @@ def _measured(way: str, kind: str, folder: Path) -> Mapping[str, float]:
     Path("/proc/self/clear_refs").write_text("5")
     before, start = _resident("VmRSS"), time.perf_counter()
     if way == "h5py":
-        name = "THINGS_normMUA.mat" if kind == "tvsd" else "assembly.nc"
+        name, n_variables = LARGEST[kind]
         with h5py.File(folder / name) as file:
             largest = sorted(
                 (one for one in file.values() if one.ndim > 1), key=lambda one: -one.size
             )
-            held = [one[()] for one in largest[: 2 if kind == "tvsd" else 1]]
+            held = [one[()] for one in largest[:n_variables]]
         elapsed = time.perf_counter() - start
         return {"read_s": elapsed, "peak": _resident("VmHWM") - before, "arrays": len(held)}
     found = section.presentations(f"recording {kind!r}", BUDGET_BYTES)

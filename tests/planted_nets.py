@@ -13,6 +13,13 @@ from zoo_eval.stimuli.stimulus_set import StimulusSet
 from zoo_eval.transforms import Transform
 
 
+class Sine(nn.Module):
+    """What makes a layer more than a projection of the one before."""
+
+    def forward(self, x):
+        return x.sin()
+
+
 def opened(net: nn.Module, *, input_px: int = 8) -> OpenModel:
     """The network as an open model on the CPU that sees `input_px` pixels, not normalised."""
     plan = Blueprint(

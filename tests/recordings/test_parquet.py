@@ -387,3 +387,12 @@ def test_text_that_is_not_utf_8_is_one_line(tmp_path, shown):
     pq.write_table(pa.table({"target_id": wrong}), file)
     with pytest.raises(BadInput, match=r"r\.parquet is not a Parquet file that can be read"):
         targets_file.read("recording 'r'", file, 2**20)
+
+
+@pytest.mark.parametrize("gone", IDS)
+def test_what_no_wanted_target_answered_keeps_its_place(tmp_path, shown, gone):
+    rows = [one for one in long_rows() if (one["stimulus_id"], one["target_id"]) != (gone, "t1")]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "r.parquet")
+    section = ParquetSection(stimuli="shown", path=tmp_path / "r.parquet", targets="target_id = 't1'")  # fmt: skip
+    mean = section.read("r", Mates(shown)).mean
+    assert np.isnan(mean[:, 0]).tolist() == [one == gone for one in IDS]

@@ -218,3 +218,22 @@ def test_more_than_the_budget_is_refused_before_it_is_read(shown):
 def test_presentations_that_contradict_themselves_are_refused(changed, reason):
     with pytest.raises(BadInput, match=reason):
         planted(**changed)
+
+
+def test_rows_that_only_fill_up_repetitions_are_no_repetitions(shown, monkeypatch):
+    """An array (stimulus, repetition, target) has rows of NaN where a stimulus was shown less often."""
+    values = np.where(np.arange(6)[:, None] == [2], np.nan, VALUES)
+    # Of "c" there is nothing at all, and its place is kept.
+    values[3] = np.nan
+    given = planted(read=lambda rows: values[:, rows])
+    monkeypatch.setattr(Planted, "presentations", lambda *_: given)
+    repeated = Planted(stimuli="shown").read("it", Mates(shown)).repeated()
+    assert_array_equal(repeated.counts, [1, 2, 2])
+    expected = values[[3, 0, 5, 1, 4]]
+    assert_array_equal(repeated.responses, expected)
+    assert_allclose(repeated.mean()[1:], [values[[0, 5]].mean(0), values[[1, 4]].mean(0)])
+    # Targets are chosen first: what the others answered is no response of these.
+    values[1, 1:3] = np.nan
+    found = Planted(stimuli="shown", targets="region = 'IT'").read("it", Mates(shown))
+    assert_array_equal(found.repeated().counts, [1, 2, 1])
+    assert "stimuli were shown 1 to 2 times" in found.notes

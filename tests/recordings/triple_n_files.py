@@ -1,5 +1,7 @@
 """Sessions of Triple-N as MATLAB writes them, and what is known of their units, with few units and milliseconds."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 from scipy.io import savemat
@@ -60,7 +62,7 @@ def good_unit(folder, number=1, values=None, onset=ONSET, **options):
     return path
 
 
-def design(path):
+def design(path: Path) -> Path:
     """The part of NSD's design that says which images all subjects saw."""
     savemat(path, {"sharedix": SHARED_IDS[None].astype(np.int32)})
     return path

@@ -1,6 +1,6 @@
 """Planted files of TVSD, as MATLAB 7.3 writes them: HDF5, text by references."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +31,27 @@ def images(path: Path, train: Sequence[str], test: Sequence[str]) -> Path:
 
 def norm_mua(
     path: Path, *, n_train: int, n_test: int, n_repetitions: int, reversed_axes: bool = False,
-    dtype: str = "f4", seed: int = 0, **options: Any,
+    dtype: str = "f4", seed: int = 0, planted: Mapping[str, np.ndarray] | None = None, **options: Any,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """THINGS_normMUA.mat, and what is in it as (image, electrode) and (repetition, image, electrode)."""
+    """THINGS_normMUA.mat, and what is in it as (image, electrode) and (repetition, image, electrode).
+
+    `planted` are responses of the first electrodes, by variable.
+    """
     rng = np.random.default_rng(seed)
-    planted: dict[str, Any] = {
+    held: dict[str, Any] = {
         "train_MUA": rng.standard_normal((n_train, N_ELECTRODES), np.float32),
         "test_MUA_reps": rng.standard_normal((n_repetitions, n_test, N_ELECTRODES), np.float32),
         "reliab": rng.random((N_PAIRS, N_ELECTRODES)),
         "oracle": rng.random((1, N_ELECTRODES)),
         "SNR_max": rng.random((N_ELECTRODES, 1)),
     }
-    planted["test_MUA"] = planted["test_MUA_reps"].mean(0)
-    planted["reliab"][2, 5] = np.nan
+    for name, values in (planted or {}).items():
+        held[name][..., : values.shape[-1]] = values
+    held["test_MUA"] = held["test_MUA_reps"].mean(0)
+    held["reliab"][2, 5] = np.nan
     with h5py.File(path, "w") as file:
-        for name, values in planted.items():
+        for name, values in held.items():
             stored = values.T if reversed_axes else values
             large = options if name == "train_MUA" else {}
             file.create_dataset(name, data=stored.astype(dtype), **large)
-    return planted
+    return held

@@ -42,17 +42,23 @@ class Repetitions:
     def of(cls, responses: Array) -> "Repetitions":
         """Those of responses (stimulus, repetition, target).
 
-        Repetitions of a stimulus in which nothing was measured are left out, but for one of a stimulus
-        that has no other.
+        Repetitions of a stimulus in which nothing was measured are left out, as `answered` says.
         """
         n_stimuli, n_repetitions, n_targets = responses.shape
         stimulus = np.repeat(np.arange(n_stimuli), n_repetitions)
-        flat = responses.reshape(-1, n_targets)
-        there = np.asarray(~np.isnan(responses).all(2))
-        there[~there.any(1), :1] = True
+        return cls(responses.reshape(-1, n_targets), stimulus).answered()
+
+    def answered(self) -> "Repetitions":
+        """Without presentations that no target answered, but for one of a stimulus that has no other."""
+        there = np.zeros(len(self.responses), np.bool_)
+        for some in self.blocks():
+            there |= ~np.isnan(self.responses[:, some]).all(1)
+        n_answered = np.bincount(self.stimulus[there], minlength=self.n_stimuli)
+        is_first = np.diff(self.stimulus, prepend=-1) > 0
+        there |= is_first & (n_answered == 0)[self.stimulus]
         if there.all():
-            return cls(flat, stimulus)
-        return cls(flat[there.ravel()], stimulus[there.ravel()])
+            return self
+        return replace(self, responses=self.responses[there], stimulus=self.stimulus[there])
 
     @property
     def n_stimuli(self) -> int:

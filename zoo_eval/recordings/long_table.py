@@ -242,6 +242,9 @@ def _shown(table: LongTable, axes: Axes) -> Shown:
         there[:] = False
         for pairs, _, _ in _placed(table, axes, NAMES):
             there[pairs] = True
+        # What none of the wanted targets answered keeps its place.
+        by_stimulus = there.reshape(-1, len(axes.repetitions))
+        by_stimulus[~by_stimulus.any(1), 0] = True
     number = np.where(there, np.cumsum(there) - 1, -1)
     return Shown(number)
 

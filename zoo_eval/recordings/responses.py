@@ -147,7 +147,9 @@ class ResponseRecording(OfTargets):
         if not isinstance(given, Repetitions):
             if given.ndim != 3 or given.shape[2] != len(self.target_ids):
                 self._refuse_shape(given.shape)
-            object.__setattr__(self, "responses", Repetitions.of(given))
+            given = Repetitions.of(given)
+        # An axis of repetitions is filled up where stimuli were shown less often than others.
+        object.__setattr__(self, "responses", given.answered())
         repeated = self.repeated()
         if repeated.is_void:
             raise BadInput(
