@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,8 @@ class TvsdSection(PresentedSection):
     """
 
     kind: Literal["tvsd"] = "tvsd"
+    names: ClassVar[tuple[str, ...]] = ("THINGS_normMUA.mat",)
+
     path: SweepPath
     images: SweepPath
     monkey: Monkey | None = None
@@ -55,16 +57,20 @@ class TvsdSection(PresentedSection):
         train = tvsd_images(f"{where}: {listed}", listed, "train", most_bytes)
         test = tvsd_images(f"{where}: {listed}", listed, "test", most_bytes)
         file = _NormMua.described(place, path, (len(train), len(test)), most_bytes)
+        targets = file.targets(monkey, most_bytes)
         sides: list[Side] = ["train"] * len(train)
         sides += ["test"] * (len(test) * file.n_repetitions)
         return Presentations(
             where=place,
             files=(path, listed),
             stimulus_ids=[*train, *(test * file.n_repetitions)],
-            targets=file.targets(monkey, most_bytes),
+            targets=targets,
             read=file.read,
             itemsize=file.dtype.itemsize,
             splits={"tvsd": sides},
+            sample=Presentations(
+                place, (path,), test * file.n_repetitions, targets, file.tested, file.dtype.itemsize
+            ),
             notes=(
                 f"monkey {monkey}: {len(train)} training images once, {len(test)} test images "
                 f"{file.n_repetitions} times",
@@ -107,11 +113,23 @@ class _NormMua:
             for rows, values in _blocks(train):
                 place, part = _part(rows, values, self.train, numbers)
                 found[:n_train][place[0], place[1]] = part
-            tested = found[n_train:].reshape(self.n_repetitions, n_test, -1)
-            for rows, values in _blocks(test):
-                place, part = _part(rows, values, self.test, numbers)
-                tested[place[0], place[1], place[2]] = part
+            self._fill_tested(found[n_train:], test, numbers)
             return found
+
+    def tested(self, numbers: Numbers) -> Values:
+        """Responses (repetition and test image, electrode) of some electrodes."""
+        with _opened(self.where, self.path) as file:
+            test = file["test_MUA_reps"]
+            shape = (test.shape[self.test[1]] * self.n_repetitions, len(numbers))
+            found: Values = np.empty(shape, self.dtype)
+            self._fill_tested(found, test, numbers)
+            return found
+
+    def _fill_tested(self, found: Values, test: Any, numbers: Numbers) -> None:
+        tested = found.reshape(self.n_repetitions, test.shape[self.test[1]], -1)
+        for rows, values in _blocks(test):
+            place, part = _part(rows, values, self.test, numbers)
+            tested[place[0], place[1], place[2]] = part
 
     def targets(self, monkey: Monkey, most_bytes: int) -> pa.Table:
         """A row for each electrode."""

@@ -1,0 +1,79 @@
+"""Held: what a recording's files hold, before it meets its stimuli; it says what that is, and writes it anew."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+N_BINS = 8
+
+
+@dataclass(frozen=True)
+class Chart:
+    """How many there are of each of several values, or within each of several ranges."""
+
+    title: str
+    bars: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is held: how many of what, what else is to be said by name, and what is to be drawn."""
+
+    counts: Mapping[str, int]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    charts: Sequence[Chart] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Written:
+    """A recording that was written: the kind that reads it, and the file that this names in the folder."""
+
+    kind: str
+    path: str = ""
+
+
+class Held(ABC):
+    """What a recording's files hold."""
+
+    @abstractmethod
+    def inspection(self) -> Inspection:
+        """What that is; no more is read than a second allows.
+
+        Raises:
+            BadInput: a file is damaged.
+        """
+
+    @abstractmethod
+    def write(self, folder: Path, most_bytes: int) -> Written:
+        """Writes it into an empty folder, in the simple format that this package has for it.
+
+        Raises:
+            BadInput: a file is damaged, or what is held lacks what that format needs.
+            OSError: the folder cannot be written.
+        """
+
+
+def counted(title: str, values: Iterable[Any], unit: str = "") -> Chart:
+    """How often each value occurs, values ascending."""
+    found = sorted(Counter(values).items(), key=lambda one: one[0])
+    return Chart(title, tuple((f"{value}{unit}", n) for value, n in found))
+
+
+def histogram(title: str, values: npt.NDArray[Any]) -> Chart:
+    """How many of some numbers, of which NaN are left out, are in each of equal ranges."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return Chart(title, ())
+    low, high = float(known.min()), float(known.max())
+    if low == high:
+        return Chart(title, ((f"{low:.3g}", len(known)),))
+    counts, edges = np.histogram(known, N_BINS, (low, high))
+    labels = [f"{a:.3g} to {b:.3g}" for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return Chart(title, tuple(zip(labels, counts.tolist(), strict=True)))
