@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from zoo_eval.errors import BadInput
 from zoo_eval.recordings.by_position import Unnamed
 from zoo_eval.recordings.parquet_names import PRESENTATIONS, RESPONSES, TARGETS
-from zoo_eval.recordings.presentations import Presentations, Values
+from zoo_eval.recordings.presentations import TARGET_ID, Presentations, Values
 from zoo_eval.recordings.presentations_file import NOTES, REPETITION, SESSION, SPLIT, STIMULUS_ID
 
 # Rows that are written together, unless one target has more.
@@ -24,6 +24,7 @@ BESIDE = 2
 # Names of stimuli are stored once in a group of rows, however many there are.
 NAMES_BYTES = 2**27
 WRITING: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+NAMES = [STIMULUS_ID, REPETITION, TARGET_ID]
 
 
 def write(found: Presentations, folder: Path, most_bytes: int) -> None:
@@ -44,11 +45,15 @@ def write(found: Presentations, folder: Path, most_bytes: int) -> None:
     kind = pa.float32() if found.itemsize == np.dtype(np.float32).itemsize else pa.float64()
     names = pa.dictionary(pa.int32(), pa.string())
     schema = pa.schema(
-        [(STIMULUS_ID, names), (REPETITION, pa.int32()), ("target_id", names), ("response", kind)]
+        [(STIMULUS_ID, names), (REPETITION, pa.int32()), (TARGET_ID, names), ("response", kind)]
     )
     rows = _Rows(found, repetitions, schema)
     with pq.ParquetWriter(
-        folder / RESPONSES, schema, dictionary_pagesize_limit=NAMES_BYTES, **WRITING
+        folder / RESPONSES,
+        schema,
+        use_dictionary=NAMES,
+        dictionary_pagesize_limit=NAMES_BYTES,
+        **WRITING,
     ) as file:
         for first, values in _blocks(found, most_bytes):
             for table in rows.groups(first, values):

@@ -4,11 +4,15 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from zoo_eval.errors import BadInput
+from zoo_eval.recordings.target_choice import Selects
 
 N_BINS = 8
 
@@ -50,6 +54,14 @@ class Held(ABC):
             BadInput: a file is damaged.
         """
 
+    def selected(self, condition: str, select: Selects) -> "Held":
+        """The same with those targets alone that fulfil a condition in SQL.
+
+        Raises:
+            BadInput: there are no targets, or the condition is wrong or fulfilled by none.
+        """
+        raise BadInput("there are no targets to select; remove `targets`")
+
     @abstractmethod
     def write(self, folder: Path, most_bytes: int) -> Written:
         """Writes it into an empty folder, in the simple format that this package has for it.
@@ -75,5 +87,5 @@ def histogram(title: str, values: npt.NDArray[Any]) -> Chart:
     if low == high:
         return Chart(title, ((f"{low:.3g}", len(known)),))
     counts, edges = np.histogram(known, N_BINS, (low, high))
-    labels = [f"{a:.3g} to {b:.3g}" for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    labels = [f"{a:.3g} to {b:.3g}" for a, b in pairwise(edges)]
     return Chart(title, tuple(zip(labels, counts.tolist(), strict=True)))

@@ -4,7 +4,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from zoo_eval.recordings import conversion
 from zoo_eval.recordings.held import Chart, Held, Inspection, Written, counted, histogram
 from zoo_eval.recordings.presentations import Numbers, Presentations, Values
 from zoo_eval.recordings.response_ceilings import FEWEST_REPEATED, ResponseCeilings
+from zoo_eval.recordings.target_choice import ROW, Selects, selected
 from zoo_eval.units import size_text
 
 # Targets that are read: runs of neighbours, which files often store together.
@@ -61,9 +62,31 @@ class HeldPresentations(Held):
         }
         return Inspection(counts, facts, _few(charts), found.notes)
 
+    def selected(self, condition: str, select: Selects) -> Held:
+        found = self.found
+        targets = selected(found.where, found.targets, condition, select)
+        rows: Numbers = targets.column(ROW).to_numpy()
+        note = f"{len(rows)} of {found.targets.num_rows} targets are selected"
+        return HeldPresentations(
+            replace(
+                _of_targets(found, targets, rows),
+                sample=found.sample and _of_targets(found.sample, targets, rows),
+                notes=(*found.notes, note),
+            )
+        )
+
     def write(self, folder: Path, most_bytes: int) -> Written:
         conversion.write(self.found, folder, most_bytes)
         return Written("parquet")
+
+
+def _of_targets(found: Presentations, targets: pa.Table, rows: Numbers) -> Presentations:
+    """Those of the targets of some rows, numbered anew."""
+
+    def read(numbers: Numbers) -> Values:
+        return found.read(rows[numbers])
+
+    return replace(found, targets=targets.drop_columns([ROW]), read=read)
 
 
 def _told(found: Presentations) -> Iterator[tuple[str, str]]:
