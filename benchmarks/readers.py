@@ -28,7 +28,16 @@ from zoo_eval.recordings.tvsd import TvsdSection
 from zoo_eval.units import size_text
 
 BUDGET_BYTES = 2**31
-HEADER = ("set", "presentations x targets", "inspect s", "plan s", "read s", "peak", "h5py s", "h5py peak")
+HEADER = (
+    "set",
+    "presentations x targets",
+    "inspect s",
+    "plan s",
+    "read s",
+    "peak",
+    "h5py s",
+    "h5py peak",
+)
 
 
 def main() -> None:
@@ -49,7 +58,9 @@ def main() -> None:
             seconds = [f"{ours[one]:.1f}" for one in ("inspect_s", "plan_s", "read_s")]
             peaks = [size_text(int(one["peak"])) for one in (ours, rival)]
             rows.append([kind, shape, *seconds, peaks[0], f"{rival['read_s']:.1f}", peaks[1]])
-            facts |= {f"{kind}_{key}": ours[key] for key in ("inspect_s", "plan_s", "read_s", "peak")}
+            facts |= {
+                f"{kind}_{key}": ours[key] for key in ("inspect_s", "plan_s", "read_s", "peak")
+            }
             facts[f"{kind}_read_ratio"] = ours["read_s"] / rival["read_s"]
     report(HEADER, rows, facts)
 

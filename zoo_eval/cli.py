@@ -258,7 +258,11 @@ def _take_recordings(parser: Parser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="or a folder, where a kind has one")
     parser.add_argument("--kind", help="as in a sweep; told from the name if left out")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="what the kind needs besides"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what the kind needs besides",
     )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="convert: a new folder")
     parser.add_argument("--memory", default="2GiB", metavar="SIZE", help="convert: held at once")

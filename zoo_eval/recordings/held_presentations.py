@@ -22,7 +22,7 @@ from zoo_eval.units import size_text
 # Targets that are read: runs of neighbours, which files often store together.
 N_RUNS, RUN_TARGETS = 4, 8
 SAMPLE_BYTES = 2**25
-SAMPLE_S = 1.0
+SAMPLE_S = 0.8
 # Responses (stimulus, repetition, target) of which halves are compared, and how often they are drawn.
 HALVED_CELLS = 2**18
 N_HALVES = 10

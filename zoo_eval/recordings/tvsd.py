@@ -1,8 +1,8 @@
 """A recording of TVSD (Papale et al. 2025): one monkey's multi-unit activity, by electrode."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -16,7 +16,7 @@ from zoo_eval.paths import SweepPath
 from zoo_eval.recordings import targets_file
 from zoo_eval.recordings.presentations import TARGET_ID, Numbers, Presentations, Side, Values
 from zoo_eval.recordings.presented import PresentedSection
-from zoo_eval.stimuli.things import tvsd_images
+from zoo_eval.stimuli.things import n_tvsd_images, tvsd_images
 
 Monkey = Literal["F", "N"]
 # The first electrode of each region, from 0; the rest of an array's bank is V1.
@@ -51,10 +51,21 @@ class TvsdSection(PresentedSection):
         Raises:
             BadInput: a file is damaged, lacks a variable, or has other sizes than the list.
         """
+        listed = self.images.resolve()
+        train = tvsd_images(f"{where}: {listed}", listed, "train", most_bytes)
+        return self._shown(where, train, most_bytes)
+
+    def glimpsed(self, where: str, most_bytes: int) -> Presentations:
+        listed = self.images.resolve()
+        n = n_tvsd_images(f"{where}: {listed}", listed, "train", most_bytes)
+        found = self._shown(where, [f"training image {one}" for one in range(1, n + 1)], most_bytes)
+        note = "names of training images are not looked at, each of which is an object of its own"
+        return replace(found, notes=(*found.notes, note))
+
+    def _shown(self, where: str, train: Sequence[str], most_bytes: int) -> Presentations:
         path, listed = self.path.resolve(), self.images.resolve()
         place = f"{where}: {path}"
         monkey = self.monkey or _monkey(place, path)
-        train = tvsd_images(f"{where}: {listed}", listed, "train", most_bytes)
         test = tvsd_images(f"{where}: {listed}", listed, "test", most_bytes)
         file = _NormMua.described(place, path, (len(train), len(test)), most_bytes)
         targets = file.targets(monkey, most_bytes)
