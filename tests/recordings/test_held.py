@@ -247,5 +247,5 @@ def test_what_is_in_no_file_is_refused(kind):
     from zoo_eval.recordings.recording import RECORDINGS
 
     section = RECORDINGS.get(kind).model_construct(kind=kind, stimuli="shown")
-    with pytest.raises(BadInput, match=f"of kind '{kind}' hold is in no file of their own"):
+    with pytest.raises(BadInput, match=f"of kind '{kind}' say nothing without their stimuli"):
         section.held("recording 'r'", MOST, whole=True)

@@ -26,7 +26,7 @@ WIDEST_BAR = 40
 GIVEN = ("kind", "path", "stimuli")
 LATER = ("zscore", "partial", "ceilings", "ceiling_scale", "dissimilarity")
 # What messages of readers call the memory that they have.
-BUDGET = "[run] memory_budget"
+BUDGETS = ("[run] memory_budget", "memory_budget")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,10 @@ def _as_an_option() -> Iterator[None]:
     try:
         yield
     except BadInput as error:
-        raise BadInput(str(error).replace(BUDGET, "--memory")) from error
+        said = str(error)
+        for one in BUDGETS:
+            said = said.replace(one, "--memory")
+        raise BadInput(said) from error
 
 
 def inspected(asked: Asked) -> tuple[str, Inspection]:

@@ -229,11 +229,10 @@ class RecordingSection(KindSection):
         """What its files hold, without the stimuli; unless the `whole` is asked for, perhaps of a part.
 
         Raises:
-            BadInput: a path or what is there is wrong, or there is no file.
+            BadInput: a path or what is there is wrong, or nothing can be said without stimuli.
         """
         raise BadInput(
-            f"{where}: what recordings of kind {self.kind!r} hold is in no file of their own; name a kind that "
-            "reads one"
+            f"{where}: recordings of kind {self.kind!r} say nothing without their stimuli; name another kind"
         )
 
     def read(self, name: str, known: Sweepmates) -> Recording:
