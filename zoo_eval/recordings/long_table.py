@@ -303,6 +303,13 @@ def encoded(where: str, column: str, block: pa.RecordBatch) -> pa.DictionaryArra
     values = block.column(column)
     _refuse_null(where, column, values.null_count)
     if pa.types.is_dictionary(values.type):
+        # Of a damaged file, nobody has looked at them yet.
+        numbers = values.indices.to_numpy()
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(values.dictionary):
+            raise BadInput(
+                f"{where}: column {column!r} has rows whose name is not there: it is damaged; fetch or write the "
+                "file again"
+            )
         return values
     try:
         return values.dictionary_encode()

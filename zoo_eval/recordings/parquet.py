@@ -248,9 +248,7 @@ def _blocks(
             return
         for group in range(file.metadata.num_row_groups):
             if _has_any(where, file, group, targets):
-                yield from file.iter_batches(
-                    BLOCK_ROWS, [group], columns=list(columns), use_threads=False
-                )
+                yield from _of_group(where, file, group, columns, BLOCK_ROWS)
 
 
 def _has_any(where: str, file: Any, group: int, targets: Collection[str]) -> bool:
@@ -259,10 +257,25 @@ def _has_any(where: str, file: Any, group: int, targets: Collection[str]) -> boo
     By its names themselves: what the file says of its groups has no checksum.
     """
     known: pa.Array | None = None
-    for block in file.iter_batches(LOOK_ROWS, [group], columns=["target_id"], use_threads=False):
+    for block in _of_group(where, file, group, ["target_id"], LOOK_ROWS):
         names = long_table.encoded(where, "target_id", block).dictionary
         if known is None or not names.equals(known):
             known = names
             if any(one in targets for one in long_table.values(names, "target_id")):
                 return True
     return False
+
+
+def _of_group(
+    where: str, file: Any, group: int, columns: Sequence[str], n_together: int
+) -> Iterator[pa.RecordBatch]:
+    """The rows of one group, some at a time; all that it says it has, or it is damaged."""
+    n_rows = 0
+    for block in file.iter_batches(n_together, [group], columns=list(columns), use_threads=False):
+        n_rows += block.num_rows
+        yield block
+    expected = file.metadata.row_group(group).num_rows
+    if n_rows != expected:
+        raise BadInput(
+            f"{where} says that it has {expected} rows in group {group} and holds {n_rows}; write it again"
+        )
