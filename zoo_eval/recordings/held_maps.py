@@ -39,7 +39,7 @@ class HeldMaps(Held):
             "image ids": f"{ids[0]} to {ids[-1]}"
             if self.named
             else "none: maps meet the images by their order",
-            "channels": f"{self.maps.channel_ids[0]} to {self.maps.channel_ids[-1]}",
+            "channel ids": f"{self.maps.channel_ids[0]} to {self.maps.channel_ids[-1]}",
             "responses": f"{self.maps.maps.min():.4g} to {self.maps.maps.max():.4g}",
         }
         charts = [histogram("responses (means over repetitions)", self.maps.maps.ravel())]

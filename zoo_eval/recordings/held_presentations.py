@@ -28,7 +28,8 @@ HALVED_CELLS = 2**18
 N_HALVES = 10
 # What a chart shows at most, and how many columns of targets are told and drawn.
 MOST_VALUES, MOST_TOLD, MOST_DRAWN = 8, 24, 6
-RELIABLE = re.compile(r"reliab|ceiling|splithalf|split_half|ncsnr|snr|^nc_|oracle", re.IGNORECASE)
+WIDEST_LIST = 60
+RELIABLE = re.compile(r"reliab|ceiling|splithalf|split_half|ncsnr|snr|^nc_", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +116,11 @@ def _values_told(column: pa.ChunkedArray) -> str:
         if ends["min"] is None:
             return "none is known"
         return f"{ends['min']:.4g} to {ends['max']:.4g}{unknown}"
-    n = pc.count_distinct(column).as_py()
     values = pc.unique(column.drop_null())
-    if n <= MOST_VALUES:
-        return ", ".join(map(str, values.to_pylist())) + unknown
-    return f"{n} values, {values[0].as_py()} to {values[-1].as_py()}{unknown}"
+    listed = ", ".join(map(str, values.slice(0, MOST_VALUES).to_pylist()))
+    if len(values) <= MOST_VALUES and len(listed) <= WIDEST_LIST:
+        return (listed or "none is known") + unknown
+    return f"{len(values)} values, {values[0].as_py()} to {values[-1].as_py()}{unknown}"
 
 
 def _columns(targets: pa.Table) -> Iterator[Chart]:
@@ -129,7 +130,7 @@ def _columns(targets: pa.Table) -> Iterator[Chart]:
         if pa.types.is_floating(column.type):
             if RELIABLE.search(name) and column.null_count < len(column):
                 yield histogram(f"targets by {name}", column.to_numpy().astype(np.float64))
-        elif 1 < pc.count_distinct(column).as_py() <= MOST_VALUES:
+        elif 1 < pc.count_distinct(column).as_py() <= min(MOST_VALUES, len(column) // 2):
             yield counted(f"targets by {name}", map(str, column.drop_null().to_pylist()))
 
 

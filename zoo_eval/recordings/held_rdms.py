@@ -28,7 +28,7 @@ class HeldRdms(Held):
         pairs = self.rdms[:, *np.triu_indices(n_stimuli, 1)]
         named = self.stimulus_ids
         facts = {
-            "subjects": ", ".join(self.subject_ids[:8]) + (", ..." if n_subjects > 8 else ""),
+            "subject ids": ", ".join(self.subject_ids[:8]) + (", ..." if n_subjects > 8 else ""),
             "stimulus ids": "none: rows meet the images by their order"
             if named is None
             else f"{named[0]} to {named[-1]}",
