@@ -173,3 +173,13 @@ def test_a_folder_of_several_kinds_is_not_guessed(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     np.save(tmp_path / "it.npy", np.ones((3, 3)))
     assert "add one of arcaro" in bad(capsys, "recordings", "inspect", ".")
+
+
+def test_a_folder_is_told_by_the_files_that_its_kind_has_in_one(tmp_path):
+    kinds.nsd_synthetic(tmp_path)
+    assert guess.kind_of(tmp_path / "betas_nsdsynthetic.hdf5") == "nsd_synthetic"
+    assert guess.kind_of(tmp_path) == "nsd"
+    assert guess.kind_of(tmp_path / "some.parquet") == "parquet"
+    assert guess.kind_of(tmp_path / "assy_some.nc") == "brainscore"
+    assert guess.kind_of(tmp_path / "some.nc") == "netcdf"
+    assert guess.kind_of(tmp_path / "Meadows_mine_v_v1_task_1D.mat") == "rdm"

@@ -92,6 +92,27 @@ def test_repetitions_and_targets_are_counted():
     assert facts["reliability"] == "of no repetitions: what was read was shown once"
 
 
+def test_columns_of_any_type_are_told():
+    ids, values = twice(n_targets=3)
+    known = {
+        "coded": pa.array(["b", "a", "b"]).dictionary_encode(),
+        "several": [[1, 2], None, [1, 2]],
+        "flag": [True, False, True],
+        "none": pa.nulls(3),
+        "unknown": pa.array([None] * 3, pa.float64()),
+        "long": ["x" * 40, "y" * 40, "z" * 40],
+    }
+    found = HeldPresentations(presentations(ids, values, known=known)).inspection()
+    told = {name.removeprefix("column "): one for name, one in found.facts.items()}
+    assert told["coded"] == "b, a"
+    assert told["several"] == "[1, 2], 1 unknown"
+    assert told["flag"] == "True, False"
+    assert told["none"] == "none is known, 3 unknown"
+    assert told["unknown"] == "none is known"
+    assert told["long"] == f"3 values, {'x' * 40} to {'z' * 40}"
+    assert charts(found)["targets by coded"] == {"a": 1, "b": 2}
+
+
 def test_what_is_missing_of_the_sample_is_its_share():
     ids, values = twice(n_targets=10)
     values[np.random.default_rng(1).random(values.shape) < 0.2] = np.nan

@@ -21,7 +21,8 @@ def kind_of(path: Path) -> str:
     is_folder = path.is_dir()
     found: dict[int, set[str]] = {}
     for kind in of_files():
-        for pattern in RECORDINGS.get(kind).names:
+        known = RECORDINGS.get(kind)
+        for pattern in known.inside if is_folder else known.names:
             fits = any(path.glob(pattern)) if is_folder else fnmatchcase(path.name, pattern)
             if fits:
                 found.setdefault(len(pattern), set()).add(kind)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -116,11 +117,22 @@ def _values_told(column: pa.ChunkedArray) -> str:
         if ends["min"] is None:
             return "none is known"
         return f"{ends['min']:.4g} to {ends['max']:.4g}{unknown}"
-    values = pc.unique(column.drop_null())
-    listed = ", ".join(map(str, values.slice(0, MOST_VALUES).to_pylist()))
+    values = _distinct(column)
+    listed = ", ".join(map(str, values[:MOST_VALUES]))
     if len(values) <= MOST_VALUES and len(listed) <= WIDEST_LIST:
         return (listed or "none is known") + unknown
-    return f"{len(values)} values, {values[0].as_py()} to {values[-1].as_py()}{unknown}"
+    return f"{len(values)} values, {values[0]} to {values[-1]}{unknown}"
+
+
+def _distinct(column: pa.ChunkedArray) -> list[Any]:
+    """Its values that are known, each once, in the order of their first; text of those that hold others."""
+    known = column.drop_null()
+    if pa.types.is_nested(known.type):
+        return list(dict.fromkeys(map(str, known.to_pylist())))
+    if pa.types.is_dictionary(known.type):
+        known = known.cast(known.type.value_type)
+    found: list[Any] = pc.unique(known).to_pylist()
+    return found
 
 
 def _columns(targets: pa.Table) -> Iterator[Chart]:
@@ -130,7 +142,10 @@ def _columns(targets: pa.Table) -> Iterator[Chart]:
         if pa.types.is_floating(column.type):
             if RELIABLE.search(name) and column.null_count < len(column):
                 yield histogram(f"targets by {name}", column.to_numpy().astype(np.float64))
-        elif 1 < pc.count_distinct(column).as_py() <= min(MOST_VALUES, len(column) // 2):
+            continue
+        # A number that hardly two targets share is a place or a number of theirs.
+        most = len(column) // 2 if pa.types.is_integer(column.type) else len(column) - 1
+        if 1 < len(_distinct(column)) <= min(MOST_VALUES, most):
             yield counted(f"targets by {name}", map(str, column.drop_null().to_pylist()))
 
 
@@ -199,4 +214,5 @@ def _sample(part: Presentations) -> _Sample:
         elapsed = time.perf_counter() - began
         if elapsed + elapsed / max(1, len(taken)) > SAMPLE_S:
             break
-    return _Sample(part, np.concatenate(taken), np.concatenate(values, 1))
+    read: Values = np.concatenate(values, 1)  # type: ignore[assignment]  # all of one type
+    return _Sample(part, np.concatenate(taken), read)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,9 +49,10 @@ class HeldRdms(Held):
         return Inspection(counts, facts, charts, (self.about,) if self.about else ())
 
     def write(self, folder: Path, most_bytes: int) -> Written:
-        ids = {} if self.stimulus_ids is None else {STIMULUS_IDS: np.array(self.stimulus_ids)}
-        subjects = {SUBJECT_IDS: np.array(self.subject_ids)}
-        np.savez(folder / FILE, rdm=self.rdms, **subjects, **ids)
+        arrays: dict[str, Any] = {"rdm": self.rdms, SUBJECT_IDS: np.array(self.subject_ids)}
+        if self.stimulus_ids is not None:
+            arrays[STIMULUS_IDS] = np.array(self.stimulus_ids)
+        np.savez(folder / FILE, **arrays)
         return Written("rdm", FILE)
 
 

@@ -41,7 +41,7 @@ class LaionFmriSection(PresentedSection):
     """
 
     kind: Literal["laion_fmri"] = "laion_fmri"
-    names: ClassVar[tuple[str, ...]] = (f"ses-*/func/*{BETAS}*",)
+    inside: ClassVar[tuple[str, ...]] = (f"ses-*/func/*{BETAS}*",)
 
     path: SweepPath
     sessions: tuple[str, ...] | None = None

@@ -59,7 +59,7 @@ class Cells:
             raise BadInput(f"{self.where}: {self._twice(names)}; keep one of the two rows")
         return found
 
-    def _placed(self, names: Sequence[str]) -> Iterator[tuple[Codes, Codes]]:
+    def _placed(self, names: Sequence[str]) -> Iterator[tuple[Codes, Values]]:
         """The rows of some targets, block by block: the cell that each belongs to, and its response."""
         places = {
             "stimulus_id": Places("stimulus_id", self.stimuli, len(self.repetitions)),

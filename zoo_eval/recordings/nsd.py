@@ -35,7 +35,7 @@ class NsdSection(PresentedSection):
     """
 
     kind: Literal["nsd"] = "nsd"
-    names: ClassVar[tuple[str, ...]] = ("betas_session*.hdf5",)
+    inside: ClassVar[tuple[str, ...]] = ("betas_session*.hdf5",)
 
     path: SweepPath
     subject: Subject

@@ -52,7 +52,8 @@ class ParquetSection(PresentedSection):
     """
 
     kind: Literal["parquet"] = "parquet"
-    names: ClassVar[tuple[str, ...]] = ("*.parquet", "*.pq", RESPONSES)
+    names: ClassVar[tuple[str, ...]] = ("*.parquet", "*.pq")
+    inside: ClassVar[tuple[str, ...]] = (RESPONSES,)
 
     path: SweepPath
     targets_table: SweepPath | None = None

@@ -77,7 +77,7 @@ def _sessions(where: str, table: pa.Table) -> list[str] | None:
 
 
 def _sides(where: str, name: str, table: pa.Table) -> list[Side]:
-    found = ["" if one is None else one for one in table.column(name).to_pylist()]
+    found: list[Side] = ["" if one is None else one for one in table.column(name).to_pylist()]
     for row, one in enumerate(found, 1):
         if one not in get_args(Side):
             raise BadInput(

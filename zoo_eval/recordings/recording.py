@@ -219,9 +219,10 @@ class Pending(Protocol):
 class RecordingSection(KindSection):
     """Base of the sections [recordings.NAME]: one way that users hold recordings."""
 
-    # Patterns of the names that its files are published under, by which a file's kind can be told; of a
-    # folder, of what is in it.
+    # Patterns of names by which a file's kind can be told: of the file, or of files in the folder, that `path`
+    # names.
     names: ClassVar[tuple[str, ...]] = ()
+    inside: ClassVar[tuple[str, ...]] = ()
 
     stimuli: str
 

@@ -40,7 +40,7 @@ class ThingsEeg2Section(PresentedSection):
     """
 
     kind: Literal["things_eeg2"] = "things_eeg2"
-    names: ClassVar[tuple[str, ...]] = ("preprocessed_eeg_*.npy",)
+    inside: ClassVar[tuple[str, ...]] = ("preprocessed_eeg_*.npy",)
 
     path: SweepPath
     images: SweepPath

@@ -39,7 +39,7 @@ class ThingsFmriSection(PresentedSection):
     """
 
     kind: Literal["things_fmri"] = "things_fmri"
-    names: ClassVar[tuple[str, ...]] = ("sub-*_ResponseData.h5",)
+    inside: ClassVar[tuple[str, ...]] = ("sub-*_ResponseData.h5",)
 
     path: SweepPath
     subject: str

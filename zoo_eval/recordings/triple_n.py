@@ -48,6 +48,7 @@ class TripleNSection(PresentedSection):
 
     kind: Literal["triple_n"] = "triple_n"
     names: ClassVar[tuple[str, ...]] = ("GoodUnit_*_g*.mat", "ses[0-9]*_*_*_*.h5")
+    inside: ClassVar[tuple[str, ...]] = names
 
     path: SweepPath | tuple[SweepPath, ...]
     design: SweepPath | None = None
