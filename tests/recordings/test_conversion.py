@@ -137,7 +137,7 @@ def test_responses_are_read_by_blocks_within_the_memory_that_there_is(tmp_path):
     found = HeldPresentations(replace(whole, read=read))
     writing.write(found, tmp_path / "own", 300 * n_bytes)
     assert sum(asked) == 1024
-    assert max(asked) <= 150
+    assert max(asked) == 75
     again = ParquetSection(stimuli="shown", path=tmp_path / "own").presentations("r", MOST)
     everything = np.arange(1024)
     assert_array_equal(again.read(everything), whole.read(everything))

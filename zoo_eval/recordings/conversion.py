@@ -17,10 +17,10 @@ from zoo_eval.recordings.parquet_names import PRESENTATIONS, RESPONSES, TARGETS
 from zoo_eval.recordings.presentations import TARGET_ID, Presentations, Values
 from zoo_eval.recordings.presentations_file import NOTES, REPETITION, SESSION, SPLIT, STIMULUS_ID
 
-# Rows that are written together, unless one target has more.
-GROUP_ROWS = 2**20
-# Of a block of responses as it is read: what readers hold beside it.
-BESIDE = 2
+# Rows that are written together, unless one target has more; what each takes until it is written.
+GROUP_ROWS, ROW_BYTES = 2**20, 64
+# A quarter of the memory is for responses, as much for rows; the rest is what readers hold, and Parquet.
+PARTS = 4
 # Names of stimuli are stored once in a group of rows, however many there are.
 NAMES_BYTES = 2**27
 WRITING: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
@@ -47,7 +47,7 @@ def write(found: Presentations, folder: Path, most_bytes: int) -> None:
     schema = pa.schema(
         [(STIMULUS_ID, names), (REPETITION, pa.int32()), (TARGET_ID, names), ("response", kind)]
     )
-    rows = _Rows(found, repetitions, schema)
+    rows = _Rows(found, repetitions, schema, min(GROUP_ROWS, most_bytes // PARTS // ROW_BYTES))
     with pq.ParquetWriter(
         folder / RESPONSES,
         schema,
@@ -85,7 +85,7 @@ def _blocks(found: Presentations, most_bytes: int) -> Iterator[tuple[int, Values
     """Responses of some targets after another, each with the number of its first."""
     n_targets, n_shown = found.targets.num_rows, len(found.stimulus_ids)
     found.check_fits(1, most_bytes)
-    step = max(1, most_bytes // (BESIDE * n_shown * found.itemsize))
+    step = max(1, most_bytes // (PARTS * n_shown * found.itemsize))
     for first in range(0, n_targets, step):
         numbers = np.arange(first, min(first + step, n_targets))
         values = found.read(numbers)
@@ -102,17 +102,21 @@ class _Rows:
     """Rows of responses: of each presentation all targets of a group, those that are missing left out."""
 
     def __init__(
-        self, found: Presentations, repetitions: npt.NDArray[np.int32], schema: pa.Schema
+        self,
+        found: Presentations,
+        repetitions: npt.NDArray[np.int32],
+        schema: pa.Schema,
+        n_together: int,
     ) -> None:
         names = {one: number for number, one in enumerate(dict.fromkeys(found.stimulus_ids))}
         self._names = pa.array(names, pa.string())
         self._stimulus = np.array([names[one] for one in found.stimulus_ids], np.int32)
         self._repetition, self._targets = repetitions, found.target_ids
-        self._schema = schema
+        self._schema, self._n_together = schema, n_together
 
     def groups(self, first: int, values: Values) -> Iterator[pa.Table]:
         """Those of a block of targets, of which the first has that number; a table for each group."""
-        step = max(1, GROUP_ROWS // len(values))
+        step = max(1, self._n_together // len(values))
         for start in range(0, values.shape[1], step):
             own = values[:, start : start + step]
             there = ~np.isnan(own)
