@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from zoo_eval import section as sections
 from zoo_eval.commands import submission
 from zoo_eval.errors import BadInput
@@ -44,13 +42,6 @@ class Asked:
             return size_in_bytes(self.memory)
         except ValueError as error:
             raise BadInput(f"--memory {error}") from error
-
-
-class _Selecting:
-    """Selects rows by SQL, as a sweep does for its recordings."""
-
-    def select(self, table: pa.Table, condition: str | None, option: str) -> pa.Table:
-        return connection.select(table, condition, option)
 
 
 @contextmanager
@@ -160,7 +151,7 @@ def _held(kind: str, asked: Asked, *, whole: bool) -> Held:
     condition = keys.pop("targets", None)
     where = f"recording {kind!r}"
     held = _section(kind, asked.file, keys).held(where, asked.most_bytes, whole=whole)
-    return held if condition is None else held.selected(str(condition), _Selecting())
+    return held if condition is None else held.selected(str(condition), connection)
 
 
 def _pair(written: str) -> tuple[str, str]:
