@@ -151,5 +151,7 @@ def test_a_list_without_training_images_is_one_line_in_a_glimpse(folder):
     with h5py.File(listed, "r+") as file:
         del file["train_imgs"]
     section = TvsdSection(stimuli="s", path=folder / "THINGS_normMUA.mat", images=listed)
-    with pytest.raises(BadInput, match=r"has no variable 'train_imgs'; give TVSD's things_imgs\.mat"):
+    with pytest.raises(
+        BadInput, match=r"has no variable 'train_imgs'; give TVSD's things_imgs\.mat"
+    ):
         section.glimpsed("recording 'r'", 2**28)
