@@ -50,7 +50,7 @@ def main() -> None:
         _write(folder, n_voxels, n_sessions)
         written = time.perf_counter() - start
         n_bytes = sum(path.stat().st_size for path in folder.iterdir())
-        ways = ("planned", "at once", "in blocks")
+        ways = ("inspected", "planned", "at once", "in blocks")
         found = {way: _in_a_process(way, folder) for way in ways}
     print(f"{size_text(n_bytes)} written in {written:.0f} s; memory_budget {BUDGET}\n")
     there = n_voxels * n_sessions
@@ -70,6 +70,7 @@ def main() -> None:
         "chunks_there": there,
         "chunks_touched": at_once["touched"],
         "chunks_touched_in_blocks": found["in blocks"]["touched"],
+        "inspect_s": found["inspected"]["s"],
         "plan_s": found["planned"]["s"],
         "read_s": at_once["s"],
         "peak_bytes": at_once["peak"],
@@ -128,9 +129,15 @@ def _measured(way: str, folder: Path) -> dict[str, float]:
     # The peak starts anew, for imports take more than they keep.
     Path("/proc/self/clear_refs").write_text("5")
     before, start = _resident("VmRSS"), time.perf_counter()
-    found = section.presentations("recording 'nsd'", size_in_bytes(BUDGET))
+    most_bytes = size_in_bytes(BUDGET)
+    if way == "inspected":
+        held = section.held("recording 'nsd'", most_bytes, whole=False)
+        held.inspection()
+        found = held.found
+    else:
+        found = section.presentations("recording 'nsd'", most_bytes)
     n_targets = found.targets.num_rows
-    if way != "planned":
+    if way in ("at once", "in blocks"):
         for some in np.array_split(np.arange(n_targets), BLOCKS if way == "in blocks" else 1):
             assert np.isfinite(found.read(some)).all()
     elapsed = time.perf_counter() - start

@@ -1,10 +1,11 @@
-"""Recordings of monkeys at their true size: seconds to plan and to read all, and the most memory.
+"""Recordings of monkeys at their true size: seconds to inspect, plan and read all, and the most memory.
 
     python -m benchmarks.readers [--quick]
 
 Files are planted, with the published numbers of images, repetitions and sites (with --quick a tenth of
 TVSD's training images, of the assembly's repetitions and of Triple-N's units), and read in a process of
-its own each: `peak` is what that took on top of its imports. More than 2 GiB ends it with status 1.
+its own each: `peak` is what that took on top of its imports. More than 2 GiB, or more than 2 s for
+`inspect`, ends it with status 1.
 The rival is h5py alone, which reads the same variables whole and does nothing with them.
 """
 
@@ -30,10 +31,20 @@ from zoo_eval.recordings.tvsd import TvsdSection
 from zoo_eval.units import size_text
 
 BUDGET_BYTES = 2**31
+INSPECT_S = 2
 SESSION = triple_n_files.NAME.format(1, triple_n_files.SUBJECTS[1])
 # Of each set the file of responses, and how many variables of it are read.
 LARGEST = {"tvsd": ("THINGS_normMUA.mat", 2), "brainscore": ("assembly.nc", 1), "triple_n": (SESSION, 1)}  # fmt: skip
-HEADER = ("set", "presentations x targets", "plan s", "read s", "peak", "h5py s", "h5py peak")
+HEADER = (
+    "set",
+    "presentations x targets",
+    "inspect s",
+    "plan s",
+    "read s",
+    "peak",
+    "h5py s",
+    "h5py peak",
+)
 
 
 def main() -> None:
@@ -50,14 +61,19 @@ def main() -> None:
         for kind in LARGEST:
             ours, rival = (_in_a_process(way, kind, name) for way in ("ours", "h5py"))
             shape = f"{ours['presentations']:.0f} x {ours['targets']:.0f}"
-            seconds = [f"{ours['plan_s']:.1f}", f"{ours['read_s']:.1f}"]
+            ours["inspect_s"] = _in_a_process("inspect", kind, name)["inspect_s"]
+            seconds = [f"{ours[one]:.1f}" for one in ("inspect_s", "plan_s", "read_s")]
             peaks = [size_text(int(one["peak"])) for one in (ours, rival)]
             rows.append([kind, shape, *seconds, peaks[0], f"{rival['read_s']:.1f}", peaks[1]])
-            facts |= {f"{kind}_{key}": ours[key] for key in ("plan_s", "read_s", "peak")}
+            facts |= {
+                f"{kind}_{key}": ours[key] for key in ("inspect_s", "plan_s", "read_s", "peak")
+            }
             facts[f"{kind}_read_ratio"] = ours["read_s"] / rival["read_s"]
     report(HEADER, rows, facts)
     if over := [kind for kind in LARGEST if facts[f"{kind}_peak"] > BUDGET_BYTES]:
         raise SystemExit(f"{', '.join(over)}: more than {size_text(BUDGET_BYTES)} at once")
+    if slow := [kind for kind in LARGEST if facts[f"{kind}_inspect_s"] > INSPECT_S]:
+        raise SystemExit(f"{', '.join(slow)}: more than {INSPECT_S} s to inspect")
 
 
 def _write(folder: Path, n: int) -> None:
@@ -103,7 +119,7 @@ def _section(kind: str, folder: Path) -> PresentedSection:
     return BrainscoreSection(stimuli="hvm", path=SweepPath.of(folder / "assembly.nc", None))
 
 
-def _in_a_process(way: str, kind: str, folder: str) -> Mapping[str, float]:
+def _in_a_process(way: str, kind: str, folder: str) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.readers", way, kind, folder]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -115,6 +131,9 @@ def _measured(way: str, kind: str, folder: Path) -> Mapping[str, float]:
     # The peak starts anew, for imports take more than they keep.
     Path("/proc/self/clear_refs").write_text("5")
     before, start = _resident("VmRSS"), time.perf_counter()
+    if way == "inspect":
+        section.held(f"recording {kind!r}", BUDGET_BYTES, whole=False).inspection()
+        return {"inspect_s": time.perf_counter() - start}
     if way == "h5py":
         name, n_variables = LARGEST[kind]
         with h5py.File(folder / name) as file:

@@ -22,7 +22,7 @@ ZOO_EVAL = [line for line in LINES if line.startswith("zoo-eval")]
 
 def test_every_command_is_in_the_readme():
     assert {shlex.split(line)[1] for line in ZOO_EVAL} == {
-        "models", "plan", "sweep", "sql", "trends", "report", "export", "doctor",
+        "models", "plan", "sweep", "sql", "trends", "report", "export", "doctor", "recordings",
     }  # fmt: skip
 
 

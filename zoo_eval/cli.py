@@ -253,6 +253,46 @@ def _attacks(options: Options) -> int:
     return OK if all(table["passed"].to_pylist()) else INCOMPLETE
 
 
+def _take_recordings(parser: Parser) -> None:
+    parser.add_argument("action", choices=("inspect", "convert"))
+    parser.add_argument("file", type=Path, metavar="FILE", help="or a folder, where a kind has one")
+    parser.add_argument("--kind", help="as in a sweep; told from the name if left out")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what the kind needs besides",
+    )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="convert: a new folder")
+    parser.add_argument("--memory", default="2GiB", metavar="SIZE", help="convert: held at once")
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+
+
+def _recordings(options: Options) -> int:
+    import json
+
+    from zoo_eval.commands import recordings
+
+    asked = recordings.Asked(options.file, options.kind, options.set, options.memory)
+    if options.action == "convert":
+        if options.out is None:
+            raise BadInput("where to? write `zoo-eval recordings convert FILE --out FOLDER`")
+        written = recordings.converted(asked, options.out)
+        lines = recordings.conversion_text(written)
+        text = json.dumps(written, indent=1)
+    else:
+        kind, found = recordings.inspected(asked)
+        lines = recordings.inspection_text(options.file, kind, found)
+        text = recordings.inspection_json(options.file, kind, found)
+    if options.format == "json":
+        print(text)
+    else:
+        for line in lines:
+            say(line)
+    return OK
+
+
 def _take_doctor(parser: Parser) -> None:
     parser.add_argument("--store", metavar="URI", help="check this store too")
 
@@ -332,6 +372,13 @@ COMMANDS = (
         "zoo-eval attacks check foolbox:DDNAttack --norm l2",
         _take_attacks,
         _attacks,
+    ),
+    Command(
+        "recordings",
+        "what a recording's files hold, drawn; or the same in long tables",
+        "zoo-eval recordings inspect monkeyF/THINGS_normMUA.mat --set images=things_imgs.mat",
+        _take_recordings,
+        _recordings,
     ),
     Command(
         "doctor",

@@ -13,6 +13,7 @@ from tests.recordings import (
     nsd_files,
     things_fmri_files,
     triple_n_files,
+    tvsd_files,
     voxel_files,
 )
 from tests.recordings.nsd_files import GRID, PLACES, TRIALS
@@ -25,12 +26,31 @@ N_TRAIN, N_TEST = 40, 10
 
 def furnish(folder: Path) -> None:
     """Adds the files of each set to a folder."""
+    tvsd(folder / "tvsd")
     _nsd(folder / "nsd")
     _triple_n(folder / "triple_n")
     _arcaro(folder / "arcaro")
     _things(folder / "things")
     _laion(folder / "laion")
     _eeg(folder / "eeg2")
+
+
+def tvsd(folder: Path) -> None:
+    """Few images; electrodes of a higher region answer these with less noise."""
+    (folder / "monkeyF").mkdir(parents=True)
+    train, test = (tvsd_files.names(n, part) for n, part in ((N_TRAIN, "train"), (N_TEST, "test")))
+    tvsd_files.images(folder / "things_imgs.mat", train, test)
+    path = folder / "monkeyF" / "THINGS_normMUA.mat"
+    tvsd_files.norm_mua(path, n_train=N_TRAIN, n_test=N_TEST, n_repetitions=30)
+    rng = np.random.default_rng(0)
+    noise = 1 + 4 * rng.random(tvsd_files.N_ELECTRODES) * (np.arange(1024) < 512)
+    shape = (30, N_TEST, tvsd_files.N_ELECTRODES)
+    repeated = rng.standard_normal(shape[1:]) + noise * rng.standard_normal(shape)
+    deviations = repeated - repeated.mean(1, keepdims=True)
+    scaled = deviations / np.linalg.norm(deviations, axis=1, keepdims=True)
+    with h5py.File(path, "r+") as file:
+        file["test_MUA_reps"][...] = repeated
+        file["reliab"][...] = (scaled[:6] * scaled[6:12]).sum(1)
 
 
 def _brick(path: Path, n: int) -> None:

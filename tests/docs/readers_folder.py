@@ -79,7 +79,7 @@ def _photos(folder: Path) -> list[str]:
 
 
 def _recordings(folder: Path, ids: list[str]) -> None:
-    """`it.parquet`, `targets.parquet`, `rdms.npz` and `maps.npz`, of the images in the folder `images`."""
+    """`it.parquet` and what is beside it, `rdms.npz` and `maps.npz`, of the images in the folder `images`."""
     rows = [
         {"stimulus_id": name, "repetition": repetition, "target_id": target, "response": value}
         for repetition in range(N_REPETITIONS)
@@ -90,6 +90,11 @@ def _recordings(folder: Path, ids: list[str]) -> None:
     regions, reliability = ["IT", "V4", "IT", "IT", "V4"], [0.5, 0.9, 0.2, 0.8, 0.4]
     known = {"target_id": list("abcde"), "region": regions, "reliability": reliability}
     pq.write_table(pa.table(known), folder / "targets.parquet")
+    shown = [(name, repetition) for repetition in range(N_REPETITIONS) for name in ids]
+    table = {"stimulus_id": [name for name, _ in shown], "repetition": [one for _, one in shown]}
+    table["session"] = [f"day {1 + repetition // 2}" for _, repetition in shown]
+    table["split_held_out"] = ["test" if name.endswith("3.png") else "train" for name, _ in shown]
+    pq.write_table(pa.table(table), folder / "presentations.parquet")
     points = np.random.default_rng(0).normal(size=(3, len(ids), 5))
     between = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1)
     np.savez(folder / "rdms.npz", rdm=between, stimulus_ids=np.array(ids))

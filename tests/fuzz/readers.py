@@ -43,11 +43,13 @@ from zoo_eval.importance import folder as map_folder
 from zoo_eval.importance.preparation import Preparation
 from zoo_eval.paths import SweepPath
 from zoo_eval.queries.connection import connect
-from zoo_eval.recordings import ceiling_file, laion_splits, parquet, targets_file
+from zoo_eval.recordings import ceiling_file, conversion, laion_splits, parquet, targets_file
 from zoo_eval.recordings.arcaro import ArcaroSection
 from zoo_eval.recordings.arrays import ArraysSection
 from zoo_eval.recordings.brainscore import BrainscoreSection
 from zoo_eval.recordings.nsd import NsdSection
+from zoo_eval.recordings.parquet import ParquetSection
+from zoo_eval.recordings.presentations import Presentations
 from zoo_eval.recordings.presented import PresentedSection
 from zoo_eval.recordings.rdm import RdmSection
 from zoo_eval.recordings.spatial_arrays import SpatialArraysSection
@@ -397,6 +399,22 @@ def with_tvsd(path: Path) -> None:
     )
 
 
+def with_long(path: Path) -> None:
+    values = np.random.default_rng(0).standard_normal((6, 3))
+    values[1, 1] = np.nan
+    table = pa.table({"target_id": ["t1", "t2", "t3"], "depth": [0.5, 1.0, 2.0]})
+    shown = [*IDS, *IDS[:2]]
+    held = Presentations(
+        "r", (), shown, table, lambda those: values[:, those], sessions=list("mmmttt"),
+        splits={"tau": ["train", "test", "", "", "train", "test"]}, notes=("planted",),
+    )  # fmt: skip
+    conversion.write(held, path.parent, 2**28)
+
+
+def of_long(path: Path) -> Any:
+    return presented(ParquetSection(stimuli="shown", path=SweepPath.of(path.parent, None)), path)
+
+
 def of_split(path: Path) -> Any:
     sides, _ = laion_splits.read("r", path, ["a", "b", "c"])
     return {key: list(one) for key, one in sides.items()}
@@ -557,6 +575,8 @@ READERS = (
     Reader("monkey5.mat", arcaro_files.monkey, of_monkey),
     Reader("assembly.nc", assembly, of_assembly),
     Reader("tvsd/THINGS_normMUA.mat", with_tvsd, of_tvsd),
+    Reader("long/responses.parquet", with_long, of_long),
+    Reader("shown/presentations.parquet", with_long, of_long),
     Reader("tau.json", lambda path: laion_files.split(path, ["a"], ["b"]), of_split),
     Reader("targets.parquet", targets, of_targets),
     Reader("arrays.csv", lambda path: array_files.csv_file(path, array_files.planted()), of_arrays),

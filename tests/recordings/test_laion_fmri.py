@@ -12,6 +12,7 @@ from tests.recordings.laion_files import GRID, LABELS, PLACES
 from tests.recordings.voxel_files import nifti
 from zoo_eval.errors import BadInput
 from zoo_eval.paths import SweepPath
+from zoo_eval.recordings import laion_fmri
 from zoo_eval.recordings.laion_fmri import Z_SCORE, LaionFmriSection
 
 ALL = np.arange(len(PLACES))
@@ -201,3 +202,11 @@ def test_a_volume_must_fit(planted):
     folder, _ = planted
     with pytest.raises(BadInput, match="one of its volumes would take"):
         read(folder, most=100)
+
+
+def test_the_first_trials_are_read_by_themselves(planted, monkeypatch):
+    folder, held = planted
+    monkeypatch.setattr(laion_fmri, "FIRST_TRIALS", 2)
+    found = read(folder).sample
+    assert list(found.stimulus_ids) == SHOWN[:2]
+    assert_array_equal(found.read(ALL), expected(held)[:2])

@@ -135,3 +135,17 @@ def test_damage_is_one_line(tmp_path, damage, match):
         read(tmp_path)
     assert str(tmp_path) in str(caught.value) or "recording 'e'" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_first_images_of_the_test_are_read_by_themselves(folder, monkeypatch):
+    whole = read(folder, channels=["Oz"])
+    n_training = 16
+    assert_array_equal(
+        whole.sample.read(np.array([0, 3])), whole.read(np.array([0, 3]))[n_training:]
+    )
+    assert whole.sample.stimulus_ids == whole.stimulus_ids[n_training:]
+    # One image's bytes at a time: one is read.
+    monkeypatch.setattr(things_eeg2, "BLOCK_BYTES", 1)
+    one = read(folder, channels=["Oz"]).sample
+    assert one.stimulus_ids == ["bench_05n.jpg"] * 6
+    assert_array_equal(one.read(np.array([1])), expected(["Oz"])[n_training : n_training + 6, [1]])

@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.io import savemat
 
 from tests.recordings import tvsd_files
 from tests.recordings.sweepmates import Mates
@@ -123,3 +124,34 @@ def test_a_file_that_is_cut_off_is_one_line(folder):
         BadInput, match=r"^recording 'it': .*THINGS_normMUA\.mat is not THINGS_normMUA"
     ):
         read(folder)
+
+
+@pytest.mark.parametrize("version", ["7.3", "5"])
+def test_a_glimpse_counts_the_training_images_without_their_names(folder, version):
+    tvsd_files.norm_mua(folder / "THINGS_normMUA.mat", **SIZES)
+    listed = folder.parent / "things_imgs.mat"
+    if version == "5":
+        kind = [("class", "O"), ("things_path", "O")]
+        parts = {"train_imgs": TRAIN, "test_imgs": TEST}
+        savemat(listed, {key: np.array([("x", one) for one in names], kind) for key, names in parts.items()})  # fmt: skip
+    section = TvsdSection(stimuli="s", path=folder / "THINGS_normMUA.mat", images=listed)
+    whole, glimpse = (read("r", 2**28) for read in (section.presentations, section.glimpsed))
+    assert len(glimpse.stimulus_ids) == len(whole.stimulus_ids)
+    assert len(set(glimpse.stimulus_ids)) == len(set(whole.stimulus_ids))
+    assert glimpse.splits == whole.splits
+    some = np.array([0, 700])
+    tested = whole.read(some)[len(TRAIN) :]
+    assert_array_equal(glimpse.sample.read(some), tested)
+    assert glimpse.sample.stimulus_ids == whole.stimulus_ids[len(TRAIN) :]
+
+
+def test_a_list_without_training_images_is_one_line_in_a_glimpse(folder):
+    tvsd_files.norm_mua(folder / "THINGS_normMUA.mat", **SIZES)
+    listed = folder.parent / "things_imgs.mat"
+    with h5py.File(listed, "r+") as file:
+        del file["train_imgs"]
+    section = TvsdSection(stimuli="s", path=folder / "THINGS_normMUA.mat", images=listed)
+    with pytest.raises(
+        BadInput, match=r"has no variable 'train_imgs'; give TVSD's things_imgs\.mat"
+    ):
+        section.glimpsed("recording 'r'", 2**28)

@@ -12,6 +12,7 @@ from zoo_eval.files import arrays, reading
 from zoo_eval.files.reading import check_fits
 from zoo_eval.paths import SweepPath
 from zoo_eval.recordings import matlab
+from zoo_eval.recordings.held_maps import HeldMaps
 from zoo_eval.recordings.recording import Numbers, RecordingSection
 from zoo_eval.recordings.spatial import SpatialMaps
 from zoo_eval.recordings.spatial_recording import SpatialRecording, of_stimuli
@@ -47,9 +48,17 @@ class ArcaroSection(RecordingSection):
                 that are none (see SpatialMaps), or images that are not the stimuli's.
         """
         shown = known.stimuli(self.stimuli)
+        maps = self._maps(f"recording {name!r}", known.memory_budget_bytes)
+        return of_stimuli(f"recording {name!r}: {self.path.resolve()}", name, maps, shown)
+
+    def held(self, where: str, most_bytes: int, *, whole: bool) -> HeldMaps:
+        return HeldMaps(self._maps(where, most_bytes))
+
+    def _maps(self, recording: str, most_bytes: int) -> SpatialMaps:
+        """Those that the file holds."""
         path = self.path.resolve()
-        where = f"recording {name!r}: {path}"
-        held = _held(where, path, known.memory_budget_bytes)
+        where = f"{recording}: {path}"
+        held = _held(where, path, most_bytes)
         responses = held[RESPONSES]
         if responses.ndim != 5 or responses.dtype.kind not in "fiu" or not responses.size:
             raise BadInput(
@@ -60,18 +69,17 @@ class ArcaroSection(RecordingSection):
         channels = self._channels(where, responses.shape[3])
         named = _named(where, held[NAMES], responses.shape[4])
         needed = responses.nbytes + 2 * 8 * responses.size // responses.shape[2]
-        check_fits(where, "its maps", needed, known.memory_budget_bytes, arrays.RAISE)
+        check_fits(where, "its maps", needed, most_bytes, arrays.RAISE)
         with np.errstate(over="ignore", invalid="ignore"):
             means = responses[:, :, window].mean(2, dtype=np.float64)
         try:
-            maps = SpatialMaps(
+            return SpatialMaps(
                 _turned(means[:, :, channels]),
                 named,
                 tuple(f"channel_{number:02d}" for number in channels),
             )
         except BadInput as error:
             raise BadInput(f"{where}: {error}") from error
-        return of_stimuli(where, name, maps, shown)
 
     def _window(self, where: str, n_ms: int) -> slice:
         low, high = self.window_ms

@@ -1,6 +1,6 @@
 """A recording in Brain-Score's assembly: netCDF-4 of presentation, neuroid and time bin."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from zoo_eval.paths import SweepPath
 from zoo_eval.recordings.netcdf_responses import Layout, NetcdfFile
@@ -24,6 +24,8 @@ class BrainscoreSection(PresentedSection):
     """
 
     kind: Literal["brainscore"] = "brainscore"
+    names: ClassVar[tuple[str, ...]] = ("assy_*.nc",)
+
     path: SweepPath
     variable: str | None = None
     window_ms: tuple[float, float] | None = None

@@ -7,7 +7,7 @@ from typing import overload
 from zoo_eval.recordings.presentations import Presentations
 from zoo_eval.stimuli import order
 from zoo_eval.stimuli.order import Order
-from zoo_eval.stimuli.stimulus_set import StimulusSet
+from zoo_eval.stimuli.stimulus_set import StimulusSet, Unheld
 
 
 class Unnamed(Sequence[str]):
@@ -30,6 +30,14 @@ class Unnamed(Sequence[str]):
         if isinstance(number, slice):
             return [self[one] for one in range(len(self))[number]]
         return f"row {range(len(self))[number] // self.n_repetitions + 1}"
+
+
+def stand_in(ids: int | Sequence[str]) -> StimulusSet:
+    """A set of those ids, or of so many, without any images: for what is read before there are stimuli."""
+    if isinstance(ids, int):
+        width = len(str(ids))
+        ids = [f"row {number:0{width}d}" for number in range(1, ids + 1)]
+    return StimulusSet("shown", tuple(ids), Unheld(((1, 1, 3),) * len(ids)), tuple(ids))
 
 
 def named(found: Presentations, shown: StimulusSet) -> tuple[Presentations, str | None]:

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
+import pyarrow as pa
 from pydantic import Field
 
 from zoo_eval.errors import BadInput, nearest
@@ -22,6 +24,8 @@ BETAS = "_desc-SingletrialBetas_statmap.nii"
 TRIALS = "_desc-SingletrialBetas_trials.tsv"
 NAMED = re.compile(r"(sub-[^_]+)_(ses-[^_]+)_.*" + re.escape(BETAS) + r"(\.gz)?")
 CEILING = re.compile(r"sub-[^_]+_.*_desc-(Noiseceiling[^_]+)_statmap\.nii\.gz")
+# So many volumes say what values are like; a session has a thousand.
+FIRST_TRIALS = 4
 Z_SCORE = 'responses are not z-scored, which this data set requires: set zscore = "session"'
 
 
@@ -37,6 +41,8 @@ class LaionFmriSection(PresentedSection):
     """
 
     kind: Literal["laion_fmri"] = "laion_fmri"
+    inside: ClassVar[tuple[str, ...]] = (f"ses-*/func/*{BETAS}*",)
+
     path: SweepPath
     sessions: tuple[str, ...] | None = None
     mask: SweepPath | None = None
@@ -68,15 +74,18 @@ class LaionFmriSection(PresentedSection):
             return _read(files, Voxels(grid, voxels.places[numbers]))
 
         betas = [one.betas.path for one in files]
+        targets = choice.targets(where, files[0].subject, voxels, most_bytes)
+        first = _first(files[0], targets, voxels)
         return Presentations(
             where=f"{where}: {folder}",
             files=(*betas, *(one.trials for one in files), *choice.files, *of_splits),
             stimulus_ids=shown,
-            targets=choice.targets(where, files[0].subject, voxels, most_bytes),
+            targets=targets,
             read=read,
             itemsize=np.dtype(np.float32).itemsize,
             sessions=[one.session for one in files for _ in one.labels],
             splits=splits,
+            sample=first,
             notes=(
                 f"{len(files)} sessions of {files[0].subject}",
                 f"{len(voxels.places)} voxels of {np.prod(grid)}",
@@ -152,6 +161,18 @@ def _ceilings(folder: Path) -> dict[str, Path]:
     """The subject's noise ceilings by name, such as Noiseceiling12rep."""
     named = ((CEILING.fullmatch(path.name), path) for path in sorted(folder.iterdir()))
     return {match[1]: path for match, path in named if match is not None}
+
+
+def _first(file: Session, targets: pa.Table, voxels: Voxels) -> Presentations:
+    """The first trials of a session: what is compressed is read from its start."""
+
+    def read(numbers: Numbers) -> Values:
+        those = Voxels(voxels.grid, voxels.places[numbers])
+        return np.stack(list(islice(file.betas.volumes(those.flat), FIRST_TRIALS)))
+
+    shown = list(file.labels[:FIRST_TRIALS])
+    itemsize = np.dtype(np.float32).itemsize
+    return Presentations(file.betas.where, (file.betas.path,), shown, targets, read, itemsize)
 
 
 def _read(files: Sequence[Session], voxels: Voxels) -> Values:

@@ -95,14 +95,14 @@ def responses(
         BadInput: a column is missing or of another kind, a stimulus is unknown or has no response, one
             is there twice, or it takes more than `most_bytes`.
     """
-    _check_columns(table)
+    check_columns(table)
     block = min(BLOCK_ROWS, table.n_rows) * ROW_BYTES
     counted = f"{table.n_rows} responses with a block of rows"
     check_fits(table.where, counted, table.n_rows * RESPONSE_BYTES + block, most_bytes, FEWER)
     axes = _axes(table, shown, choice)
     block += 8 * axes.n_pairs
     check_fits(table.where, "its stimuli and repetitions", block, most_bytes, FEWER)
-    there = _shown(table, axes)
+    there = shown_pairs(table, axes)
     n_responses = len(there.pairs) * len(axes.targets)
     if n_responses > table.n_rows:
         sizes = f"{len(there.pairs)} x {len(axes.targets)}"
@@ -114,7 +114,12 @@ def responses(
     return Repetitions(found, stimulus), axes.targets
 
 
-def _check_columns(table: LongTable) -> None:
+def check_columns(table: LongTable) -> None:
+    """Refuses a table without rows, or without these columns once each.
+
+    Raises:
+        BadInput: it is one; what is needed is said.
+    """
     for column in COLUMNS:
         n = len(table.schema.get_all_field_indices(column))
         if n != 1:
@@ -137,20 +142,7 @@ def _check_columns(table: LongTable) -> None:
 
 
 def _axes(table: LongTable, shown: StimulusSet, choice: Choice) -> Axes:
-    found = {column: Occurring(table.where, column) for column in NAMES}
-    n_rows = 0
-    for block in table.blocks(NAMES):
-        n_rows += block.num_rows
-        for column, occurring in found.items():
-            occurring.add(_encoded(table.where, column, block))
-    if n_rows != table.n_rows:
-        raise BadInput(
-            f"{table.where} says that it has {table.n_rows} rows and holds {n_rows}; write it again"
-        )
-    names, repetitions, targets = (one.values() for one in found.values())
-    for repetition in repetitions:
-        if repetition != repetition:
-            raise BadInput(f"{table.where}: column 'repetition' has a NaN; fill it in")
+    names, repetitions, targets = occurring(table)
     stimuli = ids.numbers(table.where, names, shown, partial=choice.partial)
     chosen = choice.targets(tuple(sorted(targets)))
     if missing := set(range(len(shown))) - set(stimuli.values()):
@@ -159,6 +151,29 @@ def _axes(table: LongTable, shown: StimulusSet, choice: Choice) -> Axes:
             f"({len(missing)} such); leave those out of the stimuli"
         )
     return Axes(stimuli, tuple(sorted(repetitions)), tuple(sorted(chosen)), len(shown))
+
+
+def occurring(table: LongTable) -> tuple[list[str], list[Any], list[str]]:
+    """The stimuli, repetitions and targets that rows name, each once.
+
+    Raises:
+        BadInput: a row names none, a repetition is NaN, or there are other than the stated number of rows.
+    """
+    found = {column: Occurring(table.where, column) for column in NAMES}
+    n_rows = 0
+    for block in table.blocks(NAMES):
+        n_rows += block.num_rows
+        for column, one in found.items():
+            one.add(encoded(table.where, column, block))
+    if n_rows != table.n_rows:
+        raise BadInput(
+            f"{table.where} says that it has {table.n_rows} rows and holds {n_rows}; write it again"
+        )
+    names, repetitions, targets = (one.values() for one in found.values())
+    for repetition in repetitions:
+        if repetition != repetition:
+            raise BadInput(f"{table.where}: column 'repetition' has a NaN; fill it in")
+    return names, repetitions, targets
 
 
 class Occurring:
@@ -188,7 +203,7 @@ class Occurring:
             used = self._dictionary.filter(pa.array(self._used))
             _refuse_null(self._where, self._column, used.null_count)
             try:
-                self._found.update(dict.fromkeys(_values(used, self._column)))
+                self._found.update(dict.fromkeys(values(used, self._column)))
             except UnicodeDecodeError as error:
                 raise BadInput(
                     f"{self._where}: column {self._column!r} has text that is not UTF-8; write it again"
@@ -209,7 +224,7 @@ class Places:
         if self._dictionary is None or not encoded.dictionary.equals(self._dictionary):
             self._dictionary = encoded.dictionary
             # A dictionary may hold what no row has, and rows be of what is not wanted.
-            places = [self._place.get(one, -1) for one in _values(self._dictionary, self._column)]
+            places = [self._place.get(one, -1) for one in values(self._dictionary, self._column)]
             steps = np.array(places, np.int64)
             self._steps = np.where(steps < 0, -1, steps * self._step)
         found: Codes = self._steps[encoded.indices.to_numpy()]
@@ -225,7 +240,7 @@ def _placed(table: LongTable, axes: Axes, columns: Sequence[str]) -> Iterator[tu
     }
     for block in table.blocks(columns):
         stimulus, repetition, target = (
-            one.of(_encoded(table.where, column, block)) for column, one in places.items()
+            one.of(encoded(table.where, column, block)) for column, one in places.items()
         )
         wanted = (stimulus >= 0) & (target >= 0)
         stimulus += repetition
@@ -235,7 +250,7 @@ def _placed(table: LongTable, axes: Axes, columns: Sequence[str]) -> Iterator[tu
             yield stimulus[wanted], target[wanted], block.filter(pa.array(wanted))
 
 
-def _shown(table: LongTable, axes: Axes) -> Shown:
+def shown_pairs(table: LongTable, axes: Axes) -> Shown:
     """The pairs that occur: all, where there are as many rows as pairs and targets, else those seen."""
     there = np.ones(axes.n_pairs, bool)
     if axes.n_pairs * len(axes.targets) != table.n_rows:
@@ -257,7 +272,7 @@ def _filled(table: LongTable, axes: Axes, there: Shown, shown: StimulusSet) -> N
     n_rows = 0
     for pairs, targets, block in _placed(table, axes, COLUMNS):
         places = there.number[pairs] * n_targets + targets
-        flat[places] = _numbers(table.where, block.column("response"))
+        flat[places] = numbers(table.where, block.column("response"))
         filled[places] = True
         n_rows += len(places)
     # As many rows as places that are taken: each by one.
@@ -282,10 +297,22 @@ def _first_twice(table: LongTable, axes: Axes, there: Shown, shown: StimulusSet)
     )
 
 
-def _encoded(where: str, column: str, block: pa.RecordBatch) -> pa.DictionaryArray:
+def encoded(where: str, column: str, block: pa.RecordBatch) -> pa.DictionaryArray:
+    """A column of names, each name once beside the rows that have it.
+
+    Raises:
+        BadInput: a row has none, or the column is of neither text nor whole numbers.
+    """
     values = block.column(column)
     _refuse_null(where, column, values.null_count)
     if pa.types.is_dictionary(values.type):
+        # Of a damaged file, nobody has looked at them yet.
+        numbers = values.indices.to_numpy()
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(values.dictionary):
+            raise BadInput(
+                f"{where}: column {column!r} has rows whose name is not there: it is damaged; fetch or write the "
+                "file again"
+            )
         return values
     try:
         return values.dictionary_encode()
@@ -300,7 +327,7 @@ def _refuse_null(where: str, column: str, n: int) -> None:
         raise BadInput(f"{where}: column {column!r} has a null; fill it in")
 
 
-def _values(dictionary: pa.Array, column: str) -> list[Any]:
+def values(dictionary: pa.Array, column: str) -> list[Any]:
     """The entries of a dictionary: repetitions as they are, ids as text."""
     listed: list[Any] = dictionary.to_pylist()
     if column == "repetition":
@@ -309,15 +336,20 @@ def _values(dictionary: pa.Array, column: str) -> list[Any]:
     return [one.decode() if isinstance(one, bytes) else str(one) for one in listed]
 
 
-def _numbers(where: str, column: pa.Array) -> Numbers:
+def numbers(where: str, column: pa.Array) -> Numbers:
+    """A column of responses, NaN where there is none.
+
+    Raises:
+        BadInput: one is no float64.
+    """
     try:
-        numbers: Numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        found: Numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowException as error:
         raise BadInput(
             f"{where}: column 'response' is {column.type} and has a value that float64 cannot hold "
             "exactly; save it as float64"
         ) from error
-    return numbers
+    return found
 
 
 def _numbered(values: Sequence[Any]) -> dict[Any, int]:

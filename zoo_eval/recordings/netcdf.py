@@ -1,6 +1,6 @@
 """A recording that xarray saved: netCDF-4 of stimulus, repetition and target, or presentation and target."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from zoo_eval.paths import SweepPath
 from zoo_eval.recordings.netcdf_responses import Layout, NetcdfFile
@@ -17,6 +17,8 @@ class NetcdfSection(PresentedSection):
     """
 
     kind: Literal["netcdf"] = "netcdf"
+    names: ClassVar[tuple[str, ...]] = ("*.nc",)
+
     path: SweepPath
     variable: str | None = None
     stimulus: str = "stimulus"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -35,6 +35,8 @@ class NsdSection(PresentedSection):
     """
 
     kind: Literal["nsd"] = "nsd"
+    inside: ClassVar[tuple[str, ...]] = ("betas_session*.hdf5",)
+
     path: SweepPath
     subject: Subject
     design: SweepPath

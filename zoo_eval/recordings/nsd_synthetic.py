@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,8 @@ class NsdSyntheticSection(PresentedSection):
     """
 
     kind: Literal["nsd_synthetic"] = "nsd_synthetic"
+    names: ClassVar[tuple[str, ...]] = ("betas_nsdsynthetic.hdf5",)
+
     path: SweepPath
     subject: Subject
     design: SweepPath

@@ -35,6 +35,8 @@ class Presentations:
     sessions: in which session each presentation was, of all subjects; None where nothing says.
     splits: published splits by name: the part that each presentation is in.
     notes: what was selected or averaged, a line each, as a plan shows it.
+    sample: a part of the presentations that is read by itself, quickly, where a read of some targets
+        would pass over all the others; with repetitions where there are any.
 
     Raises:
         BadInput: lengths that differ, no presentation, no target, or a target that stands twice.
@@ -49,6 +51,7 @@ class Presentations:
     sessions: Sequence[str] | None = None
     splits: Mapping[str, Sequence[Side]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    sample: "Presentations | None" = None
 
     def __post_init__(self) -> None:
         n = len(self.stimulus_ids)

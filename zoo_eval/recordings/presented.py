@@ -11,6 +11,7 @@ import pyarrow as pa
 from zoo_eval.errors import BadInput
 from zoo_eval.numerics.repetitions import Repetitions
 from zoo_eval.recordings.by_position import named
+from zoo_eval.recordings.held_presentations import HeldPresentations
 from zoo_eval.recordings.presentations import TARGET_ID, Numbers, Presentations, Side, Values
 from zoo_eval.recordings.recording import Recording, RecordingSection
 from zoo_eval.recordings.responses import ResponseRecording
@@ -45,6 +46,18 @@ class PresentedSection(RecordingSection):
             BadInput: a file is damaged, or not of this format, or holds not what is selected.
         """
         raise NotImplementedError
+
+    def glimpsed(self, where: str, most_bytes: int) -> Presentations:
+        """What the files hold, or a part of it where telling all of it would take long.
+
+        Raises:
+            BadInput: as `presentations` does.
+        """
+        return self.presentations(where, most_bytes)
+
+    def held(self, where: str, most_bytes: int, *, whole: bool) -> HeldPresentations:
+        read = self.presentations if whole else self.glimpsed
+        return HeldPresentations(read(where, most_bytes))
 
     def read(self, name: str, known: Sweepmates) -> Recording:
         where, shown = f"recording {name!r}", known.stimuli(self.stimuli)

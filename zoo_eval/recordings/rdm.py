@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,9 @@ from zoo_eval.numerics.rsa import (
 from zoo_eval.numerics.splits import Rows
 from zoo_eval.paths import SweepPath
 from zoo_eval.recordings import rdm_file, row_ids
+from zoo_eval.recordings.by_position import stand_in
 from zoo_eval.recordings.ceiling import ALL, Ceiling, CeilingChoices
+from zoo_eval.recordings.held_rdms import FILE, HeldRdms
 from zoo_eval.recordings.rdm_file import by_subject
 from zoo_eval.recordings.rdm_kinds.content import RdmFile
 from zoo_eval.recordings.recording import Numbers, Recording, RecordingSection
@@ -182,6 +184,8 @@ class RdmSection(RecordingSection):
     """
 
     kind: Literal["rdm"] = "rdm"
+    names: ClassVar[tuple[str, ...]] = (FILE, "Meadows_*_1D.mat", "Meadows_*_tree.json")
+
     path: SweepPath
     variable: str | None = None
     dissimilarity: Known = "unknown"
@@ -197,14 +201,32 @@ class RdmSection(RecordingSection):
                 stimuli's, or rows without ids whose order nobody says.
         """
         shown = known.stimuli(self.stimuli)
-        path = self.path.resolve()
-        where = f"recording {name!r}: {path}"
-        most = known.memory_budget_bytes
-        content = rdm_file.read(where, path, self.variable, len(shown), most)
+        where = f"recording {name!r}: {self.path.resolve()}"
+        file = self._file(where, known.memory_budget_bytes, len(shown))
+        return self._recording(where, name, file, shown)
+
+    def held(self, where: str, most_bytes: int, *, whole: bool) -> HeldRdms:
+        place = f"{where}: {self.path.resolve()}"
+        file = self._file(place, most_bytes, None)
+        n = rdm_file.n_stimuli(file)
+        if n is None:
+            raise BadInput(
+                f"{place}: an array of shape {file.array.shape} is no RDMs of any number of stimuli; give "
+                "(stimulus, stimulus), (subject, stimulus, stimulus) or condensed (subject, pair)"
+            )
+        named = None if file.columns is None else file.columns[0]
+        found = self._recording(place, "held", file, stand_in(named or n))
+        return HeldRdms(found.rdms, found.subject_ids, named, file.about)
+
+    def _file(self, where: str, most: int, n_stimuli: int | None) -> RdmFile:
+        """What the file holds, with the ids that the section has for it."""
+        content = rdm_file.read(where, self.path.resolve(), self.variable, n_stimuli, most)
         # As float64 and in the order of the stimuli, beside the file's own; pairs become two values.
         needed = content.array.nbytes + 2 * 8 * 2 * content.array.size
         check_fits(where, "its dissimilarities", needed, most, arrays.RAISE)
-        file = self._identified(where, content)
+        return self._identified(where, content)
+
+    def _recording(self, where: str, name: str, file: RdmFile, shown: StimulusSet) -> RdmRecording:
         if file.rows is not None:
             rdms, told = _by_id(where, file, shown), None
         else:

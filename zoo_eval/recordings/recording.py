@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from zoo_eval.errors import BadInput, nearest
 from zoo_eval.numerics.rsa import Dissimilarity, Rdm
 from zoo_eval.numerics.splits import Rows
 from zoo_eval.recordings.ceiling import Ceiling, CeilingChoices
+from zoo_eval.recordings.held import Held
 from zoo_eval.recordings.presentations import Side
 from zoo_eval.recordings.spatial import SpatialMaps
 from zoo_eval.recordings.split import Split
@@ -218,7 +219,22 @@ class Pending(Protocol):
 class RecordingSection(KindSection):
     """Base of the sections [recordings.NAME]: one way that users hold recordings."""
 
+    # Patterns of names by which a file's kind can be told: of the file, or of files in the folder, that `path`
+    # names.
+    names: ClassVar[tuple[str, ...]] = ()
+    inside: ClassVar[tuple[str, ...]] = ()
+
     stimuli: str
+
+    def held(self, where: str, most_bytes: int, *, whole: bool) -> Held:
+        """What its files hold, without the stimuli; unless the `whole` is asked for, perhaps of a part.
+
+        Raises:
+            BadInput: a path or what is there is wrong, or nothing can be said without stimuli.
+        """
+        raise BadInput(
+            f"{where}: recordings of kind {self.kind!r} say nothing without their stimuli; name another kind"
+        )
 
     def read(self, name: str, known: Sweepmates) -> Recording:
         """The recording, in the order of its stimuli.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,8 @@ from zoo_eval.files import arrays, reading
 from zoo_eval.files.reading import check_fits
 from zoo_eval.paths import SweepPath
 from zoo_eval.recordings import matlab
+from zoo_eval.recordings.by_position import stand_in
+from zoo_eval.recordings.held_maps import CHANNEL_IDS, FILE, IMAGE_IDS, HeldMaps
 from zoo_eval.recordings.recording import Numbers, RecordingSection
 from zoo_eval.recordings.spatial import SpatialMaps
 from zoo_eval.recordings.spatial_recording import SpatialRecording, of_stimuli
@@ -25,8 +27,6 @@ Array = npt.NDArray[Any]
 Axis = Literal["image", "repetition", "row", "column", "channel"]
 WITH_REPETITIONS: tuple[Axis, ...] = ("image", "repetition", "row", "column", "channel")
 ONCE: tuple[Axis, ...] = ("image", "row", "column", "channel")
-# Variables that say which image each map is of, and what channels are called.
-IMAGE_IDS, CHANNEL_IDS = "image_ids", "channel_ids"
 SUFFIXES = (".npz", ".mat")
 
 
@@ -39,6 +39,8 @@ class SpatialArraysSection(RecordingSection):
     """
 
     kind: Literal["spatial_arrays"] = "spatial_arrays"
+    names: ClassVar[tuple[str, ...]] = (FILE,)
+
     path: SweepPath
     variable: str | None = None
     axes: tuple[Axis, ...] | None = None
@@ -60,17 +62,31 @@ class SpatialArraysSection(RecordingSection):
                 (see SpatialMaps), ids that are not the stimuli's, or maps whose order nobody says.
         """
         shown = known.stimuli(self.stimuli)
+        where = f"recording {name!r}"
+        maps, told = self._maps(where, known.memory_budget_bytes, shown)
+        found = of_stimuli(f"{where}: {self.path.resolve()}", name, maps, shown)
+        return SpatialRecording(name, shown.name, found.known_maps, by_position=told)
+
+    def held(self, where: str, most_bytes: int, *, whole: bool) -> HeldMaps:
+        maps, told = self._maps(where, most_bytes, None)
+        return HeldMaps(maps, named=told is None)
+
+    def _maps(
+        self, recording: str, most_bytes: int, shown: StimulusSet | None
+    ) -> tuple[SpatialMaps, str | None]:
+        """Those that the file holds, and the line that says which is of what image where no ids do."""
         path = self.path.resolve()
-        where = f"recording {name!r}: {path}"
-        held = _held(where, path, known.memory_budget_bytes)
+        where = f"{recording}: {path}"
+        held = _held(where, path, most_bytes)
         array = held.chosen(where, self.variable)
         # As float64, in another order of axes, and the mean over repetitions.
         needed = array.nbytes + 3 * 8 * array.size
-        check_fits(where, "its maps", needed, known.memory_budget_bytes, arrays.RAISE)
+        check_fits(where, "its maps", needed, most_bytes, arrays.RAISE)
         repeated = self._repeated(where, array)
         channel_ids = held.channel_ids or tuple(
             f"channel_{number:02d}" for number in range(repeated.shape[4])
         )
+        shown = shown or stand_in(len(repeated))
         image_ids, told = self._image_ids(where, held.image_ids, len(repeated), shown)
         try:
             maps = SpatialMaps(
@@ -81,8 +97,7 @@ class SpatialArraysSection(RecordingSection):
             )
         except BadInput as error:
             raise BadInput(f"{where}: {error}") from error
-        found = of_stimuli(where, name, maps, shown)
-        return SpatialRecording(name, shown.name, found.known_maps, by_position=told)
+        return maps, told
 
     def _repeated(self, where: str, array: Array) -> Numbers:
         """The array as float64 (image, repetition, row, column, channel)."""

@@ -1,19 +1,31 @@
 """Which targets of a recording are wanted: by SQL on whatever is known of them."""
 
 from collections import Counter
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from zoo_eval.errors import BadInput, WrongSweep
-from zoo_eval.stimuli.stimulus_set import Sweepmates
 
 # The column that says which row of its table a target was.
 ROW = "row_in_file"
 FEW_VALUES = 8
 
 
-def selected(where: str, targets: pa.Table, condition: str | None, known: Sweepmates) -> pa.Table:
+class Selects(Protocol):
+    """Whoever can select rows of a table by SQL."""
+
+    def select(self, table: pa.Table, condition: str | None, option: str) -> pa.Table:
+        """The rows that fulfil a condition; `option` is what says it, for messages.
+
+        Raises:
+            BadInput: it is no SQL of the table's columns.
+        """
+        ...
+
+
+def selected(where: str, targets: pa.Table, condition: str | None, known: Selects) -> pa.Table:
     """The targets that fulfil a condition, in the order of their table, each with its row there.
 
     Raises:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,8 @@ class ThingsEeg2Section(PresentedSection):
     """
 
     kind: Literal["things_eeg2"] = "things_eeg2"
+    inside: ClassVar[tuple[str, ...]] = ("preprocessed_eeg_*.npy",)
+
     path: SweepPath
     images: SweepPath
     channels: tuple[str, ...] | None = None
@@ -82,6 +84,7 @@ class ThingsEeg2Section(PresentedSection):
             targets=targets,
             read=read,
             itemsize=max(4, first.data.dtype.itemsize),
+            sample=_first_tested(*parts[-1], targets, chosen),
             splits={"things": [one.side for one, _ in parts for _ in range(one.n_rows)]},
             notes=(f"{targets.num_rows} targets: channels x bins of time",),
         )
@@ -181,6 +184,22 @@ def _named(where: str, path: Path, held: dict[str, Any], key: str, part: Part) -
     return names
 
 
+def _first_tested(
+    part: Part, names: Sequence[str], targets: pa.Table, chosen: Numbers
+) -> Presentations:
+    """The first images of the test, as many as are read at once."""
+    n_images = min(part.data.shape[0], _images_at_once(part))
+
+    def read(numbers: Numbers) -> Values:
+        block = next(_blocks(part))
+        found: Values = block[:, chosen[numbers]].astype(np.result_type(block.dtype, np.float32))
+        return found
+
+    shown = [one for one in names[:n_images] for _ in range(part.n_repetitions)]
+    itemsize = max(4, part.data.dtype.itemsize)
+    return Presentations(part.where, (part.path,), shown, targets, read, itemsize)
+
+
 def _read(parts: Sequence[Part], chosen: Numbers) -> Values:
     """Responses (image x repetition, target) of some channels x times, part after part."""
     kind = np.result_type(*(one.data.dtype for one in parts), np.float32)
@@ -193,11 +212,15 @@ def _read(parts: Sequence[Part], chosen: Numbers) -> Values:
     return found
 
 
+def _images_at_once(part: Part) -> int:
+    image = math.prod(part.data.shape[1:]) * part.data.dtype.itemsize
+    return max(1, BLOCK_BYTES // max(image, 1))
+
+
 def _blocks(part: Part) -> Iterator[npt.NDArray[Any]]:
     """Presentations (image x repetition, channel x time) of some images at a time."""
-    n_images, n_repetitions, n_channels, n_times = part.data.shape
-    image = n_repetitions * n_channels * n_times * part.data.dtype.itemsize
-    step = max(1, BLOCK_BYTES // max(image, 1))
+    n_images, _, n_channels, n_times = part.data.shape
+    step = _images_at_once(part)
     with told(part.where, part.path, FAILURE):
         for first in range(0, n_images, step):
             block = part.data.rows(first, min(first + step, n_images))

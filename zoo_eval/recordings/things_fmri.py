@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,8 @@ class ThingsFmriSection(PresentedSection):
     """
 
     kind: Literal["things_fmri"] = "things_fmri"
+    inside: ClassVar[tuple[str, ...]] = ("sub-*_ResponseData.h5",)
+
     path: SweepPath
     subject: str
 

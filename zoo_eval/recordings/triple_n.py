@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +47,9 @@ class TripleNSection(PresentedSection):
     """
 
     kind: Literal["triple_n"] = "triple_n"
+    names: ClassVar[tuple[str, ...]] = ("GoodUnit_*_g*.mat", "ses[0-9]*_*_*_*.h5")
+    inside: ClassVar[tuple[str, ...]] = names
+
     path: SweepPath | tuple[SweepPath, ...]
     design: SweepPath | None = None
     stimulus_ids: SweepPath | None = None

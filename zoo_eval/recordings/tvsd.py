@@ -1,10 +1,10 @@
 """A recording of TVSD (Papale et al. 2025): one monkey's multi-unit activity, by electrode."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from zoo_eval.paths import SweepPath
 from zoo_eval.recordings import targets_file
 from zoo_eval.recordings.presentations import TARGET_ID, Numbers, Presentations, Side, Values
 from zoo_eval.recordings.presented import PresentedSection
-from zoo_eval.stimuli.things import tvsd_images
+from zoo_eval.stimuli.things import n_tvsd_images, tvsd_images
 
 Monkey = Literal["F", "N"]
 # The first electrode of each region, from 0; the rest of an array's bank is V1.
@@ -39,6 +39,8 @@ class TvsdSection(PresentedSection):
     """
 
     kind: Literal["tvsd"] = "tvsd"
+    names: ClassVar[tuple[str, ...]] = ("THINGS_normMUA.mat",)
+
     path: SweepPath
     images: SweepPath
     monkey: Monkey | None = None
@@ -49,22 +51,37 @@ class TvsdSection(PresentedSection):
         Raises:
             BadInput: a file is damaged, lacks a variable, or has other sizes than the list.
         """
+        listed = self.images.resolve()
+        train = tvsd_images(f"{where}: {listed}", listed, "train", most_bytes)
+        return self._shown(where, train, most_bytes)
+
+    def glimpsed(self, where: str, most_bytes: int) -> Presentations:
+        listed = self.images.resolve()
+        n = n_tvsd_images(f"{where}: {listed}", listed, "train", most_bytes)
+        found = self._shown(where, [f"training image {one}" for one in range(1, n + 1)], most_bytes)
+        note = "names of training images are not looked at, each of which is an object of its own"
+        return replace(found, notes=(*found.notes, note))
+
+    def _shown(self, where: str, train: Sequence[str], most_bytes: int) -> Presentations:
         path, listed = self.path.resolve(), self.images.resolve()
         place = f"{where}: {path}"
         monkey = self.monkey or _monkey(place, path)
-        train = tvsd_images(f"{where}: {listed}", listed, "train", most_bytes)
         test = tvsd_images(f"{where}: {listed}", listed, "test", most_bytes)
         file = _NormMua.described(place, path, (len(train), len(test)), most_bytes)
+        targets = file.targets(monkey, most_bytes)
         sides: list[Side] = ["train"] * len(train)
         sides += ["test"] * (len(test) * file.n_repetitions)
         return Presentations(
             where=place,
             files=(path, listed),
             stimulus_ids=[*train, *(test * file.n_repetitions)],
-            targets=file.targets(monkey, most_bytes),
+            targets=targets,
             read=file.read,
             itemsize=file.dtype.itemsize,
             splits={"tvsd": sides},
+            sample=Presentations(
+                place, (path,), test * file.n_repetitions, targets, file.tested, file.dtype.itemsize
+            ),
             notes=(
                 f"monkey {monkey}: {len(train)} training images once, {len(test)} test images "
                 f"{file.n_repetitions} times",
@@ -107,11 +124,23 @@ class _NormMua:
             for rows, values in _blocks(train):
                 place, part = _part(rows, values, self.train, numbers)
                 found[:n_train][place[0], place[1]] = part
-            tested = found[n_train:].reshape(self.n_repetitions, n_test, -1)
-            for rows, values in _blocks(test):
-                place, part = _part(rows, values, self.test, numbers)
-                tested[place[0], place[1], place[2]] = part
+            self._fill_tested(found[n_train:], test, numbers)
             return found
+
+    def tested(self, numbers: Numbers) -> Values:
+        """Responses (repetition and test image, electrode) of some electrodes."""
+        with _opened(self.where, self.path) as file:
+            test = file["test_MUA_reps"]
+            shape = (test.shape[self.test[1]] * self.n_repetitions, len(numbers))
+            found: Values = np.empty(shape, self.dtype)
+            self._fill_tested(found, test, numbers)
+            return found
+
+    def _fill_tested(self, found: Values, test: Any, numbers: Numbers) -> None:
+        tested = found.reshape(self.n_repetitions, test.shape[self.test[1]], -1)
+        for rows, values in _blocks(test):
+            place, part = _part(rows, values, self.test, numbers)
+            tested[place[0], place[1], place[2]] = part
 
     def targets(self, monkey: Monkey, most_bytes: int) -> pa.Table:
         """A row for each electrode."""

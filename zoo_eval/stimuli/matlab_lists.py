@@ -50,6 +50,25 @@ def texts(
         return found
 
 
+def n_texts(
+    where: str, path: Path, place: tuple[str, str], most_bytes: int = MOST_BYTES
+) -> int | None:
+    """How many texts there are in a field of a structure, without reading each; None as in `texts`.
+
+    Raises:
+        BadInput: the file is damaged, or the variable has no such field.
+    """
+    import h5py
+
+    with reading.told(where, path, "cannot be read as .mat"):
+        if not h5py.is_hdf5(path):
+            found = _field(where, path, place, most_bytes)
+            return None if found is None else len(found)
+        with h5py.File(path) as file:
+            held = _references(where, file, place)
+            return None if held is None else int(held.size)
+
+
 def _arrays(where: str, path: Path, names: Sequence[str], most_bytes: int) -> dict[str, Array]:
     # Imported here, as each takes a tenth of a second and few stimuli need it.
     import h5py
@@ -78,16 +97,25 @@ def _field(where: str, path: Path, place: tuple[str, str], most_bytes: int) -> l
         held = [row.get(field) if isinstance(row, dict) else None for row in rows]
         return list(np.atleast_1d(np.asarray(held[0]))) if len(held) == 1 else held
     with h5py.File(path) as file:
-        if variable not in file:
+        held = _references(where, file, place)
+        if held is None:
             return None
-        group = file[variable]
-        if not isinstance(group, h5py.Group) or not _is_dataset(group, field):
-            there = printable(", ".join(group)) if isinstance(group, h5py.Group) else "no fields"
-            raise BadInput(f"{where}: {variable!r} has no field {field!r}; there is: {there}")
         reader = Datasets(where, most_bytes)
-        # The field of one structure is a cell of texts, that of several a text each: both are references.
-        references = reader.read(group[field]).ravel(order="F")
-        return [_text(file[one], reader) for one in references]
+        return [_text(file[one], reader) for one in reader.read(held).ravel(order="F")]
+
+
+def _references(where: str, file: Any, place: tuple[str, str]) -> Any:
+    """The field of one structure is a cell of texts, that of several a text each: both are references."""
+    import h5py
+
+    variable, field = place
+    if variable not in file:
+        return None
+    group = file[variable]
+    if not isinstance(group, h5py.Group) or not _is_dataset(group, field):
+        there = printable(", ".join(group)) if isinstance(group, h5py.Group) else "no fields"
+        raise BadInput(f"{where}: {variable!r} has no field {field!r}; there is: {there}")
+    return group[field]
 
 
 def _is_dataset(group: Any, name: str) -> bool:

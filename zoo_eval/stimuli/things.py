@@ -92,6 +92,18 @@ def tvsd_images(where: str, path: Path, part: Part, most_bytes: int = MOST_BYTES
     return [*map(_slashed, texts)]
 
 
+def n_tvsd_images(where: str, path: Path, part: Part, most_bytes: int = MOST_BYTES) -> int:
+    """How many images a part of TVSD's things_imgs.mat lists, whose names are not read: it has thousands.
+
+    Raises:
+        BadInput: as `tvsd_images` does.
+    """
+    found = matlab_lists.n_texts(where, path, (f"{part}{IMAGES}", PLACE), most_bytes)
+    if found is None:
+        raise BadInput(f"{where} has no variable '{part}{IMAGES}'; give TVSD's things_imgs.mat")
+    return found
+
+
 def _of_table(where: str, path: Path, column: str | None) -> list[str]:
     table = csv_table.read(where, path, () if column is None else (column,), COLUMNS)
     chosen = column or next((one for one in COLUMNS if one in table.columns), None)
