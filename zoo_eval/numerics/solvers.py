@@ -40,10 +40,14 @@ class Solver(Protocol):
 
 @dataclass(frozen=True)
 class Pls:
-    """PLS with `n_components`, or with the best of 1, 2, ... n_components where they are chosen."""
+    """PLS with `n_components`, or with the best of 1, 2, ... n_components where they are chosen.
+
+    With `common` they are chosen once for all targets, by squared errors summed over these.
+    """
 
     n_components: int = 25
     choose: bool = False
+    common: bool = False
 
     @property
     def has_choice(self) -> bool:
@@ -64,11 +68,12 @@ class Ridge:
     """Ridge with the best of some penalties, in units of the training Gram matrix's mean eigenvalue.
 
     Where they are `absolute`, they are as in scikit-learn's Ridge(alpha); what is chosen is told in those
-    units all the same.
+    units all the same. With `common` one is chosen for all targets, by squared errors summed over these.
     """
 
     alphas: tuple[float, ...]
     absolute: bool = False
+    common: bool = False
 
     @property
     def has_choice(self) -> bool:
@@ -99,7 +104,10 @@ def _pls(
     for some in inner:
         own = slice(start, start + len(some))
         start += len(some)
-        best = errors[own].mean(0).argmin(0, keepdim=True)
+        mean = errors[own].mean(0)
+        if readout.common:
+            mean = mean.sum(1, keepdim=True).expand_as(mean)
+        best = mean.argmin(0, keepdim=True)
         if not readout.choose:
             best = torch.full_like(best, k - 1)
         selections.append(r[own].mean(0).gather(0, best)[0])
@@ -166,7 +174,7 @@ def _ridge(
         unit = ridge.mean_eigenvalue(blocks[0])
         alphas = given if readout.absolute else given * unit
         held_out = [torch.searchsorted(train, rows_on(held.test, gram)) for held in some]
-        tuned = ridge.tune(*blocks, responses[train], alphas, held_out)
+        tuned = ridge.tune(*blocks, responses[train], alphas, held_out, common=readout.common)
         relative = given / unit if readout.absolute else given
         found.append((tuned.predictions, tuned.selection_r, relative[tuned.choice]))
     return found
