@@ -99,7 +99,11 @@ def test_rows_are_alike_whatever_the_batch_and_whatever_else_is_asked(model, rec
     again = [row for row in many if row["readout"] == "reverse_ridge"]
     assert len(alone) == len(again) == 3
     for row, other in zip(alone, again, strict=True):
-        assert row["target_ids"] == other["target_ids"] == [str(i) for i in drawn("logits", P, 10, SEED)]
+        assert (
+            row["target_ids"]
+            == other["target_ids"]
+            == [str(i) for i in drawn("logits", P, 10, SEED)]
+        )
         np.testing.assert_allclose(row["r"], other["r"], rtol=0, atol=1e-5)
         assert row["variance_explained"] == pytest.approx(other["variance_explained"], abs=1e-5)
     assert {row["mode"] for row in many} == {"fit", "similarity", "reverse"}

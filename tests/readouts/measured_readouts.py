@@ -38,6 +38,7 @@ MEASURED = {
     "pls nested 100, gaps": (Pls(), "nested", 100, None),
     "reverse_ridge": (ReverseRidge(), "nested", 100, None),
     "reverse_pls": (ReversePls(components=3), "nested", 100, None),
+    "reverse_pls of many targets": (ReversePls(components=3), "nested", 900, None),
     "rsa spearman": (Rsa(), "nested", 100, None),
     "rsa pearson": (Rsa(comparison="pearson"), "nested", 100, None),
     "rsa kendall_tau_a": (Rsa(comparison="kendall_tau_a"), "nested", 100, None),

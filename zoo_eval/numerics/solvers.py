@@ -1,7 +1,7 @@
 """Solvers: what is fitted inside given folds; they know nothing of how folds are made, or of scores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -42,12 +42,15 @@ class Solver(Protocol):
 class Pls:
     """PLS with `n_components`, or with the best of 1, 2, ... n_components where they are chosen.
 
-    With `common` they are chosen once for all targets, by squared errors summed over these.
+    With `common` they are chosen once for all targets, by squared errors summed over these. `features`
+    (row, feature), whose Gram matrix is the one that is fitted from, make a fit faster where they are
+    fewer than the targets.
     """
 
     n_components: int = 25
     choose: bool = False
     common: bool = False
+    features: Tensor | None = field(default=None, compare=False, repr=False)
 
     @property
     def has_choice(self) -> bool:
@@ -98,7 +101,7 @@ def _pls(
 ) -> Fitted:
     """Every fold's predictions, selection r and choice."""
     k = readout.n_components
-    r, errors = _inner_scores(gram, responses, [fold for some in inner for fold in some], k)
+    r, errors = _inner_scores(gram, responses, [fold for some in inner for fold in some], readout)
     choices, selections = [], []
     start = 0
     for some in inner:
@@ -114,7 +117,8 @@ def _pls(
         choices.append(best[0] + 1)
     found = []
     for part in _parts(folds, responses, k):
-        path = fit_paths(gram, responses, _marked([folds[i].train for i in part], gram), k)
+        training = _marked([folds[i].train for i in part], gram)
+        path = fit_paths(gram, responses, training, k, features=readout.features)
         for place, i in enumerate(part):
             predictions = path.predictions(place, rows_on(folds[i].test, gram), choices[i])
             found.append((predictions, selections[i], choices[i].double()))
@@ -122,14 +126,17 @@ def _pls(
 
 
 def _inner_scores(
-    gram: Tensor, responses: Tensor, folds: Sequence[Fold], n_components: int
+    gram: Tensor, responses: Tensor, folds: Sequence[Fold], readout: Pls
 ) -> tuple[Tensor, Tensor]:
     """Pearson r and squared errors (fold, component, target)."""
     r, errors = [], []
-    for part in _parts(folds, responses, n_components):
+    for part in _parts(folds, responses, readout.n_components):
         training = _marked([folds[i].train for i in part], gram)
         test = _marked([folds[i].test for i in part], gram)
-        scores = path_scores(fit_paths(gram, responses, training, n_components), responses, test)
+        paths = fit_paths(
+            gram, responses, training, readout.n_components, features=readout.features
+        )
+        scores = path_scores(paths, responses, test)
         r.append(scores.r)
         errors.append(scores.squared_error)
     return torch.cat(r), torch.cat(errors)

@@ -24,7 +24,7 @@ from zoo_eval.numerics.splits import Rows
 from zoo_eval.readouts.design import Design, ProtocolName
 from zoo_eval.readouts.fit import RESAMPLED, Fit, fold_intervals
 from zoo_eval.readouts.readout import Mode, Row, Scorer, defined, reasons
-from zoo_eval.recordings.recording import Recording
+from zoo_eval.recordings.recording import Numbers, Recording
 from zoo_eval.representations.footprint import FLOAT64_BYTES, gram_bytes
 from zoo_eval.representations.grams import LayerGram
 from zoo_eval.stimuli.stimulus_set import StimulusSet
@@ -49,43 +49,41 @@ class Reverse(Fit):
     def n_drawn(self) -> int | None:
         return self.n_units
 
-    def solver_of(self, *, common: bool) -> Solver:
-        """What is fitted, its choices made for each unit, or in common for all."""
+    def solver_of(self, predictors: Tensor, *, common: bool) -> Solver:
+        """What is fitted from predictors (stimulus, target), choosing for each unit, or in common for all."""
         raise NotImplementedError
 
-    def solver(self) -> Solver:
-        return self.solver_of(common=False)
-
-    def fitting_bytes(self, n_stimuli: int, n_predicted: int, design: Design) -> int:
+    def fitting_bytes(self, recording: Recording, n_predicted: int, design: Design) -> int:
         """What its solver takes at once besides copies of Gram matrix and of what is predicted."""
         return 0
 
     def check(self, recording: Recording, stimuli: StimulusSet, design: Design) -> None:
         super().check(recording, stimuli, design)
-        # Without gaps every target is one, whether or not the responses are made yet.
-        if len(recording.complete) < recording.n_stimuli:
-            rows = _looked_at(recording, design)
-            if not _complete(recording, rows).any():
-                raise BadInput(
-                    f"{self.name} of recording {recording.name!r}: no target answered all of the "
-                    f"{len(rows)} stimuli, and units are predicted from those that did; leave out stimuli "
-                    "or targets with many gaps"
-                )
+        if len(recording.complete_targets):
+            return
+        rows = _looked_at(recording, design)
+        if design.split is None or not len(_complete(recording.mean[rows])):
+            raise BadInput(
+                f"{self.name} of recording {recording.name!r}: no target answered all of the "
+                f"{len(rows)} stimuli, and units are predicted from those that did; leave out stimuli "
+                "that many targets did not answer"
+            )
 
     def kept_bytes(self, recording: Recording, design: Design) -> int:
-        return gram_bytes(recording.n_stimuli)
+        n = recording.n_stimuli
+        return gram_bytes(n) + FLOAT64_BYTES * n * len(recording.target_ids)
 
     def peak_bytes(self, recording: Recording, design: Design) -> int:
         n = recording.n_stimuli
         # The draw is fitted first, then as many rotated units as there are stimuli.
         drawn = FLOAT64_BYTES * RESAMPLED * design.n_resamples * self.n_units
-        drawn += self._predicting_bytes(n, self.n_units, design)
-        return max(drawn, self._predicting_bytes(n, n, design))
+        drawn += self._predicting_bytes(recording, self.n_units, design)
+        return max(drawn, self._predicting_bytes(recording, n, design))
 
-    def _predicting_bytes(self, n_stimuli: int, n_predicted: int, design: Design) -> int:
-        found = self.matrices * gram_bytes(n_stimuli)
-        found += FLOAT64_BYTES * self.response_copies * n_stimuli * n_predicted
-        return found + self.fitting_bytes(n_stimuli, n_predicted, design)
+    def _predicting_bytes(self, recording: Recording, n_predicted: int, design: Design) -> int:
+        found = self.matrices * gram_bytes(recording.n_stimuli)
+        found += FLOAT64_BYTES * self.response_copies * recording.n_stimuli * n_predicted
+        return found + self.fitting_bytes(recording, n_predicted, design)
 
     def scorer(
         self, recording: Recording, stimuli: StimulusSet, design: Design, device: torch.device
@@ -101,9 +99,9 @@ def _looked_at(recording: Recording, design: Design) -> Rows:
     return np.sort(np.concatenate([fold.train, fold.test]))
 
 
-def _complete(recording: Recording, rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which targets answered all of some stimuli (target,)."""
-    found: np.ndarray[tuple[int], np.dtype[np.bool_]] = ~np.isnan(recording.mean[rows]).any(0)
+def _complete(responses: Numbers) -> Rows:
+    """Numbers of the targets that answered all of some stimuli (stimulus, target)."""
+    found: Rows = np.flatnonzero(~np.isnan(responses).any(0))
     return found
 
 
@@ -118,30 +116,33 @@ class _Reversed:
     device: torch.device
 
     @cached_property
-    def _predictors(self) -> tuple[Tensor, int]:
-        """The Gram matrix of the predictors (stimulus, stimulus), 0 where none is looked at; how many."""
+    def _predictors(self) -> Tensor:
+        """Centred responses of those that predict (stimulus, target), 0 at stimuli that are not looked at."""
         rows = _looked_at(self.recording, self.design)
-        complete = _complete(self.recording, rows)
-        responses = deviations(torch.from_numpy(self.recording.mean[rows][:, complete]))
-        n = self.recording.n_stimuli
-        gram = torch.zeros(n, n, dtype=torch.float64)
-        gram[np.ix_(rows, rows)] = responses @ responses.T
-        return gram.to(self.device), int(complete.sum())
+        given = self.recording.mean[rows]
+        given = given[:, _complete(given)]
+        found = torch.zeros(self.recording.n_stimuli, given.shape[1], dtype=torch.float64)
+        found[rows] = deviations(torch.from_numpy(given))
+        return found.to(self.device)
+
+    @cached_property
+    def _gram(self) -> Tensor:
+        return self._predictors @ self._predictors.T
 
     def __call__(self, layer: LayerGram) -> list[Row]:
         """One row of `neural_scores` per fold."""
         assert layer.units is not None
         drawn = self._drawn(layer)
         shares = self._variance_explained(layer.on(self.device).gram, len(drawn))
-        n_predictors = self._predictors[1]
+        n_predictors = self._predictors.shape[1]
         return [
             row | {"n_predictors": n_predictors, "variance_explained": defined(share)}
             for row, share in zip(drawn, shares, strict=True)
         ]
 
     def _scores(self, predicted: Tensor, *, common: bool) -> list[FoldScore]:
-        solver = self.readout.solver_of(common=common)
-        return self.design.scores(self._predictors[0], predicted, self.stimuli, solver)
+        solver = self.readout.solver_of(self._predictors, common=common)
+        return self.design.scores(self._gram, predicted, self.stimuli, solver)
 
     def _drawn(self, layer: LayerGram) -> list[Row]:
         """The scores of the units that were drawn, fold by fold."""

@@ -3,11 +3,17 @@
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
+from torch import Tensor
 
-from zoo_eval.numerics import solvers
+from zoo_eval.numerics import pls, solvers
 from zoo_eval.readouts.design import Design, ProtocolName
-from zoo_eval.readouts.pls import check_components, paths_bytes
+from zoo_eval.readouts.pls import check_components, paths_bytes, scores_bytes
 from zoo_eval.readouts.reverse import Reverse
+from zoo_eval.recordings.recording import Recording
+from zoo_eval.representations.footprint import FLOAT64_BYTES
+
+# Of targets and what is predicted: their covariance, its decomposition, and what LAPACK works in.
+COVARIANCES = 4
 
 
 class ReversePls(Reverse):
@@ -23,16 +29,24 @@ class ReversePls(Reverse):
     components: Annotated[int, Field(ge=1)] = 25
     choose_components: bool | None = None
 
+    response_copies: ClassVar[int] = 6
+
     def settled(self, protocol: ProtocolName) -> Self:
         if self.choose_components is not None:
             return self
         return self.model_copy(update={"choose_components": protocol != "kfold"})
 
-    def solver_of(self, *, common: bool) -> solvers.Pls:
-        return solvers.Pls(self.components, bool(self.choose_components), common=common)
+    def solver_of(self, predictors: Tensor, *, common: bool) -> solvers.Pls:
+        return solvers.Pls(self.components, bool(self.choose_components), common, predictors)
 
     def check_training(self, where: str, n_training: int, n_stimuli: int) -> None:
         check_components(where, self.components, n_training, n_stimuli)
 
-    def fitting_bytes(self, n_stimuli: int, n_predicted: int, design: Design) -> int:
-        return paths_bytes(n_stimuli, n_predicted, self.components, design)
+    def fitting_bytes(self, recording: Recording, n_predicted: int, design: Design) -> int:
+        n_stimuli, n_targets = recording.n_stimuli, len(recording.target_ids)
+        if n_targets >= min(n_predicted, n_stimuli):
+            return paths_bytes(n_stimuli, n_predicted, self.components, design)
+        # Fold by fold, with no more directions than there are targets.
+        covariances = COVARIANCES * FLOAT64_BYTES * n_targets * n_predicted
+        fold = pls.fold_bytes(n_stimuli, n_targets, self.components)
+        return covariances + fold + scores_bytes(n_stimuli, n_predicted, self.components, design)

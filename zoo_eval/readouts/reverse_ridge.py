@@ -2,10 +2,13 @@
 
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from zoo_eval.numerics import solvers
 from zoo_eval.readouts.design import Design
 from zoo_eval.readouts.reverse import Reverse
 from zoo_eval.readouts.ridge import ALPHAS, penalties_bytes
+from zoo_eval.recordings.recording import Recording
 
 
 class ReverseRidge(Reverse):
@@ -22,8 +25,8 @@ class ReverseRidge(Reverse):
     def choices(self) -> dict[str, Any]:
         return super().choices | {"relative_alphas": list(ALPHAS)}
 
-    def solver_of(self, *, common: bool) -> solvers.Ridge:
+    def solver_of(self, predictors: Tensor, *, common: bool) -> solvers.Ridge:
         return solvers.Ridge(ALPHAS, common=common)
 
-    def fitting_bytes(self, n_stimuli: int, n_predicted: int, design: Design) -> int:
-        return penalties_bytes(n_stimuli, n_predicted, len(ALPHAS), design)
+    def fitting_bytes(self, recording: Recording, n_predicted: int, design: Design) -> int:
+        return penalties_bytes(recording.n_stimuli, n_predicted, len(ALPHAS), design)
