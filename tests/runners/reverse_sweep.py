@@ -21,7 +21,7 @@ kind = "crops"
 of = ["photos"]
 n = 30
 size_px = 96
-[recordings.planted]
+[recordings.planted_in_vit]
 kind = "planted"
 stimuli = "crops"
 model = "local/vit"
@@ -30,7 +30,7 @@ n_components = 4
 n_targets = 6
 [[evaluations]]
 kind = "neural_fit"
-recording = "planted"
+recording = "planted_in_vit"
 readouts = ["ridge", "reverse_ridge", "reverse_pls"]
 components = 3
 n_units = 40
@@ -41,11 +41,11 @@ layers = ["blocks.1", "blocks.5"]
 """
 
 
-def swept(tmp_path, runner):
+def swept(folder, runner, store=None):
     """The folder of the store, once the sweep is through."""
-    store = tmp_path / runner
-    file = tmp_path / f"{runner}.toml"
+    store = store or folder / runner
+    file = folder / f"{runner}.toml"
     file.write_text(SWEEP.format(store=store))
     said: list[str] = []
-    assert sweep.run(SweepOptions(file, tmp_path, runner=runner), said.append) == 0, said
+    assert sweep.run(SweepOptions(file, folder, runner=runner), said.append) == 0, said
     return store

@@ -74,18 +74,12 @@ def fit_paths(
         responses: Y, float64 (row, target).
         training: which rows each fold trains on, bool (fold, row).
         n_components: length of the path.
-        features: F (row, feature), which need not be given: where they are fewer than the targets, no more
-            directions of these are told apart.
+        features: F (row, feature), if known: where they are fewer than the targets, a fit is faster.
 
     Raises:
         TooManyComponents: n_components is not below a fold's number of training rows.
     """
-    n_train = int(training.sum(1).min())
-    if n_components >= n_train:
-        raise TooManyComponents(
-            f"{n_components} PLS components need more than {n_components} training rows, "
-            f"got {n_train}; lower the number of components or add stimuli"
-        )
+    _check(n_components, int(training.sum(1).min()))
     # Shifts that change no result, only how many digits are left after centring by fold.
     centre = responses.mean(0)
     responses = responses - centre
@@ -97,10 +91,9 @@ def fit_paths(
         # Rotating the targets rotates c and nothing else: n of them carry everything.
         targets = torch.linalg.qr(responses.T, mode="r").R.T
     folds = _Folds(gram, targets, training.to(gram.dtype))
+    parts = folds.in_parts(n_components)
     if features is not None and features.shape[1] < targets.shape[1]:
         parts = folds.along(features)
-    else:
-        parts = folds.in_parts(n_components)
     scores = torch.cat([_scores(some, n_components) for some in parts])
     weights = folds.weights
     mean = weights @ responses / folds.n_train
@@ -109,6 +102,14 @@ def fit_paths(
         # Rounding would explain a constant.
         loadings[fold, :, constant(responses[rows])] = 0
     return PlsPath(scores, loadings, mean + centre)
+
+
+def _check(n_components: int, n_train: int) -> None:
+    if n_components >= n_train:
+        raise TooManyComponents(
+            f"{n_components} PLS components need more than {n_components} training rows, "
+            f"got {n_train}; lower the number of components or add stimuli"
+        )
 
 
 def fold_bytes(n_rows: int, n_targets: int, n_components: int) -> int:

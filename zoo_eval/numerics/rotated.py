@@ -25,7 +25,8 @@ def rotated(gram: Tensor) -> Tensor | None:
         return None
     values, vectors = torch.linalg.eigh(products)
     kept = values > SMALLEST * values[-1]
-    return vectors[:, kept] * values[kept].sqrt()
+    units: Tensor = vectors[:, kept] * values[kept].sqrt()
+    return units
 
 
 def variance_explained(predicted: Tensor, observed: Tensor, training_mean: Tensor) -> float:
