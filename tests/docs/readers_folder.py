@@ -20,6 +20,7 @@ from torchvision.models import squeezenet1_1
 from tests.docs import data_set_files
 from tests.docs.pages import BLOCKS, ROOT
 from tests.importance.shards import jpeg_record, write
+from tests.runners.reverse_sweep import swept
 from tests.stimuli.planted_images import encoded, pixels
 
 # Enough for the 25 components that a fit takes where it is not told otherwise.
@@ -30,11 +31,12 @@ SWEEPS = sorted((ROOT / "sweeps").glob("*.toml"))
 
 
 def furnish(folder: Path) -> None:
-    """Adds to a folder with a finished sweep what the pages speak of.
+    """Adds to a folder with a finished sweep what the pages speak of; a sweep of both directions is added.
 
     Every sweep of this repository is stood in for by the finished one under its name, and so is
     every store that a page names: what a page does with them is then done within seconds.
     """
+    swept(folder, "local", folder / "results" / "demo")
     _stores(folder)
     ids = _photos(folder)
     _recordings(folder, ids)

@@ -68,6 +68,20 @@ IDS = [
             "procrustes": "a77014dbea8fb6ebf39d7ef6f2aa1d35",
         },
     ),
+    (
+        {"readouts": ("reverse_pls", "reverse_ridge")},
+        {
+            "reverse_pls": "c732a9841db7d9a23c0d22f621c657c1",
+            "reverse_ridge": "61ee3f97b7918d16f810795770f83f13",
+        },
+    ),
+    (
+        {"readouts": ("reverse_pls", "reverse_ridge"), "n_units": 50, "components": 7},
+        {
+            "reverse_pls": "2f68f489217dc4fb28e3e0131fc13d45",
+            "reverse_ridge": "9793e4c6fa66bb037678c477aa5ecf12",
+        },
+    ),
     (BRAINSCORE, {"pls": "623281619deecb314050357bca6d5bc4"}),
     (BRAINSCORE | {"sketch": 64}, {"pls": "e9749550a0ce58059b300ab3de8c5b41"}),
     (

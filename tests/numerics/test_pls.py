@@ -245,3 +245,21 @@ def test_a_gpu_gives_the_same_scores():
         return path_scores(pls.fit_paths(given.gram().to(device), y, inside, 12), y, held).r.cpu()
 
     assert_allclose(r("cuda"), r("cpu"), rtol=0, atol=given.rounding())
+
+
+@pytest.mark.parametrize("targets", [40, 90], ids=["fewer than rows", "more than rows"])
+@pytest.mark.parametrize("rank", [6, 3], ids=["full rank", "twice the same"])
+def test_features_that_are_fewer_than_the_targets_are_told_apart_faster_and_alike(targets, rank):
+    given = problem(n=60, p=rank, targets=targets, mean=3)
+    features = np.tile(given.features, 6 // rank)
+    known, responses = torch.from_numpy(features), torch.from_numpy(given.responses)
+    training, test = ten_folds(len(features))
+    arguments = known @ known.T, responses, training, 3
+    alike = pls.fit_paths(*arguments)
+    found = pls.fit_paths(*arguments, features=known)
+    for fold in range(10):
+        rows = test[fold].nonzero()[:, 0]
+        expected = exact_pls(features[training[fold]], given.responses[training[fold]], 3)
+        for path in (alike, found):
+            predicted = path.predictions(fold, rows, 3)
+            assert_allclose(predicted, expected.predict(features[rows]), rtol=0, atol=1e-6)

@@ -13,11 +13,14 @@ from zoo_eval.readouts.cka import Cka
 from zoo_eval.readouts.design import Design, Reduction
 from zoo_eval.readouts.pls import Pls
 from zoo_eval.readouts.procrustes import Procrustes
+from zoo_eval.readouts.reverse_pls import ReversePls
+from zoo_eval.readouts.reverse_ridge import ReverseRidge
 from zoo_eval.readouts.ridge import Ridge
 from zoo_eval.readouts.rsa import Rsa
 from zoo_eval.recordings.rdm import RdmRecording
 from zoo_eval.recordings.responses import ResponseRecording
 from zoo_eval.representations.grams import LayerGram
+from zoo_eval.representations.units import Units, drawn
 
 N_STIMULI, N_IMAGES, N_SUBJECTS, N_RESAMPLES = 800, 700, 3, 200
 REDUCED = Reduction(1000, N_IMAGES, "digest")
@@ -33,6 +36,9 @@ MEASURED = {
     "ridge nested 2500": (Ridge(alphas="brainscore"), "nested", 2500, None),
     "ridge nested 100, gaps": (Ridge(), "nested", 100, None),
     "pls nested 100, gaps": (Pls(), "nested", 100, None),
+    "reverse_ridge": (ReverseRidge(), "nested", 100, None),
+    "reverse_pls": (ReversePls(components=3), "nested", 100, None),
+    "reverse_pls of many targets": (ReversePls(components=3), "nested", 900, None),
     "rsa spearman": (Rsa(), "nested", 100, None),
     "rsa pearson": (Rsa(comparison="pearson"), "nested", 100, None),
     "rsa kendall_tau_a": (Rsa(comparison="kendall_tau_a"), "nested", 100, None),
@@ -61,20 +67,25 @@ def _measured(name, features, stimuli):
     design = Design(protocol, n_resamples=N_RESAMPLES, reduction=reduction)
     gaps = name.endswith("gaps")
     recording = _recording(features, n_targets, gaps) if n_targets else _rdm_recording(features)
-    layer = _layer(features, design.n_images)
+    layer = _layer(features, design.n_images, readout.n_drawn)
     settled = readout.settled(protocol)
     predicted = settled.kept_bytes(recording, design) + settled.peak_bytes(recording, design)
     before = _reset()
     scorer = settled.scorer(recording, stimuli, design, torch.device("cpu"))
     # What the first layer leaves is there beside the second.
-    for _ in range(1 if readout.mode == "fit" else 2):
+    for _ in range(2 if readout.mode == "similarity" else 1):
         scorer(layer)
     return predicted, _peak() - before
 
 
-def _layer(features, n_images=0):
+def _layer(features, n_images=0, n_drawn=None):
     own = torch.from_numpy(features[: N_STIMULI + n_images])
-    return LayerGram(own @ own.T, own.sum(1), (own.shape[1],))
+    if n_drawn is not None:
+        # As many directions as there are stimuli, and units.
+        own = torch.randn(len(own), 1200, generator=torch.Generator().manual_seed(0)).double()
+    numbers = drawn("layer", own.shape[1], n_drawn or 0, 0)
+    units = None if n_drawn is None else Units(numbers, own[:, numbers].float())
+    return LayerGram(own @ own.T, own.sum(1), (own.shape[1],), units=units)
 
 
 def _recording(features, n_targets, gaps=False):

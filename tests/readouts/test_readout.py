@@ -40,6 +40,8 @@ OTHERWISE = {
     "rsa": {"dissimilarity": "cosine", "comparison": "pearson"},
     "cka": {"cka": "plain"},
     "procrustes": {},
+    "reverse_pls": {"components": 3, "choose_components": False, "n_units": 7},
+    "reverse_ridge": {"n_units": 7},
 }
 
 
@@ -67,12 +69,14 @@ def test_what_is_measured_is_named_by_its_statistic():
         ("cka", "debiased_cka"),
         ("cka", "cka"),
         ("procrustes", "shape_similarity"),
+        ("reverse_pls", "pearson_r"),
+        ("reverse_ridge", "pearson_r"),
     }
 
 
-def test_readouts_that_fit_and_those_that_compare_are_told_apart():
+def test_readouts_that_fit_those_that_compare_and_the_reverse_are_told_apart():
     modes = {name: readout.mode for name, readout in READOUTS.things().items()}
     assert modes == {
         "pls": "fit", "ridge": "fit", "rsa": "similarity", "cka": "similarity",
-        "procrustes": "similarity",
+        "procrustes": "similarity", "reverse_pls": "reverse", "reverse_ridge": "reverse",
     }  # fmt: skip

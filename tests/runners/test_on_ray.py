@@ -10,7 +10,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.runners import doors
+from tests.runners import doors, reverse_sweep
 from tests.runners.comparison import assert_each_trial_once, assert_same_results
 from tests.runners.planted_evaluations import DeadlyCard, Planted, work
 from zoo_eval.catalog import ModelCard
@@ -104,6 +104,11 @@ def test_results_equal_those_of_the_plain_loop(cluster, tiny_sweep, tmp_path, fi
     request = SweepOptions(tiny_sweep, tmp_path, store=str(tmp_path / "ray"), runner="ray")
     assert sweep.run(request, lambda line: None) == 0
     assert_same_results(tmp_path / "ray", finished_store)
+
+
+def test_units_are_predicted_from_targets_as_in_the_plain_loop(cluster, tmp_path):
+    here, there = (reverse_sweep.swept(tmp_path, runner) for runner in ("local", "ray"))
+    assert_same_results(here, there, ("neural_scores",))
 
 
 def test_images_are_decoded_on_the_cluster_once_and_not_here(cluster, tmp_path, monkeypatch):

@@ -23,8 +23,9 @@ from zoo_eval.inputs import Inputs
 from zoo_eval.readouts.design import Design, ProtocolName, Reduction
 from zoo_eval.readouts.readout import READOUTS, Readout, Scorer
 from zoo_eval.recordings.split import Split
-from zoo_eval.representations.footprint import GramRequest
+from zoo_eval.representations.footprint import FLOAT32_BYTES, GramRequest
 from zoo_eval.representations.grams import LayerGram, NonFinite
+from zoo_eval.representations.units import LayerUnits
 from zoo_eval.stimuli.stimulus_set import StimulusSet, joined
 from zoo_eval.trial import Trial
 
@@ -201,7 +202,19 @@ class NeuralFit(LayeredSection):
         peak = max(readout.peak_bytes(recording, design) for readout in readouts)
         n_shown = recording.n_stimuli + design.n_images
         request = gram_request(candidate, trials, n_shown, sketch=self.sketch)
-        return [replace(request, after_bytes=kept + peak)]
+        # Of a batch, before there are fits: the units of all layers.
+        units = FLOAT32_BYTES * request.batch_size * len(request.n_features)
+        drawn = units * max(self._draws(trials), default=0)
+        return [replace(request, after_bytes=max(kept + peak, drawn))]
+
+    def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
+        # Once more for each draw: Gram matrices are there already, of a companion.
+        return len(self._draws(trials)) * inputs.recording(self.recording).n_stimuli
+
+    def _draws(self, trials: Sequence[Trial]) -> set[int]:
+        """How many units of each layer the trials' readouts ask for."""
+        names = {str(trial.readout) for trial in trials}
+        return {n for name in names if (n := self._readout(name).n_drawn) is not None}
 
     def _shown(self, inputs: Inputs) -> StimulusSet:
         """The recording's stimuli, followed by those of the principal components."""
@@ -217,27 +230,38 @@ class NeuralFit(LayeredSection):
         grams = representations.grams(
             self._shown(bench.inputs), layers, sketch=self.sketch, seed=seed
         )
+        shown = bench.inputs.stimulus_set(bench.inputs.recording(self.recording).stimuli)
+        units = {
+            n: representations.units(shown, layers, n_units=n, seed=seed)
+            for n in sorted(self._draws(trials))
+        }
         # Fits are float64, which not every accelerator has.
         device = model.device if model.device.type == "cuda" else torch.device("cpu")
         scorers = {name: self._scorer(name, bench.inputs, seed, device) for name in self.readouts}
         for layer in layers:
             own = [trial for trial in trials if trial.layer == layer]
-            yield from self._results(own, grams[layer], scorers)
+            yield from self._results(own, grams[layer], scorers, units)
 
     def _results(
         self,
         trials: Sequence[Trial],
         gram: LayerGram | NonFinite,
         scorers: Mapping[str, Scorer],
+        units: Mapping[int, LayerUnits],
     ) -> Iterator[Result]:
-        """Those of one layer, whose Gram matrix is in memory until the last of them."""
+        """Those of one layer, whose Gram matrix is in memory until the last of them.
+
+        `units` are draws of all layers, by how many were asked for.
+        """
         for trial in trials:
             if isinstance(gram, NonFinite):
                 yield Result(trial, error=gram)
                 continue
             # One readout's failure is its own: the layer's others, and other layers, go on.
             try:
-                found = scorers[str(trial.readout)](gram)
+                n_drawn = self._readout(str(trial.readout)).n_drawn
+                own = None if n_drawn is None else units[n_drawn][str(trial.layer)]
+                found = scorers[str(trial.readout)](replace(gram, units=own))
             except Exception as error:  # noqa: BLE001
                 yield Result(trial, error=error)
                 continue

@@ -56,7 +56,14 @@ class PlsPath:
         return self.mean[fold] + self.scores[fold][:, rows].T @ used
 
 
-def fit_paths(gram: Tensor, responses: Tensor, training: Tensor, n_components: int) -> PlsPath:
+def fit_paths(
+    gram: Tensor,
+    responses: Tensor,
+    training: Tensor,
+    n_components: int,
+    *,
+    features: Tensor | None = None,
+) -> PlsPath:
     """PLS of every fold for 1, 2, ... n_components components.
 
     Once the responses are explained exactly, or the features are used up (fewer of them than
@@ -67,16 +74,12 @@ def fit_paths(gram: Tensor, responses: Tensor, training: Tensor, n_components: i
         responses: Y, float64 (row, target).
         training: which rows each fold trains on, bool (fold, row).
         n_components: length of the path.
+        features: F (row, feature), if known: where they are fewer than the targets, a fit is faster.
 
     Raises:
         TooManyComponents: n_components is not below a fold's number of training rows.
     """
-    n_train = int(training.sum(1).min())
-    if n_components >= n_train:
-        raise TooManyComponents(
-            f"{n_components} PLS components need more than {n_components} training rows, "
-            f"got {n_train}; lower the number of components or add stimuli"
-        )
+    _check(n_components, int(training.sum(1).min()))
     # Shifts that change no result, only how many digits are left after centring by fold.
     centre = responses.mean(0)
     responses = responses - centre
@@ -88,7 +91,10 @@ def fit_paths(gram: Tensor, responses: Tensor, training: Tensor, n_components: i
         # Rotating the targets rotates c and nothing else: n of them carry everything.
         targets = torch.linalg.qr(responses.T, mode="r").R.T
     folds = _Folds(gram, targets, training.to(gram.dtype))
-    scores = torch.cat([_scores(some, n_components) for some in folds.in_parts(n_components)])
+    parts = folds.in_parts(n_components)
+    if features is not None and features.shape[1] < targets.shape[1]:
+        parts = folds.along(features)
+    scores = torch.cat([_scores(some, n_components) for some in parts])
     weights = folds.weights
     mean = weights @ responses / folds.n_train
     loadings = (scores * weights[:, None]) @ responses
@@ -96,6 +102,14 @@ def fit_paths(gram: Tensor, responses: Tensor, training: Tensor, n_components: i
         # Rounding would explain a constant.
         loadings[fold, :, constant(responses[rows])] = 0
     return PlsPath(scores, loadings, mean + centre)
+
+
+def _check(n_components: int, n_train: int) -> None:
+    if n_components >= n_train:
+        raise TooManyComponents(
+            f"{n_components} PLS components need more than {n_components} training rows, "
+            f"got {n_train}; lower the number of components or add stimuli"
+        )
 
 
 def fold_bytes(n_rows: int, n_targets: int, n_components: int) -> int:
@@ -123,6 +137,18 @@ class _Folds:
         held = fold_bytes(n_rows, n_targets, n_components)
         for some in torch.split(self.weights, max(1, FOLDS_BYTES // held)):
             yield _Folds(self.gram, self.responses, some)
+
+    def along(self, features: Tensor) -> Iterator["_Folds"]:
+        """One fold at a time, its targets rotated to the few directions that covary with features.
+
+        The others would get no weight, for c is a combination of E^T F, and E^T F of Y^T F.
+        """
+        for weights in self.weights:
+            rows = weights.bool()
+            x, y = features[rows], self.responses[rows]
+            covariance = (y - y.mean(0)).T @ (x - x.mean(0))
+            basis = torch.linalg.qr(covariance).Q
+            yield _Folds(self.gram, self.responses @ basis, weights[None], self.n_threads)
 
     def centred(self, vectors: Tensor) -> Tensor:
         """Minus the mean over the training rows, in every row (fold, row)."""

@@ -62,6 +62,8 @@ def tune(
     responses: Tensor,
     alphas: Tensor,
     held_out: Sequence[Tensor],
+    *,
+    common: bool = False,
 ) -> Tuned:
     """Ridge whose penalty has, target by target, the smallest mean squared error over inner folds.
 
@@ -74,6 +76,7 @@ def tune(
         responses: training responses, float64 (train, target); centred here.
         alphas: positive penalties, float64 (alpha,).
         held_out: the training rows that each inner fold tests on, by number.
+        common: whether errors are summed over targets first, so that all have one penalty.
 
     Raises:
         ValueError: a penalty that is not positive, or none at all.
@@ -93,7 +96,10 @@ def tune(
             errors[part, some] += error.square().mean(1).nan_to_num(torch.inf) / len(held_out)
             r[part, some] += pearson(own - error, own) / len(held_out)
     slope = TIE * alphas.log()[:, None] * centred.square().mean(0)
-    choice = (errors - slope).argmin(0)
+    judged = errors - slope
+    if common:
+        judged = judged.sum(1, keepdim=True).expand_as(judged)
+    choice = judged.argmin(0)
     crossed = cross @ vectors
     predictions = responses.new_empty(len(cross), responses.shape[1])
     for some in _targets(responses.shape[1]):

@@ -1,7 +1,7 @@
 """Solvers: what is fitted inside given folds; they know nothing of how folds are made, or of scores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -40,10 +40,17 @@ class Solver(Protocol):
 
 @dataclass(frozen=True)
 class Pls:
-    """PLS with `n_components`, or with the best of 1, 2, ... n_components where they are chosen."""
+    """PLS with `n_components`, or with the best of 1, 2, ... n_components where they are chosen.
+
+    With `common` they are chosen once for all targets, by squared errors summed over these. `features`
+    (row, feature), whose Gram matrix is the one that is fitted from, make a fit faster where they are
+    fewer than the targets.
+    """
 
     n_components: int = 25
     choose: bool = False
+    common: bool = False
+    features: Tensor | None = field(default=None, compare=False, repr=False)
 
     @property
     def has_choice(self) -> bool:
@@ -64,11 +71,12 @@ class Ridge:
     """Ridge with the best of some penalties, in units of the training Gram matrix's mean eigenvalue.
 
     Where they are `absolute`, they are as in scikit-learn's Ridge(alpha); what is chosen is told in those
-    units all the same.
+    units all the same. With `common` one is chosen for all targets, by squared errors summed over these.
     """
 
     alphas: tuple[float, ...]
     absolute: bool = False
+    common: bool = False
 
     @property
     def has_choice(self) -> bool:
@@ -93,20 +101,24 @@ def _pls(
 ) -> Fitted:
     """Every fold's predictions, selection r and choice."""
     k = readout.n_components
-    r, errors = _inner_scores(gram, responses, [fold for some in inner for fold in some], k)
+    r, errors = _inner_scores(gram, responses, [fold for some in inner for fold in some], readout)
     choices, selections = [], []
     start = 0
     for some in inner:
         own = slice(start, start + len(some))
         start += len(some)
-        best = errors[own].mean(0).argmin(0, keepdim=True)
+        mean = errors[own].mean(0)
+        if readout.common:
+            mean = mean.sum(1, keepdim=True).expand_as(mean)
+        best = mean.argmin(0, keepdim=True)
         if not readout.choose:
             best = torch.full_like(best, k - 1)
         selections.append(r[own].mean(0).gather(0, best)[0])
         choices.append(best[0] + 1)
     found = []
     for part in _parts(folds, responses, k):
-        path = fit_paths(gram, responses, _marked([folds[i].train for i in part], gram), k)
+        training = _marked([folds[i].train for i in part], gram)
+        path = fit_paths(gram, responses, training, k, features=readout.features)
         for place, i in enumerate(part):
             predictions = path.predictions(place, rows_on(folds[i].test, gram), choices[i])
             found.append((predictions, selections[i], choices[i].double()))
@@ -114,14 +126,17 @@ def _pls(
 
 
 def _inner_scores(
-    gram: Tensor, responses: Tensor, folds: Sequence[Fold], n_components: int
+    gram: Tensor, responses: Tensor, folds: Sequence[Fold], readout: Pls
 ) -> tuple[Tensor, Tensor]:
     """Pearson r and squared errors (fold, component, target)."""
     r, errors = [], []
-    for part in _parts(folds, responses, n_components):
+    for part in _parts(folds, responses, readout.n_components):
         training = _marked([folds[i].train for i in part], gram)
         test = _marked([folds[i].test for i in part], gram)
-        scores = path_scores(fit_paths(gram, responses, training, n_components), responses, test)
+        paths = fit_paths(
+            gram, responses, training, readout.n_components, features=readout.features
+        )
+        scores = path_scores(paths, responses, test)
         r.append(scores.r)
         errors.append(scores.squared_error)
     return torch.cat(r), torch.cat(errors)
@@ -166,7 +181,7 @@ def _ridge(
         unit = ridge.mean_eigenvalue(blocks[0])
         alphas = given if readout.absolute else given * unit
         held_out = [torch.searchsorted(train, rows_on(held.test, gram)) for held in some]
-        tuned = ridge.tune(*blocks, responses[train], alphas, held_out)
+        tuned = ridge.tune(*blocks, responses[train], alphas, held_out, common=readout.common)
         relative = given / unit if readout.absolute else given
         found.append((tuned.predictions, tuned.selection_r, relative[tuned.choice]))
     return found

@@ -144,7 +144,7 @@ class _Fitted:
         return {
             "fold": fold,
             "score": score.median_r,
-            **self._intervals(score, seed_from(f"{self.design.seed} {fold}")),
+            **fold_intervals(score, fold, self.responses, self.stimuli, self.design),
             "r": score.r.tolist(),
             "selection_score": median_defined(score.selection_r),
             "choices": score.choice.tolist(),
@@ -166,20 +166,27 @@ class _Fitted:
             self.components[fold] = response_components(self.responses[train.to(self.device)])
         return self.components[fold]
 
-    def _intervals(self, score: FoldScore, seed: int) -> Mapping[str, float | None]:
-        """95 % intervals of the median r, over targets and over the fold's groups of stimuli."""
-        n_resamples, r = self.design.n_resamples, score.r.cpu().numpy()
-        groups = [self.stimuli.groups[row] for row in score.rows.tolist()]
-        medians = bootstrap.resampled_medians(r, n_resamples=n_resamples, seed=seed)
-        counts = bootstrap.resample_counts(groups, n_resamples=n_resamples, seed=seed)
-        draws = bootstrap.resampled_pearson(
-            score.predictions.cpu().numpy(), self.responses[score.rows].cpu().numpy(), counts
-        )
-        found: dict[str, float | None] = {}
-        for name, values, n_drawn in (
-            ("score", medians, int(np.isfinite(r).sum())),
-            ("stimuli", bootstrap.medians_defined(draws), len(set(groups))),
-        ):
-            low, high = intervals.percentile_interval(values, n_drawn=n_drawn)
-            found |= {f"{name}_low": defined(float(low)), f"{name}_high": defined(float(high))}
-        return found
+
+def fold_intervals(
+    score: FoldScore, fold: int, observed: Tensor, stimuli: StimulusSet, design: Design
+) -> Mapping[str, float | None]:
+    """95 % intervals of a fold's median r, over what is predicted and over its groups of stimuli.
+
+    `observed` is what was predicted, at all stimuli (stimulus, target).
+    """
+    n_resamples, r = design.n_resamples, score.r.cpu().numpy()
+    seed = seed_from(f"{design.seed} {fold}")
+    groups = [stimuli.groups[row] for row in score.rows.tolist()]
+    medians = bootstrap.resampled_medians(r, n_resamples=n_resamples, seed=seed)
+    counts = bootstrap.resample_counts(groups, n_resamples=n_resamples, seed=seed)
+    draws = bootstrap.resampled_pearson(
+        score.predictions.cpu().numpy(), observed[score.rows].cpu().numpy(), counts
+    )
+    found: dict[str, float | None] = {}
+    for name, values, n_drawn in (
+        ("score", medians, int(np.isfinite(r).sum())),
+        ("stimuli", bootstrap.medians_defined(draws), len(set(groups))),
+    ):
+        low, high = intervals.percentile_interval(values, n_drawn=n_drawn)
+        found |= {f"{name}_low": defined(float(low)), f"{name}_high": defined(float(high))}
+    return found

@@ -62,20 +62,33 @@ class Pls(Fit):
         return {"fitted_together": digest(groups)}
 
     def check_training(self, where: str, n_training: int, n_stimuli: int) -> None:
-        if self.components >= n_training:
-            raise BadInput(
-                f"{where}: {self.components} PLS components, but an inner training set has only "
-                f"{n_training} of the {n_stimuli} stimuli; lower `components` or add stimuli"
-            )
+        check_components(where, self.components, n_training, n_stimuli)
 
     def working_bytes(self, recording: Recording, design: Design) -> int:
-        n_stimuli, n_targets = recording.n_stimuli, len(recording.target_ids)
-        n_fits = design.n_splits * design.n_inner_folds
-        found = 0
-        for bytes_of_fold, most in (
-            (pls.fold_bytes, pls.FOLDS_BYTES),
-            (solvers.path_bytes, solvers.SCORES_BYTES),
-        ):
-            one = bytes_of_fold(n_stimuli, n_targets, self.components)
-            found += max(one, min(most, n_fits * one))
-        return found
+        return paths_bytes(recording.n_stimuli, len(recording.target_ids), self.components, design)
+
+
+def check_components(where: str, components: int, n_training: int, n_stimuli: int) -> None:
+    """Raises BadInput where the smallest training set is too small for so many components."""
+    if components >= n_training:
+        raise BadInput(
+            f"{where}: {components} PLS components, but an inner training set has only "
+            f"{n_training} of the {n_stimuli} stimuli; lower `components` or add stimuli"
+        )
+
+
+def paths_bytes(n_stimuli: int, n_targets: int, components: int, design: Design) -> int:
+    """What paths of PLS take at once, besides copies of Gram matrix and responses."""
+    one = pls.fold_bytes(n_stimuli, n_targets, components)
+    making = max(one, min(pls.FOLDS_BYTES, _n_fits(design) * one))
+    return making + scores_bytes(n_stimuli, n_targets, components, design)
+
+
+def scores_bytes(n_stimuli: int, n_targets: int, components: int, design: Design) -> int:
+    """What paths of PLS that were made take while they are scored."""
+    one = solvers.path_bytes(n_stimuli, n_targets, components)
+    return max(one, min(solvers.SCORES_BYTES, _n_fits(design) * one))
+
+
+def _n_fits(design: Design) -> int:
+    return design.n_splits * design.n_inner_folds

@@ -13,7 +13,7 @@ from zoo_eval.representations.grams import LayerGram
 from zoo_eval.section import Section
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 
-Mode = Literal["fit", "similarity"]
+Mode = Literal["fit", "similarity", "reverse"]
 Row = dict[str, Any]
 # The rows of `neural_scores` of one layer, as far as a readout knows them.
 Scorer = Callable[[LayerGram], list[Row]]
@@ -22,8 +22,8 @@ Scorer = Callable[[LayerGram], list[Row]]
 class Readout(Section):
     """Base of readouts: its fields may stand in a neural fit's section, and are its identity.
 
-    `mode` says whether targets are predicted or wholes compared; `scored_under` names the protocols
-    that suit it.
+    `mode` says whether targets are predicted, wholes compared, or units predicted from targets;
+    `scored_under` names the protocols that suit it.
     """
 
     # A class that has none is a base of others.
@@ -68,6 +68,11 @@ class Readout(Section):
             BadInput: the recording has not what the options name.
         """
         return {}
+
+    @property
+    def n_drawn(self) -> int | None:
+        """Units of each layer that its scorer is given beside the Gram matrix, at most; None: none."""
+        return None
 
     def check(self, recording: Recording, stimuli: StimulusSet, design: Design) -> None:
         """Refuses what cannot be scored, at planning.

@@ -14,6 +14,8 @@ from zoo_eval.representations.footprint import FLOAT64_BYTES
 BRAINSCORE_ALPHAS = tuple(10.0**power for power in range(-10, 11))
 # In units of the training Gram matrix's mean eigenvalue, so that the grid suits every layer.
 ALPHAS = tuple(10.0**power for power in range(-6, 5))
+# Of the responses of the targets that are fitted at once.
+BLOCK_COPIES = 6
 
 
 class Ridge(Fit):
@@ -25,8 +27,6 @@ class Ridge(Fit):
     name: ClassVar[str] = "ridge"
     matrices: ClassVar[int] = 8
     response_copies: ClassVar[int] = 7
-    # Of the responses of the targets that are fitted at once.
-    block_copies: ClassVar[int] = 6
 
     alpha: Annotated[float, Field(gt=0)] | None = None
     alphas: Literal["brainscore"] | None = None
@@ -56,9 +56,15 @@ class Ridge(Fit):
         return solvers.Ridge(self.penalties, absolute=self.alphas is not None)
 
     def working_bytes(self, recording: Recording, design: Design) -> int:
-        n_train = design.n_train(recording.n_stimuli)
-        n_held_out = -(-n_train // design.n_inner_folds)
-        n_targets = min(len(recording.target_ids), ridge.TARGETS_AT_ONCE)
-        one = ridge.penalty_bytes(n_train, n_held_out, n_targets)
-        block = self.block_copies * FLOAT64_BYTES * recording.n_stimuli * n_targets
-        return block + max(one, min(ridge.BLOCK_BYTES, len(self.penalties) * one))
+        n_targets = len(recording.target_ids)
+        return penalties_bytes(recording.n_stimuli, n_targets, len(self.penalties), design)
+
+
+def penalties_bytes(n_stimuli: int, n_targets: int, n_penalties: int, design: Design) -> int:
+    """What ridge under so many penalties takes at once, besides copies of Gram matrix and responses."""
+    n_train = design.n_train(n_stimuli)
+    n_held_out = -(-n_train // design.n_inner_folds)
+    n_targets = min(n_targets, ridge.TARGETS_AT_ONCE)
+    one = ridge.penalty_bytes(n_train, n_held_out, n_targets)
+    block = BLOCK_COPIES * FLOAT64_BYTES * n_stimuli * n_targets
+    return block + max(one, min(ridge.BLOCK_BYTES, n_penalties * one))

@@ -94,6 +94,11 @@ class Recording(ABC):
         return np.arange(self.n_stimuli)
 
     @property
+    def complete_targets(self) -> Rows:
+        """Numbers of the targets that answered every stimulus, ascending."""
+        return np.arange(len(self.target_ids))
+
+    @property
     def pending(self) -> "Pending | None":
         """What its numbers are still to be made from; None where they are known."""
         return None

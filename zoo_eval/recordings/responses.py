@@ -59,6 +59,13 @@ class OfTargets(Recording):
         found: Rows = np.flatnonzero(~np.isnan(self.mean).any(1))
         return found
 
+    @cached_property
+    def complete_targets(self) -> Rows:
+        if self.pending is not None or self.repeated().is_complete:
+            return super().complete_targets
+        found: Rows = np.flatnonzero(~np.isnan(self.mean).any(0))
+        return found
+
     def check(self, stimuli: StimulusSet) -> None:
         if self.n_stimuli != len(stimuli):
             raise BadInput(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from zoo_eval.representations.scratch import Matrix
+from zoo_eval.representations.units import Units
 
 
 class NonFinite(ArithmeticError):
@@ -19,13 +20,15 @@ class LayerGram:
 
     `gram` is float64 (stimulus, stimulus), `row_sums` are F 1, float64 (stimulus,), and `shape` is
     that of one stimulus's activation. `sketch` is None where K is exact; else K is estimated
-    without bias from that many dimensions, the row sums being exact all the same.
+    without bias from that many dimensions, the row sums being exact all the same. `units` are some
+    of the features themselves, for a readout that asks for them.
     """
 
     gram: Tensor
     row_sums: Tensor
     shape: tuple[int, ...]
     sketch: int | None = None
+    units: Units | None = None
 
     def on(self, device: torch.device) -> "LayerGram":
         """With the Gram matrix there."""

@@ -11,6 +11,7 @@ from zoo_eval.representations.capture import Capture
 from zoo_eval.representations.footprint import Footprint, GramRequest, passes
 from zoo_eval.representations.grams import Grams, Kept, NonFinite
 from zoo_eval.representations.reducer import GramReducer
+from zoo_eval.representations.units import KeptUnits, LayerUnits, drawn, keep_units
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 
 
@@ -22,6 +23,16 @@ class _Wanted:
     layer: str
     sketch: int | None
     seed: int | None
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What a draw of units is determined by, besides the model."""
+
+    stimuli_digest: str
+    layer: str
+    n_units: int
+    seed: int
 
 
 class Representations:
@@ -36,6 +47,7 @@ class Representations:
         self.budget_bytes = budget_bytes
         self._capture = Capture(model)
         self._grams: dict[_Wanted, Kept | NonFinite] = {}
+        self._units: dict[_Drawn, KeptUnits] = {}
 
     def grams(
         self,
@@ -70,6 +82,25 @@ class Representations:
             ):
                 self._grams[wanted[layer]] = gram
         return Grams({layer: self._grams[key] for layer, key in wanted.items()})
+
+    def units(
+        self, stimuli: StimulusSet, layers: Sequence[str], *, n_units: int, seed: int
+    ) -> LayerUnits:
+        """A seeded draw of at most `n_units` features of each layer; the stimuli are shown once.
+
+        Raises:
+            Refusal: the disk has no room, or a layer is not one tensor per image.
+        """
+        wanted = {layer: _Drawn(stimuli.digest, layer, n_units, seed) for layer in layers}
+        missing = [layer for layer, key in wanted.items() if key not in self._units]
+        if missing:
+            numbers = {
+                layer: drawn(layer, torch.Size(shape).numel(), n_units, seed)
+                for layer, shape in self.shapes(stimuli, missing).items()
+            }
+            for layer, kept in keep_units(self._capture, stimuli, numbers).items():
+                self._units[wanted[layer]] = kept
+        return LayerUnits({layer: self._units[key] for layer, key in wanted.items()})
 
     def features(self, stimuli: StimulusSet, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         """Each batch's features by layer, float32 (stimulus, feature) on the CPU, in order."""

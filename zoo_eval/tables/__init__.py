@@ -53,6 +53,7 @@ VIEWS = (
     "neural_folds",
     "neural_targets",
     "neural_regions",
+    "both_directions",
     "similarities",
     "best_layer",
     "best_layer_on_test",

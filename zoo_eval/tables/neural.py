@@ -49,8 +49,14 @@ NEURAL_SCORES = trial_table(
     "model x recording x layer x readout x fold",
     Column("recording", TEXT, "the recording's name"),
     Column("layer", TEXT, "module name in the network"),
-    Column("readout", TEXT, "pls, ridge, rsa, cka, procrustes, ..."),
-    Column("mode", TEXT, "fit or similarity; null in old stores (see neural_modes)", "", True),
+    Column("readout", TEXT, "pls, ridge, reverse_pls, reverse_ridge, rsa, cka, procrustes, ..."),
+    Column(
+        "mode",
+        TEXT,
+        "fit, similarity, or reverse: units predicted from targets; null in old stores (see neural_modes)",
+        "",
+        True,
+    ),
     Column("protocol", TEXT, "how folds and choices were made"),
     Column(
         "statistic",
@@ -61,14 +67,14 @@ NEURAL_SCORES = trial_table(
     Column(
         "score",
         REAL,
-        "of a fit: median over targets on the untouched fold; of a similarity: its value; null if "
-        "undefined",
+        "of a fit: median over targets on the untouched fold; of mode reverse: over the units that were "
+        "drawn; of a similarity: its value; null if undefined",
         nullable=True,
     ),
     Column(
         "score_low",
         REAL,
-        "of a fit: 95 % bootstrap over targets; null below five of them, and for a similarity",
+        "of a fit: 95 % bootstrap over targets, or units; null below five of them, and for a similarity",
         nullable=True,
     ),
     Column("score_high", REAL, "the upper end of the same interval", nullable=True),
@@ -83,18 +89,24 @@ NEURAL_SCORES = trial_table(
     Column(
         "r",
         REALS,
-        "one value of the statistic per target or subject; NaN where undefined",
+        "one value of the statistic per target, unit or subject; NaN where undefined",
         nullable=True,
     ),
     Column("selection_score", REAL, "the same in the training folds: may choose a layer", "", True),
     Column(
         "choices",
         REALS,
-        "per target, chosen inside the training folds: components, or penalty / mean eigenvalue",
+        "per target or unit, chosen inside the training folds: components, or penalty / mean eigenvalue",
         nullable=True,
     ),
-    Column("target_ids", NAMES, "targets or subjects, in the order of r", nullable=True),
-    Column("n_constant_targets", COUNT, "targets left out of the median"),
+    Column(
+        "target_ids",
+        NAMES,
+        "targets or subjects, in the order of r; of mode reverse: numbers of units, from 0, in the layer's "
+        "activation, flattened in C order",
+        nullable=True,
+    ),
+    Column("n_constant_targets", COUNT, "targets, or units, left out of the median"),
     Column("undefined", NAMES, 'why no number, per target or subject; "" where one', "", True),
     Column("sketch", COUNT, "dimensions that features were sketched to; null: exact", "", True),
     Column("n_stimuli", COUNT, "stimuli that the score is over; null in old stores", "", True),
@@ -108,6 +120,20 @@ NEURAL_SCORES = trial_table(
     ),
     Column(
         "n_sets", COUNT, "sets of targets that answered the same stimuli, fitted apart", "", True
+    ),
+    Column(
+        "n_predictors",
+        COUNT,
+        "of mode reverse: targets that units are predicted from, those that answered every stimulus",
+        nullable=True,
+    ),
+    Column(
+        "variance_explained",
+        REAL,
+        "of mode reverse: share of the variance of all of the layer's units that is predicted on the "
+        "untouched fold, 1 - squared errors / squares about the training mean; negative where the mean is "
+        "better, null where the layer is constant",
+        nullable=True,
     ),
 )
 

@@ -1,5 +1,6 @@
 -- How well does each layer tell each recording, fold by fold, with its ceiling?
--- score is the median r over targets, or a similarity. A fit has a reliability, the median over targets
+-- score is the median r over targets, or a similarity; the other direction, units predicted from targets,
+-- is in both_directions. A fit has a reliability, the median over targets
 -- of reliability_estimator: split halves, or else the recording's file (c^2 where its scale is
 -- `correlation`); under protocol `brainscore` first Brain-Score's own, internal_consistency.
 -- Normalisations: r / sqrt(reliability), r / c, r^2 / c and (r / c)^2; null unless c > 0.
@@ -37,4 +38,4 @@ JOIN neural_modes AS k USING (trial_id)
 LEFT JOIN preferred AS c ON c.recording_digest = t.recording_digest AND c.seed = t.seed
     AND c.as_published = (s.protocol = 'brainscore') AND k.mode = 'fit'
     AND c.split IS NOT DISTINCT FROM json_extract_string(t.parameters, '$.split')
-WHERE s.fold IS NOT NULL
+WHERE s.fold IS NOT NULL AND k.mode <> 'reverse'
