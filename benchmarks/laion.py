@@ -169,8 +169,8 @@ def _write(folder: Path, size: Size) -> None:
         trials(func / TRIALS.format(func.parent.name), func.parent.name, labels[shown])
     mask(folder / "sub-01" / "mask.nii", grid, np.argwhere(np.ones(grid, bool)))
     order, n_train = rng.permutation(size.n_images), int(TRAINED * size.n_images)
-    sides = ([labels[i] for i in some] for some in np.split(order, [n_train]))
-    split(folder / "splits" / "tau.json", *sides)
+    train, test = ([labels[i] for i in some] for some in np.split(order, [n_train]))
+    split(folder / "splits" / "tau.json", train, test)
     (folder / "sweep.toml").write_text(SWEEP.format(pixels=size.pixels, layers=size.layers))
 
 
@@ -194,11 +194,11 @@ def _witness(folder: Path, places: Sequence[tuple[int, ...]]) -> Numbers:
         predictions = _dual(features, responses, inner.train, inner.test)
         for number, predicted in enumerate(predictions):
             errors[number] += ((predicted - responses[inner.test]) ** 2).mean(0)
-    best = errors.argmin(0)
+    best = errors.argmin(0).tolist()
     every = list(_dual(features, responses, train, test))
     chosen = zip(best, range(len(places)), strict=True)
-    predicted = [every[number][:, voxel] for number, voxel in chosen]
-    pairs = zip(predicted, responses[test].T, strict=True)
+    fitted = [every[number][:, voxel] for number, voxel in chosen]
+    pairs = zip(fitted, responses[test].T, strict=True)
     return np.array([np.corrcoef(ours, theirs)[0, 1] for ours, theirs in pairs])
 
 

@@ -89,7 +89,8 @@ def _fitted(
     grams: Mapping[str, LayerGram], responses: Tensor, solver: Solver, apart: bool
 ) -> list[list[FoldScore]]:
     """Every block's scores; region by region where they are fitted apart."""
-    parts = responses.split(N_TARGETS, 1) if apart else [responses]
+    starts = range(0, responses.shape[1], N_TARGETS if apart else responses.shape[1])
+    parts = [responses[:, start : start + starts.step] for start in starts]
     groups = [str(row) for row in range(len(responses))]
     return [
         protocols.nested(gram.gram, part, groups, solver, n_folds=5, n_inner_folds=4, seed=0)

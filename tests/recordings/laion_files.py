@@ -1,8 +1,12 @@
 """A subject of LAION-fMRI on a small grid: betas in NIfTI, trials beside them, splits in JSON."""
 
 import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tests.recordings.voxel_files import mask, nifti
 
@@ -17,30 +21,31 @@ NAME = "sub-01_{}_task-images_space-T1w_stat-effect_desc-SingletrialBetas_statma
 TRIALS = "sub-01_{}_task-images_desc-SingletrialBetas_trials.tsv"
 
 
-def betas(session):
+def betas(session: str) -> npt.NDArray[np.float32]:
     """float32 (x, y, z, trial)."""
     rng = np.random.default_rng(int(session[-2:]))
     return rng.standard_normal((*GRID, len(LABELS[session]))).astype(np.float32)
 
 
-def trials(path, session, labels):
+def trials(path: Path, session: str, labels: Sequence[str]) -> None:
     """A row per volume; the last is written first."""
     rows = [f"{session}\trun-01\t{number}\t{label}" for number, label in enumerate(labels)]
     path.write_text("\n".join(["session\trun\tbeta_index\tlabel", rows[-1], *rows[:-1]]) + "\n")
 
 
-def split(path, train, test, name="tau"):
+def split(path: Path, train: Iterable[str], test: Iterable[str], name: str = "tau") -> Path:
     """A split as it is published."""
     path.parent.mkdir(exist_ok=True)
-    variant = {"variant_id": 0, "train_ids": list(train), "test_ids": list(test)}
-    held = {"name": name, "pool": "sub-01", "n_train": len(train), "variants": [variant]}
+    variant: dict[str, Any] = {"variant_id": 0, "train_ids": list(train), "test_ids": list(test)}
+    n_train = len(variant["train_ids"])
+    held = {"name": name, "pool": "sub-01", "n_train": n_train, "variants": [variant]}
     path.write_text(json.dumps(held))
     return path
 
 
-def folder(path, suffix=".nii.gz"):
+def folder(path: Path, suffix: str = ".nii.gz") -> dict[str, npt.NDArray[np.float32]]:
     """sub-01's folder, and the betas by session."""
-    held = {}
+    held: dict[str, npt.NDArray[np.float32]] = {}
     for session, labels in LABELS.items():
         func = path / session / "func"
         func.mkdir(parents=True)

@@ -1,10 +1,14 @@
 """Sessions of Triple-N as MATLAB writes them, and what is known of their units, with few units and milliseconds."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 from scipy.io import savemat
+
+Values = npt.NDArray[np.float32]
 
 N_IMAGES, N_SHARED = 1072, 1000
 N_MS, ONSET = 8, 3
@@ -25,13 +29,13 @@ AREAS = """SesIdx,RoiIndex,AREALABEL,y1,y2,Categoty,Area
 SHARED_IDS = np.random.default_rng(7).permutation(73_000)[:N_SHARED] + 1
 
 
-def planted(session=1, n_images=N_IMAGES, n_ms=N_MS):
+def planted(session: int = 1, n_images: int = N_IMAGES, n_ms: int = N_MS) -> Values:
     """Responses (unit, image, millisecond), as MATLAB has them."""
     shape = (N_UNITS[session], n_images, n_ms)
     return np.random.default_rng(session).random(shape).astype(np.float32)
 
 
-def session(folder, number=1, values=None, **options):
+def session(folder: Path, number: int = 1, values: Values | None = None, **options: Any) -> Path:
     """One file; `options` are h5py's, of which MATLAB's h5create has none by default."""
     path = folder / NAME.format(number, SUBJECTS[number])
     values = planted(number) if values is None else values
@@ -41,7 +45,13 @@ def session(folder, number=1, values=None, **options):
     return path
 
 
-def good_unit(folder, number=1, values=None, onset=ONSET, **options):
+def good_unit(
+    folder: Path,
+    number: int = 1,
+    values: Values | None = None,
+    onset: float = ONSET,
+    **options: Any,
+) -> Path:
     """The same as the authors give it out: a matrix (image, millisecond) per unit, by reference."""
     path = folder / GOOD[number]
     values = planted(number) if values is None else values
@@ -68,7 +78,7 @@ def design(path: Path) -> Path:
     return path
 
 
-def processed(folder, number=1, **changed):
+def processed(folder: Path, number: int = 1, **changed: Any) -> Path:
     """As Processed_ses*.mat has it; the last unit has no reliability."""
     n = N_UNITS[number]
     reliability = [*(np.arange(n - 1) / 8), np.nan]
@@ -81,6 +91,6 @@ def processed(folder, number=1, **changed):
     return path
 
 
-def areas(path, text=AREAS):
+def areas(path: Path, text: str = AREAS) -> Path:
     path.write_text(text)
     return path

@@ -2,13 +2,26 @@
 
 import gzip
 import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 CODES = {"u1": 2, "i2": 4, "i4": 8, "f4": 16, "f8": 64, "i1": 256, "u2": 512, "u4": 768, "i8": 1024}
 
 
-def nifti(path, array, *, version=1, order="<", slope=0.0, inter=0.0, magic=None):
+def nifti(
+    path: Path,
+    array: npt.NDArray[Any],
+    *,
+    version: int = 1,
+    order: Literal["<", ">"] = "<",
+    slope: float = 0.0,
+    inter: float = 0.0,
+    magic: bytes | None = None,
+) -> Path:
     """An array (x, y, z) or (x, y, z, volume), x fastest; compressed where the name says so."""
     stored = array.astype(array.dtype.newbyteorder(order))
     dim = [array.ndim, *array.shape] + [1] * (7 - array.ndim)
@@ -33,7 +46,9 @@ def nifti(path, array, *, version=1, order="<", slope=0.0, inter=0.0, magic=None
     return path
 
 
-def mask(path, grid, places):
+def mask(
+    path: Path, grid: Sequence[int], places: Sequence[Sequence[int]] | npt.NDArray[np.int64]
+) -> Path:
     """A mask with ones at some places."""
     values = np.zeros(grid, np.uint8)
     values[tuple(np.array(places).T)] = 1
