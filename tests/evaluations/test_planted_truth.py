@@ -23,7 +23,14 @@ def finished(tmp_path_factory):
     store = SweepPath.of(folder / "store", ROOT)
     demo = sweep_file.read(ROOT / "sweeps" / "demo.toml", ROOT).at(store)
     crops = demo.stimuli["crops"].model_copy(update={"n": N_CROPS})
-    demo = demo.model_copy(update={"stimuli": {**demo.stimuli, "crops": crops}})
+    # In as many components as a hundred training rows can tell, so that a right fit nears its ceiling.
+    planted = demo.recordings["planted_it"].model_copy(update={"n_components": 20, "noise": 1.0})
+    demo = demo.model_copy(
+        update={
+            "stimuli": {**demo.stimuli, "crops": crops},
+            "recordings": {"planted_it": planted},
+        }
+    )
     right = tuple(name for name in MODELS if name != "lite0_wrong_padding")
     for names, kind in ((MODELS, "accuracy"), (right, "neural_fit")):
         local = tuple(model for model in demo.models.local if model.name in names)
