@@ -10,6 +10,7 @@ from zoo_eval.numerics.correlation import deviations, pearson
 N_COMPONENTS = 10
 # Of the largest variance: below it a direction is rounding.
 SMALLEST = 1e-12
+TARGETS_AT_ONCE = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +43,22 @@ def response_components(responses: Tensor, n: int = N_COMPONENTS) -> ResponseCom
         n: how many.
     """
     complete = (~responses.isnan().any(0)).nonzero()[:, 0]
-    centred = deviations(responses[:, complete])
-    # On the smaller side.
-    if centred.shape[1] <= centred.shape[0]:
+    # On the smaller side; never all of the deviations at once, where targets are many.
+    if len(complete) <= len(responses):
+        centred = deviations(responses[:, complete])
         values, axes = torch.linalg.eigh(centred.T @ centred)
     else:
-        values, scores = torch.linalg.eigh(centred @ centred.T)
-        axes = centred.T @ scores / values.clamp(min=0).sqrt().where(values > 0, torch.inf)
+        starts = range(0, len(complete), TARGETS_AT_ONCE)
+        parts = [complete[start : start + starts.step] for start in starts]
+        products = responses.new_zeros(len(responses), len(responses))
+        for some in parts:
+            centred = deviations(responses[:, some])
+            products += centred @ centred.T
+        values, scores = torch.linalg.eigh(products)
+        scores /= values.clamp(min=0).sqrt().where(values > 0, torch.inf)
+        scores = scores[:, -n:]
+        axes = torch.cat([deviations(responses[:, some]).T @ scores for some in parts])
+        values = values[-n:]
     largest = values[-1] if len(values) else responses.new_zeros(())
     kept = (values > SMALLEST * largest).nonzero()[:, 0].flip(0)[:n]
     return ResponseComponents(complete, axes[:, kept])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo_eval.numerics.correlation import deviations, pearson
+from zoo_eval.numerics.correlation import constant, deviations, pearson
 
 BLOCK_BYTES = 2**28
 TARGETS_AT_ONCE = 2048
@@ -48,9 +48,9 @@ def predict_alphas(inner: Tensor, cross: Tensor, responses: Tensor, alphas: Tens
     Returns:
         Predictions (alpha, test, target).
     """
-    mean, centred = _centred(responses)
+    mean = responses.mean(0)
     values, vectors = torch.linalg.eigh(inner)
-    rotated = vectors.T @ centred
+    rotated = vectors.T @ deviations(responses)
     shrunk = rotated / (values.clamp(min=0)[:, None] + alphas[:, None, None])
     predictions: Tensor = mean + (cross @ vectors) @ shrunk
     return predictions
@@ -83,20 +83,24 @@ def tune(
     """
     if len(alphas) == 0 or not (alphas > 0).all():
         raise ValueError(f"ridge penalties must be positive, got {alphas.tolist()}")
-    mean, centred = _centred(responses)
+    mean, flat = responses.mean(0), constant(responses)
     values, vectors = torch.linalg.eigh(inner)
     values = values.clamp(min=0)
-    rotated = vectors.T @ centred
-    errors = responses.new_zeros(len(alphas), responses.shape[1])
+    # Never all of the deviations at once, which are as many as the responses.
+    rotated = torch.empty_like(responses)
+    variances = torch.empty_like(mean)
+    for some in _targets(len(mean)):
+        centred = deviations(responses[:, some])
+        rotated[:, some] = vectors.T @ centred
+        variances[some] = centred.square().mean(0)
+    errors = responses.new_zeros(len(alphas), len(mean))
     r = torch.zeros_like(errors)
     for rows in held_out:
-        observed = centred[rows]
         for part, some, error in _held_out_errors(values, vectors, rotated, alphas, rows):
-            own = observed[:, some]
+            own = (responses[rows, some] - mean[some]).masked_fill(flat[some], 0)
             errors[part, some] += error.square().mean(1).nan_to_num(torch.inf) / len(held_out)
             r[part, some] += pearson(own - error, own) / len(held_out)
-    slope = TIE * alphas.log()[:, None] * centred.square().mean(0)
-    judged = errors - slope
+    judged = errors - TIE * alphas.log()[:, None] * variances
     if common:
         judged = judged.sum(1, keepdim=True).expand_as(judged)
     choice = judged.argmin(0)
@@ -138,12 +142,6 @@ def _held_out_errors(
 def penalty_bytes(n_train: int, n_held_out: int, n_targets: int) -> int:
     """What the errors on an inner fold take, for each penalty."""
     return 8 * n_held_out * (n_train + 2 * n_held_out + 6 * n_targets)
-
-
-def _centred(responses: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviations from it."""
-    mean = responses.mean(0)
-    return mean, deviations(responses)
 
 
 def mean_eigenvalue(inner: Tensor) -> float:

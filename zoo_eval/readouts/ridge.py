@@ -26,7 +26,7 @@ class Ridge(Fit):
 
     name: ClassVar[str] = "ridge"
     matrices: ClassVar[int] = 8
-    response_copies: ClassVar[int] = 7
+    response_copies: ClassVar[int] = 4
 
     alpha: Annotated[float, Field(gt=0)] | None = None
     alphas: Literal["brainscore"] | None = None
