@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from zoo_eval import __version__
 from zoo_eval.errors import BadInput, ZooEvalError
 from zoo_eval.files.names import printable, say
+from zoo_eval.privacy.logs import say_traceback
 
 if TYPE_CHECKING:
     from zoo_eval.commands.sweep import SweepOptions
@@ -47,6 +48,7 @@ class Command:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code."""
+    sys.excepthook = say_traceback
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
