@@ -28,6 +28,8 @@ BLOCK_BYTES = 2**20
 # The longest name that every file system takes, less what is added to it.
 NAME_CHARACTERS = 200
 VARIABLE = "ZOO_EVAL_CACHE"
+# What stands in an address as %XX only; after these, nothing would be known to belong to it.
+UNQUOTED = re.compile(r"[\x00-\x20\x7f]|[?#].*[\"'<>`]")
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,12 @@ def check(url: str, sha256: str) -> None:
     Raises:
         Refusal: it is none, holds a password, or is not of https; or `sha256` is no digest.
     """
-    if not re.fullmatch(r"https?://[^/\s]+/[^\s\"'<>`]*", url):
+    if not re.match(r"https?://[^/\s]+/", url):
         raise Refusal(f"{shown(url)!r} is no address; expected https://...")
+    if UNQUOTED.search(url):
+        raise Refusal(
+            f"{shown(url)!r} is no address (it has a space, control character or quote); correct it"
+        )
     if key_in(without_query(url)) is not None:
         raise Refusal(
             f"{shown(url)}: a user name or password stands before the @, which is not sent; take a "
