@@ -55,7 +55,7 @@ def write_whole(file: Path, text: str) -> None:
         aside.write_text(text)
 
 
-def refuse_key(what: str, address: str) -> None:
+def refuse_key(address: str) -> None:
     """Nothing, where an address holds no key.
 
     Raises:
@@ -63,7 +63,7 @@ def refuse_key(what: str, address: str) -> None:
     """
     if (place := key_in(address)) is not None:
         raise BadInput(
-            f"{what} {shown(address)}: the address holds {place}; take it out: credentials come from "
+            f"{shown(address)}: the address holds {place}; take it out: credentials come from "
             "the environment, a profile, or the machine's own role"
         )
 
@@ -105,8 +105,11 @@ class SweepPath:
         """The store or file that it means, as an absolute path or a URI.
 
         Raises:
-            BadInput: it is relative, and nobody knows to what.
+            BadInput: it holds a key, or is relative and nobody knows to what.
         """
+        if not self.is_url:
+            # Before it could become the name of a folder.
+            refuse_key(self.text)
         if "://" in self.text:
             return self.text
         if self.absolute is None:

@@ -382,7 +382,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
-    refuse_key("store", uri)
+    refuse_key(uri)
     try:
         if "://" in uri:
             filesystem, path = fs.FileSystem.from_uri(uri)

@@ -100,6 +100,9 @@ def _shown_match(match: "re.Match[str]") -> str:
 def _query_match(match: "re.Match[str]") -> str:
     whole = match.group(1)
     query = whole.rstrip(AT_THE_END)
+    if not any(SECRET_NAME.search(name) for name, _ in _query(query)):
+        # A file may be called so.
+        return match.group()
     kept = "&".join(f"{n}={v}" for n, v in _query(query) if _is_harmless(n, v))
     return (f"?{kept}" if kept else "") + whole[len(query) :]
 
