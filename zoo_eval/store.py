@@ -255,11 +255,11 @@ class Store:
 
     def write_input(self, name: str, table: pa.Table) -> None:
         """Keeps something generated (a planted recording), under its digest; the first stays."""
-        self._write(f"inputs/{name}.parquet", table, replace=False)
+        self._write(self._input(name), table, replace=False)
 
     def read_input(self, name: str) -> pa.Table | None:
         """What `write_input` kept, if anything."""
-        path = f"inputs/{name}.parquet"
+        path = self._input(name)
         if not self._exists(path):
             return None
         try:
@@ -270,6 +270,11 @@ class Store:
             # It is made again, and the same.
             self.fs.delete_file(self._path(path))
             return None
+
+    def _input(self, name: str) -> str:
+        if not places.is_plain(name):
+            raise StoreError(f"store {self.uri}: {name!r} is no name of an input; rename it")
+        return f"inputs/{name}.parquet"
 
     def check_space(self) -> None:
         """Refuses a local store whose disk is nearly full.
