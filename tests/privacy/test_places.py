@@ -52,7 +52,10 @@ def test_plain_names_are_taken(name):
 @pytest.mark.parametrize("name", OUT)
 def test_an_input_is_written_inside_the_store_alone(name, store, tmp_path):
     before = sorted(tmp_path.rglob("*"))
-    for act in (lambda: store.write_input(name, pa.table({"x": [1]})), lambda: store.read_input(name)):
+    for act in (
+        lambda: store.write_input(name, pa.table({"x": [1]})),
+        lambda: store.read_input(name),
+    ):
         with pytest.raises(StoreError, match="is no name of an input; rename it") as refused:
             act()
         assert "\n" not in str(refused.value)
