@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from zoo_eval import __version__
 from zoo_eval.errors import BadInput, ZooEvalError
 from zoo_eval.files.names import printable, say
+from zoo_eval.privacy.addresses import in_text
 from zoo_eval.privacy.logs import say_traceback
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ Options = argparse.Namespace
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints cannot steer the terminal either."""
+    """A parser whose complaints cannot steer the terminal either, and quote no key."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(message))
+        super().error(printable(in_text(message)))
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,15 @@ def test_no_command_prints_a_key(words, address, tmp_path, capfd, monkeypatch):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["KEYED.toml", "SWEEP.toml"]
 
 
+@pytest.mark.parametrize("address", [one for one in KEYED if " " not in one])
+def test_a_mistyped_option_is_not_quoted_with_its_key(address, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["sql", "SELECT 1", "--store", "x", "--stoer", address])
+    said = capsys.readouterr()
+    assert "unrecognized arguments: --stoer" in said.err
+    assert WORD not in said.err + said.out
+
+
 def test_doctor_prints_no_key_of_a_store_or_a_variable(monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", f"http://user:{WORD}@127.0.0.1:1")
     monkeypatch.setenv("RAY_ADDRESS", f"http://user:{WORD}@127.0.0.1:1")

@@ -14,13 +14,16 @@ import safetensors.torch
 from tests.conftest import TEMPORARY
 from tests.privacy.canaries import QUERY, SECRET, TOKEN, WORD, in_files, rows
 from zoo_eval import cli
-from zoo_eval.models.blueprint import blueprint
+from zoo_eval.digests import DIGEST_CHARACTERS
+from zoo_eval.models.blueprint import blueprint, weights_digest
 from zoo_eval.notebook.open import open as open_results
 from zoo_eval.queries.connection import connect
 from zoo_eval.report.html import page
 from zoo_eval.runners import on_ray
 from zoo_eval.store import Store
 from zoo_eval.sweep import file as sweep_file
+from zoo_eval.sweep.cards import LocalModelSection
+from zoo_eval.weights import urls
 
 pytestmark = pytest.mark.ray
 
@@ -204,6 +207,35 @@ def test_messages_name_the_address_without_its_query(swept):
     said = statuses(swept.store)["forbidden"][1]
     assert "http://127.0.0.1:" in said
     assert "/forbidden may not be read" in said
+
+
+def test_a_file_signed_anew_is_the_same_file_and_is_fetched_once(served, environment):
+    address = f"http://127.0.0.1:{served.port}/good"
+    first, again = (
+        urls.download(f"{address}?{QUERY}&Date={day}", served.sha256)
+        for day in ("monday", "sunday")
+    )
+    assert first == again
+    # Files that were kept before addresses could be signed are found under their names.
+    unsigned = hashlib.sha256(f"{address}\n{served.sha256}".encode()).hexdigest()[:16]
+    assert first == environment / "urls" / unsigned / "good"
+
+
+def test_a_signature_is_no_part_of_what_a_model_is(served, environment):
+    address = f"http://127.0.0.1:{served.port}/good"
+    cards = [
+        LocalModelSection.model_validate(
+            {
+                "name": "net",
+                "architecture": "timm/test_vit",
+                "checkpoint": address + query,
+                "sha256": served.sha256,
+            }
+        ).card()
+        for query in ("", f"?{QUERY}")
+    ]
+    plain, signed = map(weights_digest, cards)
+    assert plain == signed == served.sha256[:DIGEST_CHARACTERS]
 
 
 def test_no_row_of_any_table_or_view_holds_a_secret(swept):
