@@ -40,7 +40,7 @@ def opened(path: Path, mode: str, *, follow: bool = True, **how: Any) -> IO[Any]
     def opener(path: str, flags: int) -> int:
         return os.open(path, flags | kept_back, FILE_MODE)
 
-    return open(path, mode, opener=opener, **how)  # the caller closes it
+    return open(path, mode, opener=opener, **how)
 
 
 def make_empty(path: Path) -> None:
