@@ -8,6 +8,7 @@ from pathlib import Path
 
 from zoo_eval.errors import ZooEvalError
 from zoo_eval.files.names import printable, say
+from zoo_eval.privacy import files
 from zoo_eval.queries.connection import connect
 from zoo_eval.report.html import gallery_page
 from zoo_eval.store import Store
@@ -20,7 +21,8 @@ def main(store: str, out: str, models: str = "*") -> int:
     except ZooEvalError as error:
         print(printable(f"gallery: {error}"), file=sys.stderr)
         return 2
-    Path(out).write_text(page, encoding="utf-8")
+    with files.opened(Path(out), "w", encoding="utf-8") as file:
+        file.write(page)
     say(f"wrote {out}")
     return 0
 

@@ -13,6 +13,7 @@ PACKAGE = ROOT / "zoo_eval"
 # From the ground up. A room (a folder, or a file beside the folders) imports from its own and from
 # those on the floors below it; rooms of one floor know nothing of each other.
 FLOORS = [
+    ["privacy"],
     ["errors", "digests", "units", "pictures"],
     ["paths", "registry", "tables", "files"],
     ["section", "numerics", "trial", "store"],

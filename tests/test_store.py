@@ -342,7 +342,10 @@ def object_store():
         "s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1", **keys
     ).create_bucket(Bucket="bucket")
     query = f"endpoint_override={host}:{port}&scheme=http&region=us-east-1"
-    yield lambda prefix: f"s3://key:secret@bucket/{prefix}?{query}"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in keys.items():
+            patch.setenv(name.upper(), value)
+        yield lambda prefix: f"s3://bucket/{prefix}?{query}"
     server.stop()
 
 
@@ -375,6 +378,6 @@ def test_prefixes_of_one_bucket_are_stores_of_their_own(object_store):
 def test_an_object_store_without_a_bucket_or_a_store_is_an_error(object_store):
     with pytest.raises(BadInput, match="no store at s3://"):
         Store(object_store("nothing/here"))
-    absent = object_store("x").replace("@bucket/", "@absent/")
+    absent = object_store("x").replace("//bucket/", "//absent/")
     with pytest.raises(BadInput, match="cannot be opened"):
         Store(absent, create=True)

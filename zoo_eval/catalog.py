@@ -53,7 +53,8 @@ class ModelCard:
     architecture: str
     weights: Weights = "pretrained"
     checkpoint: Path | None = None
-    url: str | None = None
+    # It may be signed.
+    url: str | None = field(default=None, repr=False)
     sha256: str | None = None
     transform: "Transform | None" = None
     keys: str | tuple[tuple[str, str], ...] | None = None

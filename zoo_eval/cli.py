@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NoReturn
 from zoo_eval import __version__
 from zoo_eval.errors import BadInput, ZooEvalError
 from zoo_eval.files.names import printable, say
+from zoo_eval.privacy.addresses import in_text
+from zoo_eval.privacy.logs import say_traceback
 
 if TYPE_CHECKING:
     from zoo_eval.commands.sweep import SweepOptions
@@ -25,10 +27,10 @@ Options = argparse.Namespace
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints cannot steer the terminal either."""
+    """A parser whose complaints cannot steer the terminal either, and quote no key."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(message))
+        super().error(printable(in_text(message)))
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Command:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code."""
+    sys.excepthook = say_traceback
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)

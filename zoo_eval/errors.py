@@ -3,9 +3,14 @@
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
+from zoo_eval.privacy.addresses import in_text
+
 
 class ZooEvalError(Exception):
-    """Anything this package raises on purpose."""
+    """Anything this package raises on purpose; what is secret in its message is not kept."""
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(in_text(one) if isinstance(one, str) else one for one in said))
 
 
 class BadInput(ZooEvalError):
@@ -47,5 +52,10 @@ def refusal_of(error: BaseException, what: str) -> Refusal:
 
 def one_line(error: BaseException) -> str:
     """An exception's message on one line, with its class where the message says too little."""
-    text = " ".join(str(error).split())
+    text = as_line(str(error))
     return text if isinstance(error, ZooEvalError) else f"{type(error).__name__}: {text}"
+
+
+def as_line(text: str) -> str:
+    """A text on one line, its addresses as they may be shown."""
+    return in_text(" ".join(text.split()))

@@ -14,6 +14,8 @@ from pydantic import GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from zoo_eval.errors import BadInput
+from zoo_eval.privacy import files
+from zoo_eval.privacy.addresses import key_in, shown
 
 # Under this key the context of a validation holds the folder that relative paths start from.
 HOME = "home"
@@ -33,9 +35,10 @@ def whole(file: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be written; nothing is left of it.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(file.parent)
     aside = file.with_suffix(f".{uuid4().hex}")
     try:
+        files.make_empty(aside)
         yield aside
         os.replace(aside, file)
     finally:
@@ -50,6 +53,19 @@ def write_whole(file: Path, text: str) -> None:
     """
     with whole(file) as aside:
         aside.write_text(text)
+
+
+def refuse_key(address: str) -> None:
+    """Nothing, where an address holds no key.
+
+    Raises:
+        BadInput: it does; the key is not in the message.
+    """
+    if (place := key_in(address)) is not None:
+        raise BadInput(
+            f"{shown(address)}: the address holds {place}; take it out: credentials come from "
+            "the environment, a profile, or the machine's own role"
+        )
 
 
 @dataclass(frozen=True)
@@ -89,8 +105,11 @@ class SweepPath:
         """The store or file that it means, as an absolute path or a URI.
 
         Raises:
-            BadInput: it is relative, and nobody knows to what.
+            BadInput: it holds a key, or is relative and nobody knows to what.
         """
+        if not self.is_url:
+            # Before it could become the name of a folder.
+            refuse_key(self.text)
         if "://" in self.text:
             return self.text
         if self.absolute is None:
@@ -131,7 +150,10 @@ class SweepPath:
         )
 
     def __str__(self) -> str:
-        return self.text
+        return shown(self.text)
+
+    def __repr__(self) -> str:
+        return f"SweepPath({str(self)!r})"
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

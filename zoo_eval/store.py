@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 import pyarrow as pa
@@ -25,6 +25,9 @@ from pyarrow import fs
 from zoo_eval.digests import digest
 from zoo_eval.errors import BadInput, StoreError, one_line
 from zoo_eval.files import foreign
+from zoo_eval.paths import refuse_key
+from zoo_eval.privacy import files as private
+from zoo_eval.privacy import places
 from zoo_eval.tables import SCHEMA_VERSION, TABLES, TRIALS, Table, View, declared
 
 MARKER = "zoo_eval_store.json"
@@ -215,7 +218,7 @@ class Store:
         if not self.is_local:
             yield
             return
-        with Path(self.root, LOCK).open("w") as lock:
+        with self._lock() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -225,6 +228,12 @@ class Store:
                 ) from error
             self._remove_uncommitted()
             yield
+
+    def _lock(self) -> IO[str]:
+        try:
+            return private.opened(Path(self.root, LOCK), "w", follow=False)
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def _remove_uncommitted(self) -> None:
         """Removes files that no ledger entry names: the holder of the claim alone may."""
@@ -237,16 +246,20 @@ class Store:
             if Path(file).name not in committed
         ]
         orphans += self._files(TEMPORARY)
-        for file in orphans:
-            self.fs.delete_file(file)
+        try:
+            for file in orphans:
+                places.check_inside(self.root, file)
+                self.fs.delete_file(file)
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def write_input(self, name: str, table: pa.Table) -> None:
         """Keeps something generated (a planted recording), under its digest; the first stays."""
-        self._write(f"inputs/{name}.parquet", table, replace=False)
+        self._write(self._input(name), table, replace=False)
 
     def read_input(self, name: str) -> pa.Table | None:
         """What `write_input` kept, if anything."""
-        path = f"inputs/{name}.parquet"
+        path = self._input(name)
         if not self._exists(path):
             return None
         try:
@@ -257,6 +270,11 @@ class Store:
             # It is made again, and the same.
             self.fs.delete_file(self._path(path))
             return None
+
+    def _input(self, name: str) -> str:
+        if not places.is_plain(name):
+            raise StoreError(f"store {self.uri}: {name!r} is no name of an input; rename it")
+        return f"inputs/{name}.parquet"
 
     def check_space(self) -> None:
         """Refuses a local store whose disk is nearly full.
@@ -274,7 +292,10 @@ class Store:
             )
 
     def _create(self) -> None:
-        self.fs.create_dir(self.root, recursive=True)
+        if self.is_local:
+            private.make_folder(Path(self.root))
+        else:
+            self.fs.create_dir(self.root, recursive=True)
         content = json.dumps({"schema_version": SCHEMA_VERSION})
         self._put(MARKER, content.encode(), replace=False)
 
@@ -294,7 +315,7 @@ class Store:
             )
 
     def _path(self, relative: str) -> str:
-        return f"{self.root}/{relative}"
+        return f"{self.root}/{places.plain(relative)}"
 
     def _exists(self, relative: str) -> bool:
         return bool(self.fs.get_file_info(self._path(relative)).type != fs.FileType.NotFound)
@@ -313,12 +334,15 @@ class Store:
         try:
             self._put(relative, content, replace=replace)
         except OSError as error:
-            full = error.errno == errno.ENOSPC
-            reason = "no space is left" if full else str(error)
-            raise StoreError(
-                f"store {self.uri} cannot be written: {reason}; what was committed is kept: "
-                f"{'free space' if full else 'mend it'} and run the same command again"
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        full = error.errno == errno.ENOSPC
+        reason = "no space is left" if full else str(error)
+        return StoreError(
+            f"store {self.uri} cannot be written: {reason}; what was committed is kept: "
+            f"{'free space' if full else 'mend it'} and run the same command again"
+        )
 
     def _put(self, relative: str, content: bytes, *, replace: bool) -> None:
         """Makes one file visible, whole: local files by link, objects by one upload."""
@@ -330,10 +354,11 @@ class Store:
                     stream.write(content)
             return
         aside = Path(self.root) / TEMPORARY / uuid4().hex
-        for folder in (aside.parent, Path(path).parent):
-            folder.mkdir(parents=True, exist_ok=True)
+        for one in (Path(path), aside):
+            places.check_inside(self.root, one)
+            private.make_folder(one.parent)
         try:
-            with aside.open("wb") as file:
+            with private.opened(aside, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -362,6 +387,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
+    refuse_key(uri)
     try:
         if "://" in uri:
             filesystem, path = fs.FileSystem.from_uri(uri)

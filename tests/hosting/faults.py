@@ -22,6 +22,7 @@ import pytest
 from huggingface_hub import file_download
 
 from tests.hosting.serving import BOTH, Fault, Hub
+from zoo_eval.privacy import files
 from zoo_eval.weights import hub, transfers, urls
 
 WAYS = ("hub", "hub, located before", "address")
@@ -144,20 +145,24 @@ class _Filling(io.FileIO):
         return super().write(memoryview(data)[: ROOM_BYTES - self.tell()])
 
 
+def _filling(open_as_ever: Callable[..., Any], code: int) -> Callable[..., Any]:
+    def opened(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if mode not in ("ab", "wb"):
+            return open_as_ever(path, mode, *args, **kwargs)
+        file = _Filling(path, mode[0])
+        file.code = code
+        return io.BufferedWriter(file)
+
+    return opened
+
+
 def filling_disk(code: int) -> Injection:
     """The disk, or the user's quota, is exhausted in the middle."""
 
     def inject(scene: Scene) -> None:
-        open_as_ever = Path.open
-
-        def opened(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-            if mode not in ("ab", "wb"):
-                return open_as_ever(path, mode, *args, **kwargs)
-            file = _Filling(path, mode[0])
-            file.code = code
-            return io.BufferedWriter(file)
-
-        scene.patch.setattr(Path, "open", opened)
+        # What the hub's library opens files with, and what we do.
+        for where, name in ((Path, "open"), (files, "opened")):
+            scene.patch.setattr(where, name, _filling(getattr(where, name), code))
 
     return inject
 

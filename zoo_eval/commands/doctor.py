@@ -18,6 +18,7 @@ from urllib.parse import urlparse
 import psutil
 
 from zoo_eval.errors import BadInput
+from zoo_eval.privacy.addresses import shown
 from zoo_eval.runners.provenance import code_revision
 from zoo_eval.store import Store
 
@@ -139,10 +140,10 @@ def _ray_address() -> Iterator[Check]:
         return
     parsed = urlparse(address if "://" in address else f"ray://{address}")
     if parsed.hostname and parsed.port and _reachable(parsed.hostname, parsed.port, timeout_s=2):
-        yield Check("RAY_ADDRESS", "ok", address)
+        yield Check("RAY_ADDRESS", "ok", shown(address))
     else:
         fix = "start that cluster, or unset RAY_ADDRESS"
-        yield Check("RAY_ADDRESS", "missing", f"{address} does not answer", fix)
+        yield Check("RAY_ADDRESS", "missing", f"{shown(address)} does not answer", fix)
 
 
 def _reachable(host: str, port: int, *, timeout_s: float) -> bool:
@@ -209,9 +210,9 @@ def _hub() -> Check:
     endpoint = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
     port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
     if endpoint.hostname and _reachable(endpoint.hostname, port, timeout_s=HUB_TIMEOUT_S):
-        return Check("model hub", "ok", endpoint.geturl())
+        return Check("model hub", "ok", shown(endpoint.geturl()))
     fix = "use cached weights or own checkpoints, or check the network and HF_ENDPOINT"
-    return Check("model hub", "warn", f"{endpoint.geturl()} does not answer", fix)
+    return Check("model hub", "warn", f"{shown(endpoint.geturl())} does not answer", fix)
 
 
 def _demo() -> Check:
@@ -225,9 +226,9 @@ def _store(uri: str) -> Check:
     try:
         store = Store(uri)
         store.check_space()
-        return Check("store", "ok", f"{uri}: {len(store.ledger().status)} trials")
+        return Check("store", "ok", f"{shown(uri)}: {len(store.ledger().status)} trials")
     except BadInput as error:
-        return Check("store", "missing", uri, str(error))
+        return Check("store", "missing", shown(uri), str(error))
 
 
 def _gib(n_bytes: int) -> str:

@@ -10,6 +10,7 @@ from zoo_eval.errors import BadInput
 from zoo_eval.files.names import say
 from zoo_eval.inputs import Inputs
 from zoo_eval.paths import SweepPath
+from zoo_eval.privacy.addresses import shown
 from zoo_eval.runners.execution import record_refusals
 from zoo_eval.runners.in_process import InProcess
 from zoo_eval.runners.progress import Progress
@@ -202,7 +203,7 @@ def _summarised(todo: Plan, progress: Progress, store: Store, say: Say) -> Outco
     )
     say(
         f"{progress.n_done} trials run: {outcome.n_ok} ok, {outcome.n_failed} failed, "
-        f"{outcome.n_refused} refused; {outcome.n_failed_before} failed before; store {store.uri}"
+        f"{outcome.n_refused} refused; {outcome.n_failed_before} failed before; store {shown(store.uri)}"
     )
     return outcome
 

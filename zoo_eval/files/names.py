@@ -3,6 +3,8 @@
 import html
 import unicodedata
 
+from zoo_eval.privacy.addresses import in_text
+
 # Controls, formats (no width, direction), private and unassigned characters, separators of lines.
 STEERING = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 # It holds emoji and Indic letters together; after any other character it shows nothing.
@@ -19,13 +21,13 @@ def printable(text: str) -> str:
 
 
 def in_html(text: str) -> str:
-    """Text for a page, which is neither markup nor turns the page around."""
-    return html.escape(printable(text))
+    """Text for a page, which is neither markup nor turns the page around, and holds no key."""
+    return html.escape(printable(in_text(text)))
 
 
 def say(line: str) -> None:
     """Prints one line."""
-    print(printable(line), flush=True)
+    print(printable(in_text(line)), flush=True)
 
 
 def _steers(character: str, before: str) -> bool:

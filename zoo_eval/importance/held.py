@@ -9,6 +9,7 @@ import numpy.typing as npt
 from zoo_eval.errors import BadInput
 from zoo_eval.files.reading import MOST_BYTES
 from zoo_eval.paths import cache_folder
+from zoo_eval.privacy import files
 from zoo_eval.units import size_text
 
 Maps = npt.NDArray[np.float32]
@@ -32,7 +33,7 @@ def empty(name: str, shape: tuple[int, int, int], most_bytes: int = MOST_BYTES) 
     folder = cache_folder("maps")
     advice = "take fewer (limit, per_class), a smaller canvas_px, or move ZOO_EVAL_CACHE"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(folder)
         free = shutil.disk_usage(folder).free
         if n_bytes > free:
             raise BadInput(

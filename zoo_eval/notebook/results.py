@@ -9,6 +9,7 @@ import pyarrow as pa
 from zoo_eval.commands.output import as_text, short
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.files.names import in_html
+from zoo_eval.privacy.addresses import shown
 from zoo_eval.queries.cells import PYTHON, TEXT
 from zoo_eval.queries.connection import Connection, connect
 from zoo_eval.store import Store
@@ -193,6 +194,6 @@ class Results:
             "count(*) FILTER (status <> 'ok') AS not_done FROM trials"
         )[0]
         return (
-            f"Results({self.store.uri}: {asked['models']} models, {asked['done']} trials done, "
+            f"Results({shown(self.store.uri)}: {asked['models']} models, {asked['done']} trials done, "
             f"{asked['not_done']} failed or refused; ask {', '.join(self.names)})"
         )

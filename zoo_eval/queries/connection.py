@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from zoo_eval.errors import BadInput, StoreError, ZooEvalError, one_line
+from zoo_eval.privacy import files
 from zoo_eval.queries import mistakes
 from zoo_eval.queries.cells import ARROW, Holder
 from zoo_eval.store import Store
@@ -204,7 +205,7 @@ def connect(store: Store) -> Connection:
 
 def view_sql(name: str) -> str:
     """A view's SQL; its first line is the question it answers."""
-    return files("zoo_eval.queries").joinpath(f"views/{name}.sql").read_text()
+    return resources.files("zoo_eval.queries").joinpath(f"views/{name}.sql").read_text()
 
 
 def question(name: str) -> str:
@@ -222,16 +223,21 @@ def export(store: Store, out: Path) -> dict[str, int]:
         raise BadInput(f"{out} exists; remove it or choose another --out")
     connection = connect(store)
     try:
-        with duckdb.connect(str(out)) as target:
-            counts = {}
-            for name in connection.names:
-                rows = connection.query(f'SELECT * FROM "{name}"')
-                target.register("rows", rows)
-                target.execute(f'CREATE TABLE "{name}" AS SELECT * FROM rows')
-                target.unregister("rows")
-                counts[name] = rows.num_rows
-    except duckdb.Error as error:
+        with files.made_elsewhere(out) as aside:
+            return _copied(connection, aside)
+    except (duckdb.Error, OSError) as error:
         raise BadInput(f"{out} cannot be written: {one_line(error)}") from error
+
+
+def _copied(connection: Connection, out: Path) -> dict[str, int]:
+    counts = {}
+    with duckdb.connect(str(out)) as target:
+        for name in connection.names:
+            rows = connection.query(f'SELECT * FROM "{name}"')
+            target.register("rows", rows)
+            target.execute(f'CREATE TABLE "{name}" AS SELECT * FROM rows')
+            target.unregister("rows")
+            counts[name] = rows.num_rows
     return counts
 
 

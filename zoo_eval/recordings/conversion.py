@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zoo_eval.errors import BadInput
+from zoo_eval.privacy import files
 from zoo_eval.recordings.by_position import Unnamed
 from zoo_eval.recordings.parquet_names import PRESENTATIONS, RESPONSES, TARGETS
 from zoo_eval.recordings.presentations import TARGET_ID, Presentations, Values
@@ -40,6 +41,8 @@ def write(found: Presentations, folder: Path, most_bytes: int) -> None:
             "line"
         )
     repetitions = _repetitions(found)
+    for name in (PRESENTATIONS, TARGETS, RESPONSES):
+        files.make_empty(folder / name)
     pq.write_table(_presentations(found, repetitions), folder / PRESENTATIONS, **WRITING)
     pq.write_table(found.targets, folder / TARGETS, **WRITING)
     kind = pa.float32() if found.itemsize == np.dtype(np.float32).itemsize else pa.float64()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zoo_eval.privacy import files
 from zoo_eval.recordings.ceiling import CeilingChoices
 from zoo_eval.recordings.held import Held, Inspection, Written, histogram
 from zoo_eval.recordings.spatial import SpatialMaps
@@ -71,5 +72,6 @@ class HeldMaps(Held):
         }
         if self.named:
             arrays[IMAGE_IDS] = np.array(self.maps.image_ids)
-        np.savez(folder / FILE, **arrays)
+        with files.opened(folder / FILE, "wb") as file:
+            np.savez(file, **arrays)
         return Written("spatial_arrays", FILE)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zoo_eval.privacy import files
 from zoo_eval.recordings.held import Held, Inspection, Written, histogram
 from zoo_eval.recordings.rdm_kinds.content import STIMULUS_IDS, SUBJECT_IDS
 
@@ -52,7 +53,8 @@ class HeldRdms(Held):
         arrays: dict[str, Any] = {"rdm": self.rdms, SUBJECT_IDS: np.array(self.subject_ids)}
         if self.stimulus_ids is not None:
             arrays[STIMULUS_IDS] = np.array(self.stimulus_ids)
-        np.savez(folder / FILE, **arrays)
+        with files.opened(folder / FILE, "wb") as file:
+            np.savez(file, **arrays)
         return Written("rdm", FILE)
 
 

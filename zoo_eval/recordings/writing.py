@@ -8,6 +8,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from zoo_eval.errors import BadInput, one_line
+from zoo_eval.privacy import files
 from zoo_eval.recordings.held import Held, Written
 
 
@@ -24,7 +25,7 @@ def write(held: Held, out: Path, most_bytes: int) -> Written:
         raise BadInput(f"{out.parent} is no folder; make it, or correct --out")
     aside = out.with_name(f".{out.name}.{uuid4().hex}")
     try:
-        aside.mkdir()
+        aside.mkdir(files.FOLDER_MODE)
         written = held.write(aside, most_bytes)
         os.rename(aside, out)
     except (OSError, pa.ArrowException) as error:

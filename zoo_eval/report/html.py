@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from zoo_eval.errors import BadInput
 from zoo_eval.files.names import in_html
+from zoo_eval.privacy import files as private
+from zoo_eval.privacy.addresses import shown
 from zoo_eval.queries.connection import Connection, connect
 from zoo_eval.report import examples, gallery, protocols, similarities, spatial_maps, svg
 from zoo_eval.report.table import number, table
@@ -38,8 +40,10 @@ def write(store: Store, out: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page(connect(store), store.uri), encoding="utf-8")
+    content = page(connect(store), store.uri)
+    private.make_folder(out.parent)
+    with private.opened(out, "w", encoding="utf-8") as file:
+        file.write(content)
 
 
 def page(connection: Connection, uri: str) -> str:
@@ -149,7 +153,7 @@ def _summary(connection: Connection, uri: str) -> str:
         )
     return (
         f"<h1>zoo_eval report</h1><p>{counts['n_models']} models, {counts['n_ok']} finished "
-        f'trials{latest}. <span class="soft">Store: {in_html(uri)}</span></p>{warning}'
+        f'trials{latest}. <span class="soft">Store: {in_html(shown(uri))}</span></p>{warning}'
     )
 
 

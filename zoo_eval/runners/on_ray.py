@@ -29,7 +29,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from zoo_eval.errors import BadInput, ZooEvalError, one_line
+from zoo_eval.errors import BadInput, ZooEvalError, as_line, one_line
 from zoo_eval.inputs import Inputs
 from zoo_eval.recordings.recording import Recording
 from zoo_eval.runners import own_ray
@@ -381,7 +381,7 @@ class _Pool:
         self._kill(slot)
         loss = self.schedule.lost(slot)
         for index, times in loss.given_up.items():
-            said = " ".join(message.split())[:500]
+            said = as_line(message)[:500]
             text = f"the process was lost {times} times; last: {said}"
             self._give_up(loss.work, index, error_type, text)
         if loss.tried_again:

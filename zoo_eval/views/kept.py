@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo_eval.paths import cache_folder
+from zoo_eval.privacy import files
 from zoo_eval.transforms import Seen
 from zoo_eval.units import size_in_bytes
 
@@ -49,7 +50,7 @@ class ViewFolder:
         """The file for `n` rows like this one, made if need be; None where there is no room for it."""
         found = KeptViews(view_folder() / f"{key}.view", n, like.shape, like.dtype.str)
         try:
-            found.path.parent.mkdir(parents=True, exist_ok=True)
+            files.make_folder(found.path.parent)
             if not found.is_there and not self._make_room(found):
                 return None
             found.open()

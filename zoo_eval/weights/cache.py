@@ -18,6 +18,7 @@ from huggingface_hub.errors import CacheNotFound
 
 from zoo_eval.errors import Refusal
 from zoo_eval.paths import cache_folder
+from zoo_eval.privacy import files
 from zoo_eval.units import size_in_bytes, size_text
 
 CAP = "ZOO_EVAL_CACHE_BYTES"
@@ -35,7 +36,7 @@ class _Lock:
     """A shared lock on a file, until this object is gone."""
 
     def __init__(self, path: Path) -> None:
-        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT, files.FILE_MODE)
         fcntl.flock(self.descriptor, fcntl.LOCK_SH)
 
     def __del__(self) -> None:
@@ -166,8 +167,8 @@ def _alone() -> AbstractContextManager[None]:
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
     """While no other thread or process has this lock, which is a file."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
+    files.make_folder(lock.parent)
+    with files.opened(lock, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -224,7 +225,8 @@ def _make_room(key: str, n_bytes: int, cap: int) -> int:
                 lacking -= entry.n_bytes
                 entry.remove()
         if lacking <= 0:
-            own.write_text(str(n_bytes))
+            with files.opened(own, "w") as stamp:
+                stamp.write(str(n_bytes))
     return lacking
 
 

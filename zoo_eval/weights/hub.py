@@ -24,6 +24,7 @@ from huggingface_hub.errors import (
 
 from zoo_eval.digests import DIGEST_CHARACTERS
 from zoo_eval.errors import Refusal, one_line
+from zoo_eval.privacy.logs import hide_secrets
 from zoo_eval.weights import cache, transfers
 from zoo_eval.weights.transfers import Interrupted
 
@@ -33,6 +34,8 @@ SHA1_CHARACTERS, SHA256_CHARACTERS = 40, 64
 ABANDONED_S = 3600.0
 VARIABLE = "HF_HOME"
 REASON_CHARACTERS = 200
+# They name the signed addresses that the hub redirects to.
+hide_secrets("huggingface_hub.file_download", "huggingface_hub.utils._http", "httpx")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ import huggingface_hub as hub
 from zoo_eval import __version__
 from zoo_eval.errors import Refusal, one_line
 from zoo_eval.paths import cache_folder
+from zoo_eval.privacy import files
+from zoo_eval.privacy.addresses import key_in, shown, without_query
 from zoo_eval.weights import cache, transfers
 from zoo_eval.weights.transfers import Interrupted
 
@@ -26,6 +28,8 @@ BLOCK_BYTES = 2**20
 # The longest name that every file system takes, less what is added to it.
 NAME_CHARACTERS = 200
 VARIABLE = "ZOO_EVAL_CACHE"
+# What stands in an address as %XX only; after these, nothing would be known to belong to it.
+UNQUOTED = re.compile(r"[\x00-\x20\x7f]|[?#].*[\"'<>`]")
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class _Part:
     def begin(self, version: str) -> None:
         """An empty file of another version."""
         self.remove()
-        self._note.write_text(version)
+        with files.opened(self._note, "w") as note:
+            note.write(version)
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -73,7 +78,9 @@ def download(url: str, sha256: str) -> Path:
         Refusal: no address or digest, unreachable, not there, other bytes, no room.
     """
     check(url, sha256)
-    key = hashlib.sha256(f"{url}\n{sha256.lower()}".encode()).hexdigest()[:16]
+    # Signed anew it is the same file.
+    known = f"{without_query(url)}\n{sha256.lower()}"
+    key = hashlib.sha256(known.encode()).hexdigest()[:16]
     kept = cache_folder("urls") / key / _file_name(url)
     try:
         with cache.held(cache.url_key(kept.parent)):
@@ -88,10 +95,19 @@ def check(url: str, sha256: str) -> None:
     """Nothing, where a file may be downloaded from an address.
 
     Raises:
-        Refusal: it is none, or not of https; or `sha256` is no digest.
+        Refusal: it is none, holds a password, or is not of https; or `sha256` is no digest.
     """
     if not re.match(r"https?://[^/\s]+/", url):
-        raise Refusal(f"{url!r} is no address; expected https://...")
+        raise Refusal(f"{shown(url)!r} is no address; expected https://...")
+    if UNQUOTED.search(url):
+        raise Refusal(
+            f"{shown(url)!r} is no address (it has a space, control character or quote); correct it"
+        )
+    if key_in(without_query(url)) is not None:
+        raise Refusal(
+            f"{shown(url)}: a user name or password stands before the @, which is not sent; take a "
+            "signed address, or download it by hand and give its path"
+        )
     transfers.refuse_insecure(url, url)
     if not re.fullmatch(r"[0-9a-fA-F]{8,64}", sha256):
         raise Refusal(
@@ -111,7 +127,7 @@ def _is_right(path: Path, sha256: str) -> bool:
 
 def _bring(url: str, kept: Path, sha256: str) -> None:
     transfers.refuse_offline(url)
-    kept.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(kept.parent)
     with cache.alone(kept.parent / ".lock"):
         # Another process may have brought it meanwhile.
         if _is_right(kept, sha256):
@@ -209,7 +225,7 @@ def _receive(url: str, answer: HTTPResponse, part: _Part) -> None:
         transfers.refuse_too_large(url, have + length)
         cache.refuse_small_disk(url, length, part.path.parent, VARIABLE)
         cache.make_room(cache.url_key(part.path.parent), have + length, url)
-    with part.path.open("ab") as file:
+    with files.opened(part.path, "ab") as file:
         try:
             while block := _read(answer):
                 # Whatever the server said of its length, or did not say.
