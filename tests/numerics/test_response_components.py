@@ -8,6 +8,7 @@ from scipy.stats import pearsonr
 from sklearn.decomposition import PCA
 
 from tests.rounding import float64_correlation
+from zoo_eval.numerics import response_components as components
 from zoo_eval.numerics.response_components import response_components
 
 
@@ -17,8 +18,13 @@ def responses(n_stimuli, n_targets):
     return values @ rng.standard_normal((n_targets, n_targets)) + 7
 
 
-@pytest.mark.parametrize(("n_stimuli", "n_targets"), [(40, 12), (15, 30)])
-def test_projections_correlate_as_on_the_axes_of_scikit_learn(n_stimuli, n_targets):
+@pytest.mark.parametrize(
+    ("n_stimuli", "n_targets", "at_once"), [(40, 12, 2048), (15, 30, 2048), (15, 30, 7)]
+)
+def test_projections_correlate_as_on_the_axes_of_scikit_learn(
+    n_stimuli, n_targets, at_once, monkeypatch
+):
+    monkeypatch.setattr(components, "TARGETS_AT_ONCE", at_once)
     observed = responses(n_stimuli, n_targets)
     rng = np.random.default_rng(1)
     predicted = observed + rng.standard_normal(observed.shape) * observed.std(0)

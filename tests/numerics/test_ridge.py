@@ -122,6 +122,16 @@ def test_penalties_in_parts_equal_penalties_at_once(monkeypatch):
     assert_allclose(in_parts.selection_r, at_once.selection_r, rtol=0, atol=SCORE)
 
 
+def test_targets_in_parts_equal_targets_at_once(monkeypatch):
+    _, arguments = tuned_problem()
+    at_once = ridge.tune(*arguments)
+    monkeypatch.setattr(ridge, "TARGETS_AT_ONCE", 3)
+    in_parts = ridge.tune(*arguments)
+    assert torch.equal(in_parts.choice, at_once.choice)
+    assert_allclose(in_parts.selection_r, at_once.selection_r, rtol=0, atol=SCORE)
+    assert_allclose(in_parts.predictions, at_once.predictions, rtol=0, atol=SCORE)
+
+
 def test_equal_penalties_go_to_the_largest():
     # Features that are constant predict the mean whatever the penalty.
     inner, cross = torch.zeros(40, 40).double(), torch.zeros(10, 40).double()
