@@ -68,7 +68,7 @@ os.umask(0)
 from jobs import gallery
 from zoo_eval import cli
 sweep, store, out = sys.argv[1:]
-words = ["--runner", "local", "--store", store, "--models", "local/efficientnet"]
+words = ["--runner", "local", "--store", store]
 assert cli.main(["sweep", sweep, *words]) == 0
 for command, name in (("report", "new/page.html"), ("export", "zoo.duckdb")):
     assert cli.main([command, "--store", store, "--out", f"{out}/{name}"]) == 0
