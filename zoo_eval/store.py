@@ -296,8 +296,7 @@ class Store:
             private.make_folder(Path(self.root))
         else:
             self.fs.create_dir(self.root, recursive=True)
-        content = json.dumps({"schema_version": SCHEMA_VERSION})
-        self._put(MARKER, content.encode(), replace=False)
+        self._put(MARKER, json.dumps({"schema_version": SCHEMA_VERSION}).encode(), replace=False)
 
     def _check_version(self) -> None:
         with self.fs.open_input_stream(self._path(MARKER)) as stream:
@@ -321,8 +320,7 @@ class Store:
         return bool(self.fs.get_file_info(self._path(relative)).type != fs.FileType.NotFound)
 
     def _files(self, folder: str) -> list[str]:
-        selector = fs.FileSelector(self._path(folder), allow_not_found=True)
-        infos = self.fs.get_file_info(selector)
+        infos = self.fs.get_file_info(fs.FileSelector(self._path(folder), allow_not_found=True))
         return sorted(info.path for info in infos if info.is_file)
 
     def _write(self, relative: str, table: pa.Table, *, replace: bool) -> None:

@@ -86,13 +86,7 @@ def tune(
     mean, flat = responses.mean(0), constant(responses)
     values, vectors = torch.linalg.eigh(inner)
     values = values.clamp(min=0)
-    # Never all of the deviations at once, which are as many as the responses.
-    rotated = torch.empty_like(responses)
-    variances = torch.empty_like(mean)
-    for some in _targets(len(mean)):
-        centred = deviations(responses[:, some])
-        rotated[:, some] = vectors.T @ centred
-        variances[some] = centred.square().mean(0)
+    rotated, variances = _rotated(responses, vectors)
     errors = responses.new_zeros(len(alphas), len(mean))
     r = torch.zeros_like(errors)
     for rows in held_out:
@@ -110,6 +104,18 @@ def tune(
         shrunk = rotated[:, some] / (values[:, None] + alphas[choice[some]])
         predictions[:, some] = mean[some] + crossed @ shrunk
     return Tuned(predictions, choice, r.gather(0, choice[None])[0])
+
+
+def _rotated(responses: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Deviations along the eigenvectors (train, target), and their variances (target,)."""
+    rotated = torch.empty_like(responses)
+    variances = torch.empty_like(responses[0])
+    # Never all of the deviations at once, which are as many as the responses.
+    for some in _targets(len(variances)):
+        centred = deviations(responses[:, some])
+        rotated[:, some] = vectors.T @ centred
+        variances[some] = centred.square().mean(0)
+    return rotated, variances
 
 
 def _targets(n: int) -> Iterator[slice]:
