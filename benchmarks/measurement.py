@@ -10,15 +10,17 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def timed(work: Callable[[], T], *, n_runs: int) -> tuple[float, T]:
-    """Median wall time of a call in seconds, after one call that is not counted; and its result."""
-    result = work()
+def timed(work: Callable[[], T], *, n_runs: int, warm: bool = True) -> tuple[float, T]:
+    """Median wall time of a call in seconds, and the last call's result.
+
+    One call before is not counted, unless `warm` is false: where a call takes minutes.
+    """
     times = []
-    for _ in range(n_runs):
+    for _ in range(n_runs + warm):
         start = time.perf_counter()
         result = work()
         times.append(time.perf_counter() - start)
-    return statistics.median(times), result
+    return statistics.median(times[-n_runs:]), result
 
 
 def seconds(work: Callable[[], Any], *, n_runs: int) -> float:

@@ -8,19 +8,16 @@ regions to one (ridge: medians of three); exit status 1 where capture, Gram matr
 than 1.1 times as long.
 """
 
-import statistics
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.capture import photos
-from benchmarks.measurement import quick, report
+from benchmarks.measurement import quick, report, timed
 from zoo_eval.catalog import ModelCard
 from zoo_eval.models.open_model import open_model
 from zoo_eval.numerics import protocols
@@ -38,13 +35,12 @@ N_IMAGES, QUICK_IMAGES = 512, 96
 MOST = 1.1
 N_RUNS = 3
 N_LATENT = 40
-T = TypeVar("T")
 
 
 def main() -> None:
     """Prints seconds for one region and for four, and their ratio."""
     n_images = QUICK_IMAGES if (is_quick := quick(__doc__ or "")) else N_IMAGES
-    captured_s, grams = _timed(partial(_captured, n_images), 1)
+    captured_s, grams = timed(partial(_captured, n_images), n_runs=1, warm=False)
     responses = _responses(next(iter(grams.values())))
     found: dict[str, tuple[float, float]] = {"capture and Gram matrices": (captured_s, captured_s)}
     readouts: tuple[tuple[str, Solver, int], ...] = (
@@ -53,9 +49,10 @@ def main() -> None:
     )
     for name, solver, n_runs in readouts:
         one, four = (
-            _timed(
+            timed(
                 partial(_fitted, grams, responses[:, : N_TARGETS * n], solver, name == "PLS"),
-                n_runs,
+                n_runs=n_runs,
+                warm=False,
             )[0]
             for n in (1, N_REGIONS)
         )
@@ -75,16 +72,6 @@ def main() -> None:
     report(["", "one region s", "four regions s", "ratio"], rows, facts)
     if ratio > MOST and not is_quick:
         sys.exit(f"four regions may cost {MOST} times one region at most")
-
-
-def _timed(work: Callable[[], T], n_runs: int) -> tuple[float, T]:
-    """Median seconds of some calls, and the last one's result."""
-    seconds = []
-    for _ in range(n_runs):
-        start = time.perf_counter()
-        result = work()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds), result
 
 
 def _captured(n_images: int) -> Mapping[str, LayerGram]:

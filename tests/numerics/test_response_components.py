@@ -8,7 +8,7 @@ from scipy.stats import pearsonr
 from sklearn.decomposition import PCA
 
 from tests.rounding import float64_correlation
-from zoo_eval.numerics import response_components as components
+from zoo_eval.numerics import ridge
 from zoo_eval.numerics.response_components import response_components
 
 
@@ -24,7 +24,7 @@ def responses(n_stimuli, n_targets):
 def test_projections_correlate_as_on_the_axes_of_scikit_learn(
     n_stimuli, n_targets, at_once, monkeypatch
 ):
-    monkeypatch.setattr(components, "TARGETS_AT_ONCE", at_once)
+    monkeypatch.setattr(ridge, "TARGETS_AT_ONCE", at_once)
     observed = responses(n_stimuli, n_targets)
     rng = np.random.default_rng(1)
     predicted = observed + rng.standard_normal(observed.shape) * observed.std(0)

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from zoo_eval.numerics.correlation import deviations, pearson
+from zoo_eval.numerics.ridge import target_parts
 
 N_COMPONENTS = 10
 # Of the largest variance: below it a direction is rounding.
 SMALLEST = 1e-12
-TARGETS_AT_ONCE = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +48,7 @@ def response_components(responses: Tensor, n: int = N_COMPONENTS) -> ResponseCom
         centred = deviations(responses[:, complete])
         values, axes = torch.linalg.eigh(centred.T @ centred)
     else:
-        starts = range(0, len(complete), TARGETS_AT_ONCE)
-        parts = [complete[start : start + starts.step] for start in starts]
+        parts = [complete[some] for some in target_parts(len(complete))]
         products = responses.new_zeros(len(responses), len(responses))
         for some in parts:
             centred = deviations(responses[:, some])

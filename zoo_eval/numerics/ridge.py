@@ -100,7 +100,7 @@ def tune(
     choice = judged.argmin(0)
     crossed = cross @ vectors
     predictions = responses.new_empty(len(cross), responses.shape[1])
-    for some in _targets(responses.shape[1]):
+    for some in target_parts(responses.shape[1]):
         shrunk = rotated[:, some] / (values[:, None] + alphas[choice[some]])
         predictions[:, some] = mean[some] + crossed @ shrunk
     return Tuned(predictions, choice, r.gather(0, choice[None])[0])
@@ -111,14 +111,14 @@ def _rotated(responses: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
     rotated = torch.empty_like(responses)
     variances = torch.empty_like(responses[0])
     # Never all of the deviations at once, which are as many as the responses.
-    for some in _targets(len(variances)):
+    for some in target_parts(len(variances)):
         centred = deviations(responses[:, some])
         rotated[:, some] = vectors.T @ centred
         variances[some] = centred.square().mean(0)
     return rotated, variances
 
 
-def _targets(n: int) -> Iterator[slice]:
+def target_parts(n: int) -> Iterator[slice]:
     """The targets, some at a time."""
     for start in range(0, n, TARGETS_AT_ONCE):
         yield slice(start, start + TARGETS_AT_ONCE)
@@ -140,7 +140,7 @@ def _held_out_errors(
         # leaves no error along it.
         block = weighted @ own.T - 1 / n
         factor, failed = torch.linalg.cholesky_ex(block)
-        for some in _targets(rotated.shape[1]):
+        for some in target_parts(rotated.shape[1]):
             errors = torch.cholesky_solve(weighted @ rotated[:, some], factor)
             yield part, some, errors.masked_fill((failed != 0)[:, None, None], torch.nan)
 
