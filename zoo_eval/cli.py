@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from zoo_eval import __version__
+from zoo_eval.commands.arguments import take_attacks, take_format, take_recordings
 from zoo_eval.errors import BadInput, ZooEvalError
 from zoo_eval.files.names import printable, say
 from zoo_eval.privacy.addresses import in_text
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from zoo_eval.commands.sweep import SweepOptions
 
 OK, INCOMPLETE, BAD = 0, 1, 2
-FORMATS = (
-    "a table to read, control characters escaped; CSV, every cell as it is (a spreadsheet takes one "
-    'that begins with = for a formula); JSON, where NaN and infinities are the texts "NaN", "Infinity" '
-    'and "-Infinity"'
-)
 Options = argparse.Namespace
 
 
@@ -104,7 +100,7 @@ def _take_models(parser: Parser) -> None:
     parser.add_argument(
         "--layers", action="store_true", help="which layers blocks, stages, feature_info, all mean"
     )
-    _take_format(parser, "table", "csv", "json")
+    take_format(parser, "table", "csv", "json")
 
 
 def _models(options: Options) -> int:
@@ -164,7 +160,7 @@ def _sweep_options(options: Options) -> "SweepOptions":
 def _take_sql(parser: Parser) -> None:
     parser.add_argument("query", metavar="SELECT ...")
     _take_store(parser)
-    _take_format(parser, "table", "csv", "json", "parquet")
+    take_format(parser, "table", "csv", "json", "parquet")
 
 
 def _sql(options: Options) -> int:
@@ -222,21 +218,6 @@ def _export(options: Options) -> int:
     return OK
 
 
-def _take_attacks(parser: Parser) -> None:
-    parser.add_argument("action", nargs="?", choices=("list", "check"), default="list")
-    parser.add_argument(
-        "attack", nargs="?", metavar="NAME", help="registered, foolbox:NAME or module:name"
-    )
-    parser.add_argument("--norm", metavar="l2,linf", help="all that the attack has, if left out")
-    parser.add_argument("--options", metavar="JSON", default="{}", help="of the attack")
-    parser.add_argument("--bound", type=float, help="largest ratio allowed, for the stated one")
-    parser.add_argument(
-        "--scales", default="0.1,1,10,100", metavar="NUMBERS", help="factors of the logits"
-    )
-    parser.add_argument("--images", type=int, default=8, metavar="N", help="in each problem")
-    _take_format(parser, "table", "csv", "json")
-
-
 def _attacks(options: Options) -> int:
     from zoo_eval.commands import attacks
     from zoo_eval.commands.output import write
@@ -254,22 +235,6 @@ def _attacks(options: Options) -> int:
     )
     write(table, options.format)
     return OK if all(table["passed"].to_pylist()) else INCOMPLETE
-
-
-def _take_recordings(parser: Parser) -> None:
-    parser.add_argument("action", choices=("inspect", "convert"))
-    parser.add_argument("file", type=Path, metavar="FILE", help="or a folder, where a kind has one")
-    parser.add_argument("--kind", help="as in a sweep; told from the name if left out")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="what the kind needs besides",
-    )
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="convert: a new folder")
-    parser.add_argument("--memory", default="2GiB", metavar="SIZE", help="convert: held at once")
-    parser.add_argument("--format", choices=("table", "json"), default="table")
 
 
 def _recordings(options: Options) -> int:
@@ -297,26 +262,45 @@ def _recordings(options: Options) -> int:
 
 
 def _take_doctor(parser: Parser) -> None:
-    parser.add_argument("--store", metavar="URI", help="check this store too")
+    parser.add_argument("--store", metavar="URI", help="check this store too, every file of it")
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="of the store: trials whose files are damaged run again",
+    )
 
 
 def _doctor(options: Options) -> int:
     from zoo_eval.commands import doctor
 
+    if options.repair:
+        if options.store is None:
+            raise BadInput("which store? write `zoo-eval doctor --store URI --repair`")
+        say(doctor.repaired(options.store))
     checks = doctor.checks(options.store)
     for line in doctor.as_text(checks).split("\n"):
         say(line)
     return INCOMPLETE if any(check.status == "missing" for check in checks) else OK
 
 
+def _take_compact(parser: Parser) -> None:
+    _take_store(parser)
+    parser.add_argument(
+        "--grace-hours", type=float, default=24.0, metavar="H", help="replaced files stay so long"
+    )
+
+
+def _compact(options: Options) -> int:
+    from zoo_eval.commands import compact
+
+    say(compact.compacted(options.store, options.grace_hours))
+    return OK
+
+
 def _take_store(parser: Parser) -> None:
     parser.add_argument(
         "--store", required=True, metavar="URI", help="folder or s3://bucket/prefix"
     )
-
-
-def _take_format(parser: Parser, *formats: str) -> None:
-    parser.add_argument("--format", choices=formats, default="table", help=FORMATS)
 
 
 COMMANDS = (
@@ -373,15 +357,22 @@ COMMANDS = (
         "attacks",
         "the minimal attacks, and how near they come to exact minima",
         "zoo-eval attacks check foolbox:DDNAttack --norm l2",
-        _take_attacks,
+        take_attacks,
         _attacks,
     ),
     Command(
         "recordings",
         "what a recording's files hold, drawn; or the same in long tables",
         "zoo-eval recordings inspect monkeyF/THINGS_normMUA.mat --set images=things_imgs.mat",
-        _take_recordings,
+        take_recordings,
         _recordings,
+    ),
+    Command(
+        "compact",
+        "merge the small files of a store into few; safe beside sweeps and readers",
+        "zoo-eval compact --store results/demo",
+        _take_compact,
+        _compact,
     ),
     Command(
         "doctor",

@@ -1,58 +1,55 @@
 """Store: Parquet tables under one URI; a commit's rows become visible all at once, exactly once.
 
-A commit writes each table's rows to `<table>/<commit id>.parquet`, then its trials to
-`trials/<commit id>.parquet`: the ledger. Rows count only once the ledger names their commit, so a
-crash between the two leaves nothing visible; and since a commit's id is the digest of its trials
-and attempts, running it again writes the same files, of which the first stays.
+A commit writes each table's rows to a file of its own, `<table>/<commit id>.parquet`, then one record
+of the ledger that names them (`storage/ledger.py`). Only what the ledger or the manifest names is
+read: a crash before the record leaves nothing visible, and strays never matter.
 """
 
 import errno
-import fcntl
-import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from zoo_eval.digests import digest
-from zoo_eval.errors import BadInput, StoreError, one_line
-from zoo_eval.files import foreign
-from zoo_eval.paths import refuse_key
-from zoo_eval.privacy import files as private
+from zoo_eval.errors import BadInput, StoreError
 from zoo_eval.privacy import places
-from zoo_eval.tables import SCHEMA_VERSION, TABLES, TRIALS, Table, View, declared
+from zoo_eval.privacy.addresses import shown
+from zoo_eval.storage import (
+    address,
+    compaction,
+    contents,
+    declarations,
+    inputs,
+    leases,
+    marker,
+    repair,
+    strays,
+)
+from zoo_eval.storage.contents import DERIVED, Contents
+from zoo_eval.storage.ledger import Commit, Entry, Named
+from zoo_eval.storage.ledger import Ledger as Ledger
+from zoo_eval.storage.local_folder import LocalFolder
+from zoo_eval.storage.marker import MARKER as MARKER
+from zoo_eval.storage.objects import each
+from zoo_eval.storage.snapshot import Damage, Register, Snapshot
+from zoo_eval.tables import SCHEMA_VERSION, TABLES, TRIALS, Table, View
 
-MARKER = "zoo_eval_store.json"
-TEMPORARY = ".uncommitted"
-LOCK = ".lock"
-DECLARED = "declared"
 # Below this a sweep is not started: tables are small, but a full disk must not be met half-way.
 LEAST_FREE_BYTES = 64 * 2**20
-# What Arrow raises on a damaged file.
-UNREADABLE = (pa.ArrowException, OSError, ValueError)
-CHECKED = ds.ParquetFileFormat(
-    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-)
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """What the store says of each trial: its last status, and how many attempts there were."""
-
-    status: Mapping[str, str]
-    attempts: Mapping[str, int]
+# No request takes so long; less than any grace period.
+LONG_S = 300.0
 
 
 class Store:
-    """The tables under a local folder or an object-store prefix (`s3://bucket/prefix`).
+    """The tables under a local folder or a prefix of a bucket (`s3://`, `gs://`, `az://`).
 
     Raises:
         BadInput: the store was written by a newer version, or cannot be reached or created.
@@ -60,24 +57,73 @@ class Store:
 
     def __init__(self, uri: str, *, create: bool = False) -> None:
         self.uri = uri
-        self.fs, self.root = _filesystem(uri)
-        self.is_local = isinstance(self.fs, fs.LocalFileSystem)
+        self.name = shown(uri)
+        self.objects = address.opened(uri)
+        self.is_local = self.objects.is_local
+        self._declarations = declarations.Declarations(self.objects, self.name)
+        self._last = 0
         try:
-            if self._exists(MARKER):
-                self._check_version()
-            elif create:
-                self._create()
-            else:
-                raise BadInput(f"no store at {uri}; run a sweep first or correct --store")
+            if self.objects.head(MARKER) is None:
+                self._create(create)
+            self._check_version()
         except OSError as error:
-            raise BadInput(f"store {uri} cannot be opened ({error}); check the address") from error
+            raise BadInput(
+                f"store {self.name} cannot be opened ({error}); check the address"
+            ) from error
+
+    @property
+    def root(self) -> str:
+        """The folder of a local store."""
+        assert isinstance(self.objects, LocalFolder)
+        return str(self.objects.root)
+
+    def contents(self) -> Contents:
+        """What counts now: it is one moment's, however many tables are read of it.
+
+        Raises:
+            StoreError: what counts is damaged or gone; it is named.
+        """
+        found = self.look()
+        if found.snapshot.damages:
+            raise StoreError(contents.said(self.name, list(found.snapshot.damages)))
+        return found
+
+    def look(self) -> Contents:
+        """As `contents`, damaged or not.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        tables = self.tables()
+        belonging = [name for name, one in tables.items() if one.ledgered]
+        try:
+            self._register.at_least = leases.reached(self.objects)
+            found = self._register.snapshot([TRIALS.name, *belonging])
+        except OSError as error:
+            raise StoreError(
+                f"store {self.name} cannot be read ({error}); check the address and run again"
+            ) from error
+        return Contents(self.name, self.objects, tables, self._with_undeclared(found, tables))
+
+    def _with_undeclared(self, found: Snapshot, tables: Mapping[str, Table]) -> Snapshot:
+        absent = [
+            Damage(
+                f"{declarations.FOLDER}/{name}.json",
+                "is gone",
+                [c for one in some for c in one.commits],
+            )
+            for name, some in found.files.items()
+            if name not in tables
+        ]
+        return replace(found, damages=[*found.damages, *absent]) if absent else found
 
     def ledger(self) -> Ledger:
-        """The last status and the number of attempts of every trial."""
-        columns = ["trial_id", "attempt", "status"]
-        table = self.read(TRIALS.name, columns=columns).sort_by("attempt")
-        ids, attempts, statuses = (table[column].to_pylist() for column in columns)
-        return Ledger(dict(zip(ids, statuses)), dict(zip(ids, attempts)))
+        """The last status and the number of attempts of every trial.
+
+        Raises:
+            StoreError: what counts is damaged or gone; it is named.
+        """
+        return self.contents().ledger
 
     def weights_digests(self) -> dict[str, list[str]]:
         """Every model's weights digests, the last recorded first."""
@@ -92,15 +138,7 @@ class Store:
 
     def dataset(self, table: str, schema: pa.Schema | None = None) -> ds.Dataset:
         """A table's committed files as an Arrow dataset, with the declared or a wider schema."""
-        found = self._table(table)
-        schema = schema or found.schema
-        files = self._files(table)
-        if found.ledgered:
-            committed = {Path(file).name for file in self._files(TRIALS.name)}
-            files = [file for file in files if Path(file).name in committed]
-        if not files:
-            return ds.dataset(schema.empty_table())
-        return ds.dataset(files, schema=schema, format=CHECKED, filesystem=self.fs)
+        return self.contents().dataset(table, schema)
 
     def read(
         self, table: str, schema: pa.Schema | None = None, columns: list[str] | None = None
@@ -110,47 +148,83 @@ class Store:
         Raises:
             StoreError: a file is damaged; it is named.
         """
-        try:
-            return self.dataset(table, schema).to_table(columns=columns)
-        except UNREADABLE as error:
-            raise StoreError(self.damage() or f"store {self.uri}: {one_line(error)}") from error
+        return self.contents().read(table, schema, columns)
 
     def damage(self) -> str | None:
-        """Which of the files of all tables is damaged, the first of them, and what to do; None if none."""
-        for name in self.tables():
-            for file in self._files(name):
-                try:
-                    pq.ParquetFile(file, filesystem=self.fs, page_checksum_verification=True).read()
-                except UNREADABLE:
-                    what = foreign.told(Path(file)) if self.is_local else "it is damaged"
-                    return (
-                        f"store {self.uri}: {name}/{Path(file).name} cannot be read: {what}; or restore "
-                        "it, or remove it and its namesakes in the other tables: their trials run again"
-                    )
-        return None
+        """What is damaged, on one line with what to do; None if nothing. Every file is read."""
+        return self.look().damage()
+
+    def strays(self) -> list[str]:
+        """Files beside the store's own, which are never read."""
+        return strays.strays(self.look())
+
+    def repair(self) -> tuple[int, int]:
+        """Has nothing count that is damaged or gone; how many files that was, and how many trials.
+
+        Those trials are pending: the next sweep runs them again.
+
+        Raises:
+            StoreError: the store is full or cannot be written.
+        """
+        with self._writing():
+            self._declarations.remove_damaged()
+            found = self.look()
+            damages = found.damages()
+            if repair.mend_manifest(self.objects, damages, found.snapshot):
+                n_files, n_trials = self.repair()
+                return n_files + 1, n_trials
+            self._upgrade(found)
+            for path in repair.remade(damages):
+                self.objects.delete(path)
+            entry, trials = repair.voiding(found, damages)
+            if entry.void or entry.dropped:
+                last = found.snapshot.last
+                self._last = self._register.records.append(entry.as_json(), last)
+        return len(damages), len(trials)
 
     def commit(
         self, rows: Mapping[str, Sequence[Mapping[str, Any]]], trials: Sequence[Mapping[str, Any]]
     ) -> str:
         """Makes rows and the trials they belong to visible, all at once; the commit's id.
 
+        Of a trial's attempt the first commit counts; whoever comes later is never seen.
+
         Raises:
             ValueError: a row does not fit its table, or there is no such table.
             StoreError: the store is full or cannot be written.
         """
-        commit_id = digest(sorted([trial["trial_id"], trial["attempt"]] for trial in trials))
+        whose = sorted([trial["trial_id"], trial["attempt"]] for trial in trials)
+        commit_id = digest([whose, uuid4().hex])
         # Every table is checked before anything is written; the ledger comes last.
         tables = {
             name: self._table(name).arrow([{**row, "commit_id": commit_id} for row in some])
             for name, some in [*rows.items(), (TRIALS.name, trials)]
         }
-        for name, table in tables.items():
-            self._write(f"{name}/{commit_id}.parquet", table, replace=False)
+        files = {f"{name}/{commit_id}.parquet": _parquet(table) for name, table in tables.items()}
+        with self._writing():
+            self._upgrade()
+            each(self.objects, lambda path: self.objects.create(path, files[path]), files)
+            named = [Named.of(path, held, (commit_id,)) for path, held in files.items()]
+            statuses = [(t["trial_id"], t["attempt"], t["status"]) for t in trials]
+            entry = Entry([Commit(commit_id, named, statuses)])
+            self._record(entry)
         return commit_id
+
+    def _record(self, entry: Entry) -> None:
+        """Makes the next record of the ledger."""
+        began = time.time()
+        self._last = self._register.records.append(entry.as_json(), self._last)
+        if abs(time.time() - began) > LONG_S:
+            # Who slept on its way may have made one of a number that was merged and removed meanwhile.
+            reached = self.look().snapshot.manifest.ledger
+            if reached >= self._last:
+                self._last = self._register.records.append(entry.as_json(), reached)
 
     def replace(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replaces a derived table (one that belongs to no trial) as a whole."""
-        self._write(f"{table}/derived.parquet", self._table(table).arrow(rows), replace=True)
+        held = _parquet(self._table(table).arrow(rows))
+        with self._writing():
+            self.objects.replace(f"{table}/{DERIVED}", held)
 
     def declare(self, tables: Sequence[Table], views: Sequence[View] = ()) -> None:
         """Keeps tables and views that are not built in, so that any machine can query them.
@@ -159,13 +233,8 @@ class Store:
             BadInput: a name is taken, or the store cannot keep it.
             StoreError: the store is full or cannot be written.
         """
-        everything: list[Table | View] = [*tables, *views]
-        for one in everything:
-            declared.check(one)
-            path = f"{DECLARED}/{one.name}.json"
-            self._written(path, declared.to_json(one).encode(), replace=False)
-            # Whoever was first is kept: that is compared with.
-            declared.check_same(one, self._declaration(path))
+        with self._writing():
+            self._declarations.declare([*tables, *views])
 
     def tables(self) -> Mapping[str, Table]:
         """The built-in tables and those declared in this store, by name.
@@ -173,7 +242,7 @@ class Store:
         Raises:
             BadInput: a declaration is damaged.
         """
-        others = {one.name: one for one in self._declarations() if isinstance(one, Table)}
+        others = {one.name: one for one in self._declarations.all() if isinstance(one, Table)}
         return {**TABLES, **others}
 
     def views(self) -> Sequence[View]:
@@ -182,22 +251,7 @@ class Store:
         Raises:
             BadInput: a declaration is damaged.
         """
-        return [one for one in self._declarations() if isinstance(one, View)]
-
-    def _declarations(self) -> Iterator[Table | View]:
-        for file in filter(lambda file: file.endswith(".json"), self._files(DECLARED)):
-            yield self._declaration(f"{DECLARED}/{Path(file).name}")
-
-    def _declaration(self, relative: str) -> Table | View:
-        with self.fs.open_input_stream(self._path(relative)) as stream:
-            content = stream.read()
-        try:
-            return declared.from_json(content.decode())
-        except ValueError as error:
-            raise BadInput(
-                f"store {self.uri}: {relative} is damaged ({error}); restore it, or choose another "
-                "--store"
-            ) from error
+        return [one for one in self._declarations.all() if isinstance(one, View)]
 
     def _table(self, name: str) -> Table:
         found = TABLES.get(name) or self.tables().get(name)
@@ -207,74 +261,48 @@ class Store:
 
     @contextmanager
     def claim(self) -> Iterator[None]:
-        """Holds a local store for one sweep, after clearing what a crash left uncommitted.
-
-        The claim ends with the process, however that ends. An object store has no claims: there a
-        commit's first writer wins and nothing is cleared.
+        """Holds the store for one sweep; nothing is cleared: a commit may be in flight.
 
         Raises:
             BadInput: another sweep holds the store.
+            StoreError: the store cannot be written.
         """
-        if not self.is_local:
-            yield
-            return
-        with self._lock() as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BadInput(
-                    f"store {self.uri} is being written by another sweep; wait for it or choose "
-                    "another --store"
-                ) from error
-            self._remove_uncommitted()
+        with self._writing():
+            self._upgrade()
+        with ExitStack() as stack:
+            with self._writing():
+                if isinstance(self.objects, LocalFolder):
+                    # Version 0.1.0 knows of no leases.
+                    stack.enter_context(self.objects.locked(self.name))
+                stack.enter_context(leases.held(self.objects, self.name, self._reached))
             yield
 
-    def _lock(self) -> IO[str]:
-        try:
-            return private.opened(Path(self.root, LOCK), "w", follow=False)
-        except OSError as error:
-            raise self._unwritable(error) from error
+    def _reached(self) -> int:
+        return max(self._register.records.found(self._last), default=self._last)
 
-    def _remove_uncommitted(self) -> None:
-        """Removes files that no ledger entry names: the holder of the claim alone may."""
-        committed = {Path(file).name for file in self._files(TRIALS.name)}
-        orphans = [
-            file
-            for name, table in self.tables().items()
-            if table.ledgered
-            for file in self._files(name)
-            if Path(file).name not in committed
-        ]
-        orphans += self._files(TEMPORARY)
-        try:
-            for file in orphans:
-                places.check_inside(self.root, file)
-                self.fs.delete_file(file)
-        except OSError as error:
-            raise self._unwritable(error) from error
+    def compact(self, grace_s: float = compaction.GRACE_S) -> compaction.Compacted:
+        """Merges the small files into few; what was replaced is removed after the grace period.
+
+        Raises:
+            StoreError: a file is damaged, or the store cannot be written; nothing was merged.
+        """
+        with self._writing():
+            self._upgrade()
+            return compaction.compact(self.contents(), grace_s)
 
     def write_input(self, name: str, table: pa.Table) -> None:
         """Keeps something generated (a planted recording), under its digest; the first stays."""
-        self._write(self._input(name), table, replace=False)
+        with self._writing():
+            inputs.write(self.objects, self._input(name), _parquet(table))
 
     def read_input(self, name: str) -> pa.Table | None:
         """What `write_input` kept, if anything."""
-        path = self._input(name)
-        if not self._exists(path):
-            return None
-        try:
-            return pq.read_table(
-                self._path(path), filesystem=self.fs, page_checksum_verification=True
-            )
-        except UNREADABLE:
-            # It is made again, and the same.
-            self.fs.delete_file(self._path(path))
-            return None
+        return inputs.read(self.objects, self._input(name))
 
     def _input(self, name: str) -> str:
         if not places.is_plain(name):
             raise StoreError(f"store {self.uri}: {name!r} is no name of an input; rename it")
-        return f"inputs/{name}.parquet"
+        return name
 
     def check_space(self) -> None:
         """Refuses a local store whose disk is nearly full.
@@ -291,110 +319,68 @@ class Store:
                 "free disk space or choose another --store"
             )
 
-    def _create(self) -> None:
-        if self.is_local:
-            private.make_folder(Path(self.root))
-        else:
-            self.fs.create_dir(self.root, recursive=True)
-        self._put(MARKER, json.dumps({"schema_version": SCHEMA_VERSION}).encode(), replace=False)
+    def _create(self, wanted: bool) -> None:
+        if marker.records(self.objects):
+            raise BadInput(
+                f"store {self.name}: {MARKER} is gone, and its records are there; restore it, or run "
+                f"`zoo-eval doctor --store {self.name} --repair`"
+            )
+        if not wanted:
+            raise BadInput(f"no store at {self.name}; run a sweep first or correct --store")
+        # A bucket that ignores conditions would lose commits: that is found out before any.
+        self.objects.check_exclusive()
+        self.objects.create(MARKER, marker.content())
 
     def _check_version(self) -> None:
-        with self.fs.open_input_stream(self._path(MARKER)) as stream:
-            content = stream.read()
         try:
-            version = int(json.loads(content)["schema_version"])
-        except (ValueError, KeyError, TypeError) as error:
+            version = marker.version(self.objects)
+        except ValueError as error:
             raise BadInput(
-                f"store {self.uri}: {MARKER} is damaged; restore it, or choose another --store"
+                f"store {self.name}: {MARKER} is damaged; restore it, or run "
+                f"`zoo-eval doctor --store {self.name} --repair`"
             ) from error
         if version > SCHEMA_VERSION:
             raise BadInput(
-                f"store {self.uri} has schema {version}, newer than this version's "
+                f"store {self.name} has schema {version}, newer than this version's "
                 f"{SCHEMA_VERSION}; upgrade zoo_eval or choose another --store"
             )
+        self._version = version
+        self._register = Register(self.objects, is_legacy=version < SCHEMA_VERSION)
 
-    def _path(self, relative: str) -> str:
-        return f"{self.root}/{places.plain(relative)}"
+    def _upgrade(self, found: Contents | None = None) -> None:
+        """Has a store of version 0.1.0 named by the ledger: its files stay as they are.
 
-    def _exists(self, relative: str) -> bool:
-        return bool(self.fs.get_file_info(self._path(relative)).type != fs.FileType.NotFound)
+        `found` is what is named, damaged or not; all of it must be whole without.
 
-    def _files(self, folder: str) -> list[str]:
-        infos = self.fs.get_file_info(fs.FileSelector(self._path(folder), allow_not_found=True))
-        return sorted(info.path for info in infos if info.is_file)
-
-    def _write(self, relative: str, table: pa.Table, *, replace: bool) -> None:
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-        self._written(relative, sink.getvalue().to_pybytes(), replace=replace)
-
-    def _written(self, relative: str, content: bytes, *, replace: bool) -> None:
-        try:
-            self._put(relative, content, replace=replace)
-        except OSError as error:
-            raise self._unwritable(error) from error
-
-    def _unwritable(self, error: OSError) -> StoreError:
-        full = error.errno == errno.ENOSPC
-        reason = "no space is left" if full else str(error)
-        return StoreError(
-            f"store {self.uri} cannot be written: {reason}; what was committed is kept: "
-            f"{'free space' if full else 'mend it'} and run the same command again"
-        )
-
-    def _put(self, relative: str, content: bytes, *, replace: bool) -> None:
-        """Makes one file visible, whole: local files by link, objects by one upload."""
-        path = self._path(relative)
-        if not self.is_local:
-            # An upload is visible only when complete; a second writer's file has the same rows.
-            if replace or not self._exists(relative):
-                with self.fs.open_output_stream(path) as stream:
-                    stream.write(content)
+        Raises:
+            StoreError: some of them cannot be read.
+        """
+        if self._version == SCHEMA_VERSION:
             return
-        aside = Path(self.root) / TEMPORARY / uuid4().hex
-        for one in (Path(path), aside):
-            places.check_inside(self.root, one)
-            private.make_folder(one.parent)
+        if not self._register.records.found():
+            self.objects.check_exclusive()
+            entry = (found or self.contents()).snapshot.entries[1]
+            self._register.records.create(1, entry.as_json())
+        # Only now: a marker that is newer than the ledger would hide everything.
+        self.objects.replace(MARKER, marker.content())
+        self._check_version()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Has an error of the storage said with what to do."""
         try:
-            with private.opened(aside, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            if replace:
-                os.replace(aside, path)
-            else:
-                _link_first(aside, Path(path))
-        finally:
-            aside.unlink(missing_ok=True)
-        _sync_folder(Path(path).parent)
+            yield
+        except OSError as error:
+            full = error.errno == errno.ENOSPC
+            reason = "no space is left" if full else str(error)
+            raise StoreError(
+                f"store {self.name} cannot be written: {reason}; what was committed is kept: "
+                f"{'free space' if full else 'mend it'} and run the same command again"
+            ) from error
 
 
-def _link_first(aside: Path, path: Path) -> None:
-    try:
-        os.link(aside, path)
-    except FileExistsError:
-        return  # the first writer's rows stay; they are the same
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
-    refuse_key(uri)
-    try:
-        if "://" in uri:
-            filesystem, path = fs.FileSystem.from_uri(uri)
-            if not path.strip("/"):
-                raise pa.ArrowInvalid("no bucket or folder is named")
-            return filesystem, path.rstrip("/")
-        return fs.LocalFileSystem(), str(Path(uri).expanduser().resolve())
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(
-            f"store {uri!r} is no folder or object-store address ({error}); "
-            "expected a path or s3://bucket/prefix"
-        ) from error
+def _parquet(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    held: bytes = sink.getvalue().to_pybytes()
+    return held

@@ -65,6 +65,7 @@ from zoo_eval.stimuli.nsd import NsdSection as NsdImagesSection
 from zoo_eval.stimuli.parquet import ParquetImagesSection
 from zoo_eval.stimuli.things import ThingsSection
 from zoo_eval.stimuli.webdataset import WebDatasetSection
+from zoo_eval.storage import records
 from zoo_eval.store import Store
 from zoo_eval.sweep import facts, toml
 from zoo_eval.sweep import file as sweep_file
@@ -259,19 +260,21 @@ def of_store(path: Path) -> Any:
     return [repr(connection.query(f"SELECT * FROM {name}").to_pylist()) for name in names]
 
 
-def stored(table: str) -> Callable[[Path], None]:
-    """Makes a store of one commit, whose file of this table is the one to be damaged."""
+def stored() -> Callable[[Path], None]:
+    """Makes a store of one commit, one of whose files is the one to be damaged."""
 
     def make(path: Path) -> None:
         store = Store(str(path.parent.parent), create=True)
         trials = [trial(number) for number in range(3)]
         rows = [result_row("accuracy", one, top1=0.5) for one in trials]
-        store.commit({"accuracy": rows}, [ledger_row(one) for one in trials])
-        (written,) = path.parent.glob("*.parquet")
-        written.rename(path)
-        for other in path.parent.parent.glob("*/*.parquet"):
-            if other != path and other.parent.name != table:
-                other.rename(other.with_name(path.name))
+        commit = store.commit({"accuracy": rows}, [ledger_row(one) for one in trials])
+        for written in path.parent.parent.glob("*/*.parquet"):
+            written.rename(written.with_name("commit.parquet"))
+        (ledger,) = path.parent.parent.glob("ledger/*.json")
+        text = ledger.read_text().replace(f"/{commit}.parquet", "/commit.parquet")
+        named = json.loads(text)
+        del named["digest"]
+        ledger.write_bytes(records.as_bytes(named))
 
     return make
 
@@ -546,8 +549,9 @@ READERS = (
     Reader("lab.pth", lab_file, of_lab),
     Reader("map.npy", lambda path: np.save(path, np.arange(64.0).reshape(8, 8)), of_map_folder),
     Reader("map.png", lambda path: Image.fromarray(PIXELS[:24, :24, 0]).save(path), of_map_folder),
-    Reader("trials/commit.parquet", stored("trials"), of_store),
-    Reader("accuracy/commit.parquet", stored("accuracy"), of_store),
+    Reader("trials/commit.parquet", stored(), of_store),
+    Reader("accuracy/commit.parquet", stored(), of_store),
+    Reader("ledger/00000001.json", stored(), of_store),
     Reader("nsd.hdf5", brick, lambda path: whole(NsdImagesSection(path=path))),
     Reader("nsd_design.mat", design, of_design),
     Reader("laion.h5", jpeg_rows, of_jpeg_rows),

@@ -27,10 +27,15 @@ def trial(evaluation, model="a", **facts):
 
 
 def add(store, evaluation, table, rows=({},), *, model="a", minute=0, ledger=None, **facts):
-    """Commits one trial with these rows of one table."""
+    """Commits one trial with these rows of one table.
+
+    A trial is committed once: one that has rows of another table is another trial of the same facts.
+    """
     one = trial(evaluation, model, **facts)
-    made = [result_row(table, one, **row) for row in rows]
-    return store.commit({table: made}, [ledger_row(one, minute=minute, **(ledger or {}))])
+    whose = {"trial_id": f"{one.id}/{table}"}
+    made = [{**result_row(table, one, **row), **whose} for row in rows]
+    told = {"minute": minute, **(ledger or {})}
+    return store.commit({table: made}, [{**ledger_row(one, **told), **whose}])
 
 
 def gate(store, model="a", verdict="pass", flops=None, **facts):

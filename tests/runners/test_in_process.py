@@ -12,6 +12,7 @@ from zoo_eval.commands import sweep
 from zoo_eval.commands.sweep import SweepOptions
 from zoo_eval.queries.connection import connect
 from zoo_eval.sources import timm
+from zoo_eval.storage.local_folder import LocalFolder
 from zoo_eval.store import Store
 
 
@@ -150,17 +151,17 @@ def test_a_store_without_space_ends_the_run_and_keeps_what_was_committed(
     from zoo_eval.errors import StoreError
 
     commits = []
-    put = Store._put
+    create = LocalFolder.create
 
-    def full_after_three(self, relative, content, *, replace):
-        if relative.startswith("trials/"):
-            commits.append(relative)
+    def full_after_three(self, path, content):
+        if path.startswith("trials/"):
+            commits.append(path)
         if len(commits) > 3:
             raise OSError(errno.ENOSPC, "No space left on device")
-        put(self, relative, content, replace=replace)
+        return create(self, path, content)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Store, "_put", full_after_three)
+        patched.setattr(LocalFolder, "create", full_after_three)
         with pytest.raises(StoreError, match="no space is left") as caught:
             run(request_)
     assert "\n" not in str(caught.value)

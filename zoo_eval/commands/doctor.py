@@ -17,9 +17,10 @@ from urllib.parse import urlparse
 
 import psutil
 
-from zoo_eval.errors import BadInput
+from zoo_eval.errors import BadInput, StoreError
 from zoo_eval.privacy.addresses import shown
 from zoo_eval.runners.provenance import code_revision
+from zoo_eval.storage import address, marker
 from zoo_eval.store import Store
 
 LIBRARIES = (
@@ -44,6 +45,7 @@ OLDEST_PYTHON = (3, 11)
 OLDEST_RAY = (2, 59)
 CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 HUB_TIMEOUT_S = 3.0
+MOST_STRAYS = 5
 
 
 @dataclass(frozen=True)
@@ -226,9 +228,38 @@ def _store(uri: str) -> Check:
     try:
         store = Store(uri)
         store.check_space()
-        return Check("store", "ok", f"{shown(uri)}: {len(store.ledger().status)} trials")
-    except BadInput as error:
+        if (damage := store.damage()) is not None:
+            return Check("store", "missing", store.name, damage)
+        n_trials = len(store.ledger().status)
+        found = f"{store.name}: {n_trials} trials, every file as it was written"
+        if not (strays := store.strays()):
+            return Check("store", "ok", found)
+        some = ", ".join(strays[:MOST_STRAYS]) + ", ..." * (len(strays) > MOST_STRAYS)
+        fix = (
+            f"{len(strays)} that nothing names are never read: {some}; `zoo-eval compact` removes what "
+            "a crash left, the rest is yours"
+        )
+        return Check("store", "warn", found, fix)
+    except (BadInput, StoreError) as error:
         return Check("store", "missing", shown(uri), str(error))
+
+
+def repaired(uri: str) -> str:
+    """Has nothing of a store count that is damaged or gone; what that was, on one line.
+
+    Raises:
+        BadInput: there is no store.
+        StoreError: it cannot be written.
+    """
+    try:
+        mended = marker.mended(address.opened(uri))
+    except OSError as error:
+        raise StoreError(f"store {shown(uri)} cannot be written: {error}") from error
+    n_files, n_trials = Store(uri).repair()
+    return (
+        f"repaired: {n_files + mended} files were damaged or gone; "
+        f"{n_trials} trials that were ok are pending again, run the sweep"
+    )
 
 
 def _gib(n_bytes: int) -> str:

@@ -33,10 +33,12 @@ class Connection:
         self._duckdb = duckdb.connect()
         # Local session settings only; queries see nothing but the store.
         self._duckdb.execute("SET TimeZone = 'UTC'")
-        tables = store.tables()
+        # One moment's: a commit that is made meanwhile is in none of the tables.
+        contents = store.contents()
+        tables = contents.tables
         for name, table in tables.items():
             # Nearly every view reads the ledger, which is small: from its many files only once.
-            read = store.read if name == TRIALS.name else store.dataset
+            read = contents.read if name == TRIALS.name else contents.dataset
             self._duckdb.register(f"_{name}", read(name, table.schema_in_sql))
         for table in tables.values():
             self._duckdb.execute(f'CREATE VIEW "{table.name}" AS {_visible(table)}')
@@ -250,13 +252,10 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 
 def _visible(table: Table) -> str:
-    """Of what belongs to trials, only rows of the commit that finished its trial.
-
-    Should two commits have, only those of one of them.
-    """
+    """Of what belongs to trials, only rows of the one commit that finished its trial."""
     if not table.ledgered:
         return f"SELECT * FROM _{table.name}"
     return (
-        f"SELECT * FROM _{table.name} SEMI JOIN (SELECT trial_id, min(commit_id) AS commit_id "
-        "FROM _trials WHERE status = 'ok' GROUP BY trial_id) USING (trial_id, commit_id)"
+        f"SELECT * FROM _{table.name} SEMI JOIN (SELECT trial_id, commit_id FROM _trials "
+        "WHERE status = 'ok') USING (trial_id, commit_id)"
     )

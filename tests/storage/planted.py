@@ -1,0 +1,62 @@
+"""Planted stores: a few models' accuracies, in a folder, as this version and as 0.1.0 writes them."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from tests.planted_rows import failure, ledger_row, result_row
+from zoo_eval.digests import digest
+from zoo_eval.queries.connection import connect
+from zoo_eval.store import MARKER, Store
+from zoo_eval.tables import TABLES
+from zoo_eval.trial import Trial
+
+
+def trial(model="a"):
+    return Trial(
+        "accuracy", 1, "standard", model=model, weights_digest="w", transform={}, stimuli_digest="s"
+    )
+
+
+def rows(*models, top1=0.5):
+    return {"accuracy": [result_row("accuracy", trial(m), top1=top1) for m in models]}
+
+
+def ledger(*models, **changes):
+    return [ledger_row(trial(m), **changes) for m in models]
+
+
+def commit(store, *models, top1=0.5):
+    return store.commit(rows(*models, top1=top1), ledger(*models))
+
+
+def failed(store, *models, attempt=1):
+    return store.commit({}, ledger(*models, attempt=attempt, **failure()))
+
+
+def top1s(store):
+    """Visible accuracies by model; a model that is seen twice is an error."""
+    found = connect(Store(store.uri)).rows("SELECT model, top1 FROM accuracy ORDER BY model")
+    assert len({row["model"] for row in found}) == len(found)
+    return {row["model"]: row["top1"] for row in found}
+
+
+def whole(store):
+    """Whether every trial that is ok has its row, and every row its trial."""
+    ok = [trial_id for trial_id, status in store.ledger().status.items() if status == "ok"]
+    found = connect(store).rows("SELECT trial_id FROM accuracy")
+    return sorted(ok) == sorted(row["trial_id"] for row in found)
+
+
+def as_0_1_0(folder: Path, *commits: tuple[dict, list]) -> str:
+    """A store as version 0.1.0 wrote it; its address."""
+    folder.mkdir(parents=True)
+    (folder / MARKER).write_text(json.dumps({"schema_version": 1}))
+    for some, trials in commits:
+        own = digest(sorted([one["trial_id"], one["attempt"]] for one in trials))
+        for table, made in [*some.items(), ("trials", trials)]:
+            (folder / table).mkdir(exist_ok=True)
+            held = TABLES[table].arrow([{**row, "commit_id": own} for row in made])
+            pq.write_table(held, folder / table / f"{own}.parquet", write_page_checksum=True)
+    return str(folder)

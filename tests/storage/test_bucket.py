@@ -1,0 +1,115 @@
+"""Requests that fail, or whose answers are lost, neither lose nor double anything."""
+
+import pytest
+from obstore.exceptions import AlreadyExistsError, GenericError, PermissionDeniedError
+
+from zoo_eval.errors import BadInput
+from zoo_eval.storage import address, bucket
+from zoo_eval.storage.bucket import Bucket
+from zoo_eval.storage.objects import NotExclusive
+from zoo_eval.storage.records import Records
+
+
+class Held:
+    """What a get answers with."""
+
+    def __init__(self, content):
+        self.content = content
+
+    def bytes(self):
+        return self.content
+
+
+class Planted:
+    """An object store in memory, whose next answers are planted."""
+
+    def __init__(self, *answers, ignores_conditions=False):
+        self.held = {}
+        self.answers = list(answers)
+        self.ignores_conditions = ignores_conditions
+
+    def put(self, path, content, mode):
+        answer = self.answers.pop(0) if self.answers else None
+        if answer == "refused":
+            raise GenericError("planted 500 http://host/key?signature=secret")
+        if answer == "conflict":
+            raise AlreadyExistsError("planted 409")
+        if answer == "denied":
+            raise PermissionDeniedError("planted 403")
+        if mode == "create" and path in self.held and not self.ignores_conditions:
+            raise AlreadyExistsError("planted 412")
+        self.held[path] = content
+        if answer == "lost":
+            raise GenericError("planted timeout")
+
+    def get(self, path):
+        if path not in self.held:
+            raise FileNotFoundError(path)
+        return Held(self.held[path])
+
+    def delete(self, path):
+        self.held.pop(path, None)
+
+    def list(self, folder, offset=None, chunk_size=1000):
+        raise NotImplementedError
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    monkeypatch.setattr(bucket, "WAITS_S", (0.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    "answers", [(), ("lost",), ("refused", "lost"), ("conflict",), ("refused",)]
+)
+def test_an_object_is_ours_whatever_became_of_the_answer(answers):
+    store = Planted(*answers)
+    assert Bucket(store).create("a", b"ours") is True
+    assert store.held == {"a": b"ours"}
+
+
+@pytest.mark.parametrize("answers", [(), ("refused",), ("conflict",)])
+def test_an_object_that_was_there_stays_and_is_anothers(answers):
+    store = Planted(*answers)
+    store.held["a"] = b"another's"
+    assert Bucket(store).create("a", b"ours") is False
+    assert store.held == {"a": b"another's"}
+
+
+def test_errors_that_stay_are_said_without_addresses():
+    with pytest.raises(OSError, match="planted 500") as said:
+        Bucket(Planted(*["refused"] * 9)).create("a", b"ours")
+    assert "secret" not in str(said.value)
+    with pytest.raises(PermissionError, match="planted 403"):
+        Bucket(Planted("denied")).create("a", b"ours")
+
+
+def test_a_bucket_that_ignores_conditions_is_found_out():
+    Bucket(Planted()).check_exclusive()
+    with pytest.raises(NotExclusive, match="ignores If-None-Match"):
+        Bucket(Planted(ignores_conditions=True)).check_exclusive()
+
+
+def test_a_record_whose_answer_was_lost_is_made_once(monkeypatch):
+    store = Planted("lost")
+    made = Records(Bucket(store), "ledger")
+    monkeypatch.setattr(Records, "found", lambda self, after=0: {})
+    assert made.append({"n": 1}) == 1
+    assert list(store.held) == ["ledger/00000001.json"]
+
+
+@pytest.mark.parametrize("kind", ["s3", "gs", "az", "zebra"])
+def test_keys_in_an_address_are_refused_and_not_shown(kind):
+    with pytest.raises(BadInput, match="credentials come from") as said:
+        address.opened(f"{kind}://key:secret@bucket/prefix")
+    assert "secret" not in str(said.value)
+
+
+@pytest.mark.parametrize("uri", ["gs://bucket/prefix", "s3://bucket/prefix?colour=red"])
+def test_addresses_are_told_by_their_kind(uri, monkeypatch):
+    if "colour" in uri:
+        with pytest.raises(BadInput, match="option 'colour'"):
+            address.opened(uri)
+    else:
+        monkeypatch.setenv("GOOGLE_SKIP_SIGNATURE", "true")
+        assert not address.opened(uri).is_local

@@ -1,0 +1,291 @@
+"""Merged files have the same rows; readers, writers and other compactions go on meanwhile."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.storage.planted import as_0_1_0, commit, failed, ledger, rows, top1s, trial, whole
+from zoo_eval import cli
+from zoo_eval.errors import StoreError
+from zoo_eval.queries.connection import connect
+from zoo_eval.storage import compaction
+from zoo_eval.storage.local_folder import LocalFolder
+from zoo_eval.store import Store
+
+MODELS = [f"m{i}" for i in range(3)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(str(tmp_path / "store"), create=True)
+
+
+def filled(store):
+    failed(store, "m0")
+    store.commit(rows("m0"), ledger("m0", attempt=2))
+    for model in MODELS[1:]:
+        commit(store, model)
+    return store
+
+
+def everything(store):
+    """All rows of both tables, as they are."""
+    connection = connect(Store(store.uri))
+    return [connection.rows(f"SELECT * FROM {t} ORDER BY ALL") for t in ("trials", "accuracy")]
+
+
+def parquet(store):
+    return sorted(str(path.relative_to(store.root)) for path in Path(store.root).rglob("*.parquet"))
+
+
+def test_the_same_rows_are_in_one_file_per_table(store):
+    before, status = everything(filled(store)), store.ledger()
+    done = store.compact()
+    assert (done.n_files, done.n_segments, done.n_removed) == (4 + 3, 2, 0)
+    assert everything(store) == before
+    assert Store(store.uri).ledger() == status
+    assert len(Store(store.uri).contents().paths("accuracy")) == 1
+    assert store.damage() is None
+    assert store.strays() == []
+
+
+def test_what_was_replaced_is_removed_after_the_grace_period_and_not_before(store):
+    before = everything(filled(store))
+    store.compact()
+    assert len(parquet(store)) == 7 + 2
+    store.compact(grace_s=3600)
+    assert len(parquet(store)) == 7 + 2
+    assert store.compact(grace_s=-1).n_removed == 7 + 3
+    assert len(parquet(store)) == 2
+    assert everything(store) == before
+    # The last record of the ledger stays: from its number on writers count.
+    assert [path.name for path in Path(store.root, "ledger").iterdir()] == ["00000004.json"]
+    commit(Store(store.uri), "later")
+    assert set(top1s(store)) == {*MODELS, "later"}
+    store.compact(grace_s=-1)
+    store.compact(grace_s=-1)
+    assert set(top1s(store)) == {*MODELS, "later"}
+    assert whole(store)
+
+
+def test_a_writer_that_has_seen_nothing_since_commits_after_what_was_merged(store):
+    writer = Store(store.uri)
+    commit(writer, "first")
+    filled(store)
+    for _ in range(3):
+        store.compact(grace_s=-1)
+    commit(writer, "last")
+    assert set(top1s(store)) == {"first", *MODELS, "last"}
+
+
+def test_a_commit_of_what_was_merged_does_not_count(store):
+    before = everything(filled(store))
+    store.compact()
+    commit(Store(store.uri), "m2", top1=0.9)
+    failed(Store(store.uri), "m2", attempt=2)
+    assert everything(store) == before
+    store.compact(grace_s=-1)
+    store.compact(grace_s=-1)
+    assert everything(store) == before
+
+
+def test_a_reader_goes_on_with_what_it_opened(store):
+    filled(store)
+    reader = connect(Store(store.uri))
+    store.compact(grace_s=3600)
+    commit(store, "later")
+    assert len(reader.rows("SELECT * FROM accuracy")) == 3
+
+
+def test_of_two_compactions_one_wins_and_the_other_leaves_no_trace(store):
+    before = everything(filled(store))
+    one, other = Store(store.uri).contents(), Store(store.uri).contents()
+    assert not compaction.compact(one).is_other
+    after_one = parquet(store)
+    assert compaction.compact(other).is_other
+    assert parquet(store) == after_one
+    assert everything(store) == before
+    assert len([p for p in Path(store.root, "manifest").iterdir() if p.suffix == ".json"]) == 1
+
+
+def test_a_commit_between_reading_and_merging_stays(store):
+    filled(store)
+    seen = Store(store.uri).contents()
+    commit(store, "meanwhile")
+    compaction.compact(seen, grace_s=-1)
+    assert set(top1s(store)) == {*MODELS, "meanwhile"}
+    store.compact(grace_s=-1)
+    assert set(top1s(store)) == {*MODELS, "meanwhile"}
+
+
+def test_a_file_swept_up_while_its_writer_slept_does_not_count(store, monkeypatch):
+    filled(store)
+    create = LocalFolder.create
+
+    def sleeping(self, path, content):
+        if path.startswith("ledger/"):
+            # It sleeps before its record, and meanwhile its files are taken for a crash's.
+            monkeypatch.setattr(LocalFolder, "create", create)
+            removed = Store(store.uri).compact(grace_s=-1).n_removed
+            assert removed >= 2
+        return create(self, path, content)
+
+    monkeypatch.setattr(LocalFolder, "create", sleeping)
+    commit(Store(store.uri), "sleeper")
+    assert trial("sleeper").id not in Store(store.uri).ledger().status
+    assert whole(store)
+    assert store.damage() is None
+    commit(Store(store.uri), "sleeper")
+    assert set(top1s(store)) == {*MODELS, "sleeper"}
+
+
+class KilledError(BaseException):
+    pass
+
+
+def killing(monkeypatch, at):
+    """Ends the process, as it were, before its `at`-th write or removal; counts them."""
+    count = [0]
+    for name in ("create", "replace", "delete"):
+        original = getattr(LocalFolder, name)
+
+        def killed(self, *told, original=original):
+            count[0] += 1
+            if count[0] == at:
+                raise KilledError
+            return original(self, *told)
+
+        monkeypatch.setattr(LocalFolder, name, killed)
+    return count
+
+
+def test_merged_files_swept_up_while_their_compaction_slept_are_never_named(store, monkeypatch):
+    before = everything(filled(store))
+    create = LocalFolder.create
+
+    def sleeping(self, path, content):
+        if path.startswith("manifest/"):
+            monkeypatch.setattr(LocalFolder, "create", create)
+            # Another finds its files, which nothing names yet, and takes them for a crash's.
+            found = Store(store.uri).contents()
+            compaction._Sweeping(found, grace_s=-1).removed()
+            assert not list(Path(store.root).rglob("segment-*"))
+        return create(self, path, content)
+
+    monkeypatch.setattr(LocalFolder, "create", sleeping)
+    assert Store(store.uri).compact().is_other
+    assert everything(store) == before
+    store.compact(grace_s=-1)
+    assert everything(store) == before
+
+
+def test_a_compaction_killed_at_any_step_loses_nothing(tmp_path):
+    at, done = 0, False
+    while not done:
+        at += 1
+        store = Store(str(tmp_path / str(at)), create=True)
+        commit(store, "a")
+        before = everything(store)
+        store.compact(grace_s=3600)
+        commit(store, "later")
+        expected = [sorted(map(str, some)) for some in everything(store)]
+        with pytest.MonkeyPatch.context() as patched:
+            count = killing(patched, at)
+            try:
+                Store(store.uri).compact(grace_s=-1)
+                done = count[0] < at
+            except KilledError:
+                pass
+        assert [sorted(map(str, some)) for some in everything(store)] == expected
+        Store(store.uri).compact(grace_s=-1)
+        Store(store.uri).compact(grace_s=-1)
+        assert [sorted(map(str, some)) for some in everything(store)] == expected
+        assert whole(store)
+        assert len(before[0]) == 1
+    assert at > 8
+
+
+def test_a_commit_killed_at_any_step_is_there_or_not_and_runs_again(tmp_path):
+    at, done = 0, False
+    while not done:
+        at += 1
+        store = filled(Store(str(tmp_path / str(at)), create=True))
+        with pytest.MonkeyPatch.context() as patched:
+            count = killing(patched, at)
+            try:
+                commit(Store(store.uri), "x", "y")
+                done = count[0] < at
+            except KilledError:
+                pass
+        with store.claim():
+            assert set(top1s(store)) in ({*MODELS}, {*MODELS, "x", "y"})
+            assert whole(store)
+            commit(Store(store.uri), "x", "y")
+        assert set(top1s(store)) == {*MODELS, "x", "y"}
+        assert whole(store)
+    assert at == 4
+
+
+def test_a_damaged_file_is_said_and_nothing_is_merged(store):
+    filled(store)
+    path = Path(store.root, store.contents().paths("accuracy")[0])
+    held = bytearray(path.read_bytes())
+    held[10] ^= 1
+    path.write_bytes(held)
+    with pytest.raises(StoreError, match=rf"{path.name} is damaged.*--repair"):
+        Store(store.uri).compact()
+    assert not list(Path(store.root).rglob("segment-*"))
+    assert not Path(store.root, "manifest").exists()
+
+
+@pytest.mark.parametrize("change", ["deleted", "emptied", "flipped"])
+def test_damage_to_what_was_merged_is_noticed_and_mended(store, change, tmp_path):
+    import shutil
+
+    from tests.storage.test_damage import changed, noticed
+    from zoo_eval.commands import doctor
+
+    filled(store)
+    store.compact(grace_s=-1)
+    commit(store, "later")
+    store.compact(grace_s=-1)
+    store.compact(grace_s=-1)
+    commit(store, "last")
+    models = {*MODELS, "later", "last"}
+    paths = [p for p in Path(store.root).rglob("*") if p.is_file()]
+    merged = [p for p in paths if "segment-" in p.name or p.parent.name == "manifest"]
+    assert len(merged) == 2 + 2
+    for number, path in enumerate(merged):
+        folder = tmp_path / str(number)
+        shutil.copytree(store.root, folder)
+        changed(folder / path.relative_to(store.root), change)
+        said = noticed(str(folder))
+        assert any(str(path.relative_to(store.root)) in line for line in said), said
+        doctor.repaired(str(folder))
+        again = Store(str(folder))
+        assert whole(again)
+        known = again.ledger()
+        for model in sorted(models):
+            if known.status.get(trial(model).id) != "ok":
+                attempt = known.attempts.get(trial(model).id, 0) + 1
+                again.commit(rows(model), ledger(model, attempt=attempt))
+        assert set(top1s(again)) == models
+        assert whole(again)
+
+
+def test_a_store_of_0_1_0_is_merged(tmp_path):
+    old = as_0_1_0(tmp_path / "old", (rows("a", "b"), ledger("a", "b")), (rows("a"), ledger("a")))
+    store = Store(old)
+    before = top1s(store)
+    store.compact(grace_s=-1)
+    store.compact(grace_s=-1)
+    assert top1s(store) == before == {"a": 0.5, "b": 0.5}
+    assert len(list(Path(old).rglob("*.parquet"))) == 2
+
+
+def test_the_command_says_what_was_done(store, capsys):
+    filled(store)
+    assert cli.main(["compact", "--store", store.uri]) == 0
+    assert "7 files merged into 2, 0 removed" in capsys.readouterr().out
+    assert cli.main(["compact", "--store", store.uri, "--grace-hours", "0"]) == 2
+    assert "too short" in capsys.readouterr().err

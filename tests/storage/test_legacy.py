@@ -1,0 +1,96 @@
+"""Stores of version 0.1.0 are read, resumed and named by a ledger; their files stay as they are."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.planted_rows import failure
+from tests.storage.planted import as_0_1_0, commit, ledger, rows, top1s, trial, whole
+from zoo_eval.errors import BadInput, StoreError
+from zoo_eval.store import Store
+
+
+@pytest.fixture
+def old(tmp_path):
+    return as_0_1_0(
+        tmp_path / "old",
+        (rows("a", "b"), ledger("a", "b")),
+        (rows("c"), ledger("c", **failure())),
+        (rows("c", top1=0.25), ledger("c", attempt=2)),
+    )
+
+
+def held(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*.parquet")
+    }
+
+
+def test_it_is_read_and_nothing_is_written(old):
+    before = held(old)
+    store = Store(old)
+    assert top1s(store) == {"a": 0.5, "b": 0.5, "c": 0.25}
+    assert store.ledger().attempts == {trial("a").id: 1, trial("b").id: 1, trial("c").id: 2}
+    assert held(old) == before
+    assert not Path(old, "ledger").exists()
+
+
+def test_it_is_resumed_and_then_of_this_version(old):
+    before = held(old)
+    with Store(old).claim():
+        commit(Store(old), "a", "d", top1=0.75)
+    store = Store(old)
+    # What was ok stays as it was.
+    assert top1s(store) == {"a": 0.5, "b": 0.5, "c": 0.25, "d": 0.75}
+    assert whole(store)
+    assert before.items() <= held(old).items()
+    assert sorted(path.name for path in Path(old, "ledger").iterdir()) == [
+        "00000001.json",
+        "00000002.json",
+    ]
+
+
+def test_what_its_ledger_does_not_name_is_not_read(old):
+    Path(old, "accuracy", "0" * 32 + ".parquet").write_bytes(b"half a file")
+    Path(old, "trials", "copy (1).parquet").write_bytes(b"half a file")
+    assert top1s(Store(old)) == {"a": 0.5, "b": 0.5, "c": 0.25}
+
+
+def test_an_upgrade_that_is_cut_off_is_finished(old, monkeypatch):
+    from zoo_eval.storage.local_folder import LocalFolder
+
+    def killed(self, path, content):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalFolder, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            commit(Store(old), "d")
+    assert top1s(Store(old)) == {"a": 0.5, "b": 0.5, "c": 0.25}
+    commit(Store(old), "d", top1=0.75)
+    assert top1s(Store(old)) == {"a": 0.5, "b": 0.5, "c": 0.25, "d": 0.75}
+
+
+def test_damage_is_said_and_repaired(old):
+    (first, *_) = sorted(Path(old, "trials").iterdir())
+    first.write_bytes(first.read_bytes()[:100])
+    with pytest.raises(StoreError, match=rf"trials/{first.name} cannot be read .*--repair"):
+        Store(old).ledger()
+    with pytest.raises(StoreError, match=first.name):
+        commit(Store(old), "d")
+    n_files, _ = Store(old).repair()
+    assert n_files == 1
+    assert whole(Store(old))
+    left = set(top1s(Store(old)))
+    assert left < {"a", "b", "c"}
+    known = Store(old).ledger().attempts
+    for model in {"a", "b", "c"} - left:
+        attempt = known.get(trial(model).id, 0) + 1
+        Store(old).commit(rows(model), ledger(model, attempt=attempt))
+    assert set(top1s(Store(old))) == {"a", "b", "c"}
+
+
+def test_another_version_is_refused(old):
+    Path(old, "zoo_eval_store.json").write_text('{"schema_version": 3}')
+    with pytest.raises(BadInput, match="newer than this version's 2"):
+        Store(old)

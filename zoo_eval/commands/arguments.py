@@ -1,0 +1,45 @@
+"""What the commands with many options take; nothing else is imported, so that --help is quick."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+FORMATS = (
+    "a table to read, control characters escaped; CSV, every cell as it is (a spreadsheet takes one "
+    'that begins with = for a formula); JSON, where NaN and infinities are the texts "NaN", "Infinity" '
+    'and "-Infinity"'
+)
+
+
+def take_attacks(parser: ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", choices=("list", "check"), default="list")
+    parser.add_argument(
+        "attack", nargs="?", metavar="NAME", help="registered, foolbox:NAME or module:name"
+    )
+    parser.add_argument("--norm", metavar="l2,linf", help="all that the attack has, if left out")
+    parser.add_argument("--options", metavar="JSON", default="{}", help="of the attack")
+    parser.add_argument("--bound", type=float, help="largest ratio allowed, for the stated one")
+    parser.add_argument(
+        "--scales", default="0.1,1,10,100", metavar="NUMBERS", help="factors of the logits"
+    )
+    parser.add_argument("--images", type=int, default=8, metavar="N", help="in each problem")
+    take_format(parser, "table", "csv", "json")
+
+
+def take_recordings(parser: ArgumentParser) -> None:
+    parser.add_argument("action", choices=("inspect", "convert"))
+    parser.add_argument("file", type=Path, metavar="FILE", help="or a folder, where a kind has one")
+    parser.add_argument("--kind", help="as in a sweep; told from the name if left out")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what the kind needs besides",
+    )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="convert: a new folder")
+    parser.add_argument("--memory", default="2GiB", metavar="SIZE", help="convert: held at once")
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+
+
+def take_format(parser: ArgumentParser, *formats: str) -> None:
+    parser.add_argument("--format", choices=formats, default="table", help=FORMATS)

@@ -1,0 +1,148 @@
+"""Bucket: the objects under a prefix of S3, GCS, Azure or what speaks as they do."""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+from uuid import uuid4
+
+from pyarrow import fs
+
+from zoo_eval.privacy.places import plain
+from zoo_eval.storage.arrow_files import ArrowFiles
+from zoo_eval.storage.objects import Found, NotExclusive
+
+if TYPE_CHECKING:
+    from obstore.store import AzureStore, GCSStore, S3Store
+
+T = TypeVar("T")
+# Between the tries of one request, at most: some 15 s in all, then it is an error.
+WAITS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+class Bucket:
+    """Every request is tried again for a while; what must happen once is compared, not repeated."""
+
+    is_local = False
+
+    def __init__(self, store: "S3Store | GCSStore | AzureStore") -> None:
+        self.store = store
+
+    def create(self, path: str, content: bytes) -> bool:
+        from obstore.exceptions import AlreadyExistsError
+
+        plain(path)
+
+        def made() -> bool:
+            try:
+                self.store.put(path, content, mode="create")
+                return True
+            except AlreadyExistsError:
+                # Perhaps it is ours, and the answer was lost; or there is none, and others tried too.
+                return self._held(path) == content
+
+        def again() -> bool | None:
+            held = self._held(path)
+            return None if held is None else held == content
+
+        return self._tried(made, again)
+
+    def _held(self, path: str) -> bytes:
+        from obstore.exceptions import GenericError
+
+        try:
+            return bytes(self.store.get(path).bytes())
+        except FileNotFoundError as error:
+            raise GenericError(f"{path}: refused, and not there") from error
+
+    def replace(self, path: str, content: bytes) -> None:
+        self._tried(lambda: self.store.put(plain(path), content, mode="overwrite"))
+
+    def get(self, path: str) -> bytes:
+        return self._tried(lambda: bytes(self.store.get(plain(path)).bytes()))
+
+    def head(self, path: str) -> Found | None:
+        try:
+            meta = self._tried(lambda: self.store.head(plain(path)))
+        except FileNotFoundError:
+            return None
+        return Found(path, meta["size"], meta["last_modified"].timestamp())
+
+    def listed(self, folder: str, after: str = "") -> list[Found]:
+        prefix = f"{folder}/" if folder else ""
+
+        def asked() -> list[Found]:
+            offset = f"{prefix}{after}" if after else None
+            found = self.store.list(folder or None, offset=offset, chunk_size=1000)
+            return [
+                Found(meta["path"], meta["size"], meta["last_modified"].timestamp())
+                for chunk in found
+                for meta in chunk
+                if "/" not in meta["path"].removeprefix(prefix)
+            ]
+
+        return sorted(self._tried(asked), key=lambda one: one.path)
+
+    def folders(self) -> Sequence[str]:
+        listed = self._tried(lambda: self.store.list_with_delimiter())
+        return sorted(listed["common_prefixes"])
+
+    def delete(self, path: str) -> None:
+        try:
+            self._tried(lambda: self.store.delete(plain(path)))
+        except FileNotFoundError:
+            return
+
+    def now(self) -> float:
+        probe = f"probes/{uuid4().hex}"
+        self.replace(probe, b"")
+        found = self.head(probe)
+        self.delete(probe)
+        return found.modified if found else time.time()
+
+    def leftovers(self) -> list[Found]:
+        return self.listed("probes")
+
+    def check_exclusive(self) -> None:
+        probe = f"probes/{uuid4().hex}"
+        overwritten = self.create(probe, b"first") and self.create(probe, b"second")
+        self.delete(probe)
+        if overwritten:
+            raise NotExclusive("it ignores If-None-Match, so that writers overwrite each other")
+
+    def arrow(self) -> fs.FileSystem:
+        import obstore
+
+        def ranges(path: str, size: int) -> object:
+            return obstore.open_reader(self.store, path, size=size)
+
+        return fs.PyFileSystem(ArrowFiles(self, ranges))
+
+    def arrow_path(self, path: str) -> str:
+        return plain(path)
+
+    def _tried(self, do: Callable[[], T], recovered: Callable[[], T | None] | None = None) -> T:
+        """What `do` gives, tried again after errors that may pass; first whether it was done."""
+        from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+
+        for wait in (*WAITS_S, None):
+            try:
+                return do()
+            except FileNotFoundError as error:
+                raise FileNotFoundError(_short(error)) from error
+            except (PermissionDeniedError, UnauthenticatedError) as error:
+                raise PermissionError(_short(error)) from error
+            except BaseError as error:
+                if "NoSuchBucket" in str(error):
+                    raise FileNotFoundError("there is no such bucket") from error
+                if wait is None:
+                    raise OSError(_short(error)) from error
+                time.sleep(wait * random.uniform(0.2, 1.0))
+        raise AssertionError
+
+
+def _short(error: BaseException) -> str:
+    """The first line of what was said, without the addresses in it: they may be signed."""
+    line = str(error).split("\n")[0].partition("<?xml")[0]
+    words = [word for word in line.split() if "://" not in word]
+    return " ".join(words)[:200].rstrip(": ")

@@ -1,0 +1,225 @@
+"""Compaction: many small files merged into few large ones, which a new manifest names.
+
+Nothing that is read is changed or removed: the merged files are new, the manifest that names them is
+made by `create`, and what it replaces stays for a grace period, for those who read by the old one. So
+it is safe beside a running sweep, beside readers, and beside a second compaction: of two that began
+from one manifest, one makes the next, and the other removes what it wrote.
+
+What is removed is void first. A commit's writer may sleep between its files and its record in the
+ledger; before such files are removed, the ledger says that their commit is void, so that the record
+of a writer who wakes later does not count. Likewise no merged file that nothing names is removed
+without a new manifest, which any sleeping compaction loses to.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from zoo_eval.errors import StoreError
+from zoo_eval.storage import ledger, manifest
+from zoo_eval.storage.contents import Contents, said
+from zoo_eval.storage.ledger import Entry, Named
+from zoo_eval.storage.manifest import Manifest
+from zoo_eval.storage.objects import Found, Objects, each
+from zoo_eval.storage.records import Records, as_bytes
+from zoo_eval.storage.snapshot import Damage
+from zoo_eval.storage.strays import COMMIT_FILE, SEGMENT_FILE
+from zoo_eval.tables import TRIALS, Table
+
+# A segment of this size is not merged again.
+LARGE_BYTES = 128 * 2**20
+# Files of about so many bytes are merged at once: their rows are in memory then.
+AT_ONCE_BYTES = 256 * 2**20
+GRACE_S = 86_400.0
+ROWS_PER_GROUP = 122_880
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What a compaction did: files merged into segments, and files removed.
+
+    `is_other` says that another one made the manifest first, so that nothing was merged.
+    """
+
+    n_files: int
+    n_segments: int
+    n_removed: int
+    is_other: bool = False
+
+
+def compact(contents: Contents, grace_s: float = GRACE_S) -> Compacted:
+    """Merges what is new, and removes what was replaced or abandoned longer than the grace period ago.
+
+    Raises:
+        StoreError: a file is damaged; nothing was merged.
+        OSError: the store cannot be written.
+    """
+    merged = _merge(contents)
+    removed = _Sweeping(contents, grace_s).removed()
+    return Compacted(*merged, removed) if merged else Compacted(0, 0, removed, is_other=True)
+
+
+def _merge(contents: Contents) -> tuple[int, int] | None:
+    """The numbers of files and segments; None if another compaction was first."""
+    now = contents.snapshot
+    if not now.entries:
+        return 0, 0
+    ok = pa.array([f"{trial}/{commit}" for trial, commit in now.count.ok_in.items()], pa.string())
+    segments: list[Named] = []
+    n_files, made = 0, list[Named]()
+    try:
+        for table, named in now.files.items():
+            small = [one for one in named if not _is_large(one)]
+            segments += [one for one in named if _is_large(one)]
+            n_files += len(small)
+            for some in _bundles(small):
+                held = _rows(contents, contents.tables[table], some, ok)
+                if held.num_rows:
+                    made.append(_segment(contents.objects, table, held))
+    except BaseException:
+        _remove(contents.objects, (one.path for one in made))
+        raise
+    found = Manifest(now.manifest.number + 1, now.last, [*segments, *made], sorted(now.void), ())
+    # Should this end in an error, nobody knows whether the manifest was made: its files stay.
+    if not publish(contents.objects, found):
+        _remove(contents.objects, (one.path for one in made))
+        return None
+    return n_files, len(made)
+
+
+def publish(objects: Objects, found: Manifest) -> bool:
+    """Makes a manifest the newest, and its copy; whether nobody was first."""
+    path, held = Records(objects, manifest.FOLDER).path(found.number), as_bytes(found.as_json())
+    if not objects.create(path, held):
+        return False
+    objects.create(path + manifest.COPY, held)
+    return True
+
+
+def _is_large(one: Named) -> bool:
+    return (
+        one.size >= LARGE_BYTES and SEGMENT_FILE.fullmatch(one.path.rpartition("/")[2]) is not None
+    )
+
+
+def _bundles(files: Sequence[Named]) -> Iterator[list[Named]]:
+    bundle: list[Named] = []
+    for one in files:
+        if bundle and sum(other.size for other in bundle) + one.size > AT_ONCE_BYTES:
+            yield bundle
+            bundle = []
+        bundle.append(one)
+    if bundle:
+        yield bundle
+
+
+def _rows(contents: Contents, table: Table, files: Sequence[Named], ok: pa.Array) -> pa.Table:
+    """The rows of files that count, sorted."""
+
+    def read(path: str) -> pa.Table:
+        held = contents.objects.get(path)
+        if not known[path].is_of(held):
+            damage = Damage(path, "is damaged", known[path].commits)
+            raise StoreError(said(contents.name, [damage]))
+        found = pq.read_table(
+            pa.BufferReader(held), schema=table.schema, page_checksum_verification=True
+        )
+        if table.name == TRIALS.name:
+            return contents.snapshot.counting(found)
+        keys = pc.binary_join_element_wise(found["trial_id"], found["commit_id"], "/")
+        return found.filter(pc.is_in(keys, ok))
+
+    known = {one.path: one for one in files}
+    held = pa.concat_tables(each(contents.objects, read, known))
+    by = [name for name in ("model", "trial_id", "attempt") if name in held.column_names]
+    return held.sort_by([(name, "ascending") for name in by])
+
+
+def _segment(objects: Objects, table: str, held: pa.Table) -> Named:
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        held, sink, compression="zstd", write_page_checksum=True, row_group_size=ROWS_PER_GROUP
+    )
+    content = sink.getvalue().to_pybytes()
+    path = f"{table}/segment-{uuid4().hex}.parquet"
+    objects.create(path, content)
+    return Named.of(path, content, sorted(set(held["commit_id"].to_pylist())))
+
+
+@dataclass(frozen=True)
+class _Sweeping:
+    """Removes what nobody reads any more.
+
+    Who opened the store within the grace period saw the manifest that was the newest at its beginning,
+    or a later one, and the ledger's records after that: all that these name stays.
+    """
+
+    contents: Contents
+    grace_s: float
+
+    def removed(self) -> int:
+        """How many files were removed."""
+        objects = self.contents.objects
+        before = objects.now() - self.grace_s
+        manifests = Records(objects, manifest.FOLDER)
+        found = manifests.found()
+        aged = [number for number, one in found.items() if one.modified <= before]
+        oldest = max(aged, default=0)
+        read = [Manifest.from_json(number, manifests.read(number)) for number in found]
+        kept = [one for one in read if one.number >= oldest]
+        reached = kept[0].ledger if oldest else 0
+        old = list(self._old(before, self._named(kept, reached)))
+        self._void(old, kept)
+        if not self._superseded(old, read):
+            old = [one for one in old if not SEGMENT_FILE.fullmatch(one.name)]
+        gone = [one.path for one in old]
+        records = Records(objects, ledger.FOLDER)
+        # The last one stays: from its number on writers count.
+        gone += [records.path(number) for number in records.found() if number < reached]
+        for number in (n for n in found if n < oldest):
+            gone += [manifests.path(number), manifests.path(number) + manifest.COPY]
+        gone += [one.path for one in objects.leftovers() if one.modified <= before]
+        _remove(objects, gone)
+        return len(gone)
+
+    def _named(self, kept: Sequence[Manifest], reached: int) -> set[str]:
+        records = Records(self.contents.objects, ledger.FOLDER)
+        named = {one.path for some in kept for one in some.segments}
+        for number in records.found(reached):
+            known = self.contents.snapshot.entries.get(number)
+            entry = known or Entry.from_json(records.read(number))
+            void = self.contents.snapshot.void
+            named |= {f.path for c in entry.commits if c.id not in void for f in c.files}
+        return named
+
+    def _old(self, before: float, named: set[str]) -> Iterator[Found]:
+        for table in self.contents.tables:
+            for one in self.contents.objects.listed(table):
+                is_own = COMMIT_FILE.fullmatch(one.name) or SEGMENT_FILE.fullmatch(one.name)
+                if is_own and one.path not in named and one.modified <= before:
+                    yield one
+
+    def _void(self, old: Sequence[Found], kept: Sequence[Manifest]) -> None:
+        """Has what is removed count for nothing, should its writer wake up."""
+        objects, now = self.contents.objects, self.contents.snapshot
+        matches = (COMMIT_FILE.fullmatch(one.name) for one in old)
+        commits = {match[1] for match in matches if match}
+        merged = {commit for some in kept for one in some.segments for commit in one.commits}
+        if unknown := sorted(commits - merged - set(now.void)):
+            Records(objects, ledger.FOLDER).append(Entry(void=unknown).as_json(), now.last)
+
+    def _superseded(self, old: Sequence[Found], read: Sequence[Manifest]) -> bool:
+        """Makes a manifest that a sleeping compaction loses to, if there are files that may be its own."""
+        known = {one.path for some in read for one in some.segments}
+        if not any(SEGMENT_FILE.fullmatch(one.name) and one.path not in known for one in old):
+            return True
+        newest = read[-1] if read else Manifest()
+        return publish(self.contents.objects, replace(newest, number=newest.number + 1))
+
+
+def _remove(objects: Objects, paths: Iterable[str]) -> None:
+    each(objects, objects.delete, list(paths))

@@ -1,0 +1,156 @@
+"""Leases: a store has one driver at a time, wherever it runs; one that died is succeeded.
+
+A lease is the newest record of `leases/`. Its holder renews it by making the next one, and so does
+who takes it over: of two that want a number one gets it. It has expired when its record is older than
+its duration by the storage's own clock, so that nobody's clock is trusted; and at once, when its holder
+was a process of this machine that is gone. What a driver that lost its lease still commits comes after
+the commits of its successor, and does not count.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+from typing import Any
+
+import psutil
+
+from zoo_eval.errors import BadInput
+from zoo_eval.storage.objects import Found, Objects
+from zoo_eval.storage.records import Records
+
+FOLDER = "leases"
+DURATION_S = 180.0
+RENEWALS = 4
+
+
+def newest(objects: Objects) -> tuple[int, dict[str, Any] | None, Found | None]:
+    """The newest lease: its number, what it says (None where it is damaged), and when."""
+    records = Records(objects, FOLDER)
+    found = records.found()
+    if not found:
+        return 0, None, None
+    number = max(found)
+    try:
+        return number, records.read(number), found[number]
+    except (ValueError, FileNotFoundError):
+        return number, None, found[number]
+
+
+def reached(objects: Objects) -> int:
+    """How far the ledger was when a driver last left."""
+    _, said, _ = newest(objects)
+    return int(said["ledger"]) if said else 0
+
+
+@contextmanager
+def held(objects: Objects, store: str, last: Callable[[], int]) -> Iterator["Lease"]:
+    """Holds the store for the block; `last` gives the number of the ledger's last record.
+
+    Raises:
+        BadInput: another driver holds it.
+    """
+    lease = Lease(objects, store)
+    lease.take()
+    stop = Event()
+    renewing = Thread(target=lease.renew_until, args=(stop,), daemon=True)
+    renewing.start()
+    try:
+        yield lease
+    finally:
+        stop.set()
+        renewing.join()
+        # Left behind it expires; what ended the block is more worth saying.
+        with suppress(OSError):
+            lease.release(last())
+
+
+class Lease:
+    """One driver's hold on a store; `lost` once another has taken it over."""
+
+    def __init__(self, objects: Objects, store: str, duration_s: float = DURATION_S) -> None:
+        self.records = Records(objects, FOLDER)
+        self.store = store
+        self.duration_s = duration_s
+        self.number = 0
+        self.lost = False
+
+    def take(self) -> None:
+        """Takes it, if nobody has it.
+
+        Raises:
+            BadInput: another driver has.
+        """
+        self.number, said, found = newest(self.records.objects)
+        if found is not None and not (said and said["released"]):
+            self._refuse_living(said, found)
+        if not self._next(released=False, ledger=int(said["ledger"]) if said else 0):
+            raise BadInput(
+                f"store {self.store} is being written by another sweep, begun just now; wait for it "
+                "or choose another --store"
+            )
+
+    def _refuse_living(self, said: dict[str, Any] | None, found: Found) -> None:
+        if said and _is_gone(said):
+            return
+        duration = said["duration_s"] if said else self.duration_s
+        left = found.modified + duration - self.records.objects.now()
+        if left > 0:
+            where = f" on {said['host']} (process {said['process']})" if said else ""
+            raise BadInput(
+                f"store {self.store} is being written by another sweep{where}; wait for it, {left:.0f} s "
+                "if it is dead, or choose another --store"
+            )
+
+    def renew_until(self, stop: Event) -> None:
+        """Renews it until it is told to stop or another has it."""
+        while not stop.wait(self.duration_s / RENEWALS) and not self.lost:
+            # An error may pass; if none of the renewals succeeds, the lease expires.
+            with suppress(OSError):
+                self.renew()
+
+    def renew(self) -> None:
+        said = self.records.read(self.number)
+        if not self._next(released=False, ledger=said["ledger"]):
+            self.lost = True
+
+    def release(self, ledger: int) -> None:
+        """Leaves the store to the next; says how far the ledger is."""
+        if not self.lost:
+            self._next(released=True, ledger=ledger)
+
+    def _next(self, *, released: bool, ledger: int) -> bool:
+        process = psutil.Process()
+        content = {
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            "process_began": process.create_time(),
+            "holder": id(self),
+            "duration_s": self.duration_s,
+            "released": released,
+            "ledger": ledger,
+            "number": self.number + 1,
+        }
+        if not self.records.create(self.number + 1, content):
+            return False
+        for old in self.records.found():
+            if old < self.number:
+                self.records.objects.delete(self.records.path(old))
+        self.number += 1
+        return True
+
+
+def _is_gone(said: dict[str, Any]) -> bool:
+    """Whether the holder was a process of this machine that is no more."""
+    if said["host"] != socket.gethostname():
+        return False
+    try:
+        process = psutil.Process(said["process"])
+        if abs(process.create_time() - said["process_began"]) > 1:
+            return True
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.AccessDenied:
+        return False

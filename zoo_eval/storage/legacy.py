@@ -1,0 +1,53 @@
+"""Legacy: what version 0.1.0 wrote, as one entry of the ledger.
+
+There a commit's files were `<table>/<commit id>.parquet`, and it counted once `trials/` had one. Of a
+trial in several commits the rows of the lowest id counted, and do here: they come in that order.
+"""
+
+import re
+from collections.abc import Callable, Collection
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from zoo_eval.storage.ledger import Commit, Entry, Named, Row
+from zoo_eval.storage.objects import Objects, each
+from zoo_eval.tables import TRIALS
+
+OWN = re.compile(r"[0-9a-f]{32}\.parquet")
+COLUMNS = ["trial_id", "attempt", "status"]
+
+
+def adopted(
+    objects: Objects, tables: Collection[str], unreadable: Callable[[str, Exception], None]
+) -> Entry:
+    """The entry that names everything that counted; what cannot be read is handed on, and left out."""
+    files: dict[str, list[Named]] = {}
+    for table in tables:
+        for one in objects.listed(table):
+            if OWN.fullmatch(one.name):
+                own = one.name.removesuffix(".parquet")
+                files.setdefault(own, []).append(Named(one.path, one.size, "", (own,)))
+    commits = sorted(
+        own
+        for own, some in files.items()
+        if f"{TRIALS.name}/{own}.parquet" in {f.path for f in some}
+    )
+
+    def rows(own: str) -> list[Row] | None:
+        path = f"{TRIALS.name}/{own}.parquet"
+        try:
+            held = pq.read_table(
+                pa.BufferReader(objects.get(path)),
+                columns=COLUMNS,
+                page_checksum_verification=True,
+            )
+        except (pa.ArrowException, OSError, ValueError) as error:
+            unreadable(path, error)
+            return None
+        return list(zip(*(held[column].to_pylist() for column in COLUMNS)))
+
+    read = zip(commits, each(objects, rows, commits), strict=True)
+    found = [Commit(own, files[own], some) for own, some in read if some is not None]
+    # A retry comes after what it tries again.
+    return Entry(sorted(found, key=lambda one: max((row[1] for row in one.trials), default=0)))

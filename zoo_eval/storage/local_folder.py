@@ -1,0 +1,139 @@
+"""LocalFolder: the objects of a folder on this machine, or one that it mounts."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from pyarrow import fs
+
+from zoo_eval.errors import BadInput
+from zoo_eval.privacy import files, places
+from zoo_eval.storage.objects import Found
+
+TEMPORARY = ".uncommitted"
+LOCK = ".lock"
+
+
+class LocalFolder:
+    """Files appear whole, by a link from beside them, and are on the disk before they appear.
+
+    They are for their owner and group, and no name and no symlink leads out of the folder.
+    """
+
+    is_local = True
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def create(self, path: str, content: bytes) -> bool:
+        place = self._place(path)
+        with self._aside(place, content) as aside:
+            try:
+                os.link(aside, place)
+            except FileExistsError:
+                return place.read_bytes() == content
+        _sync_folder(place.parent)
+        return True
+
+    def replace(self, path: str, content: bytes) -> None:
+        place = self._place(path)
+        with self._aside(place, content) as aside:
+            os.replace(aside, place)
+        _sync_folder(place.parent)
+
+    @contextmanager
+    def _aside(self, place: Path, content: bytes) -> Iterator[Path]:
+        aside = self.root / TEMPORARY / uuid4().hex
+        for one in (aside, place):
+            places.check_inside(self.root, one)
+            files.make_folder(one.parent)
+        try:
+            with files.opened(aside, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            yield aside
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def _place(self, path: str) -> Path:
+        return self.root / places.plain(path)
+
+    def get(self, path: str) -> bytes:
+        return self._place(path).read_bytes()
+
+    def head(self, path: str) -> Found | None:
+        try:
+            stat = self._place(path).stat()
+        except FileNotFoundError:
+            return None
+        return Found(path, stat.st_size, stat.st_mtime)
+
+    def listed(self, folder: str, after: str = "") -> list[Found]:
+        prefix = f"{folder}/" if folder else ""
+        found = []
+        with (
+            suppress(FileNotFoundError, NotADirectoryError),
+            os.scandir(self.root / folder) as all_,
+        ):
+            for entry in all_:
+                # One that goes while it is looked at is not there.
+                with suppress(FileNotFoundError):
+                    if entry.name > after and entry.is_file():
+                        stat = entry.stat()
+                        found.append(Found(prefix + entry.name, stat.st_size, stat.st_mtime))
+        return sorted(found, key=lambda one: one.path)
+
+    def folders(self) -> Sequence[str]:
+        with os.scandir(self.root) as found:
+            return sorted(e.name for e in found if e.is_dir() and e.name != TEMPORARY)
+
+    def delete(self, path: str) -> None:
+        place = self._place(path)
+        places.check_inside(self.root, place)
+        place.unlink(missing_ok=True)
+
+    def now(self) -> float:
+        # A shared disk's times are its server's.
+        with self._aside(self.root / "any", b"") as probe:
+            return probe.stat().st_mtime
+
+    def leftovers(self) -> list[Found]:
+        return self.listed(TEMPORARY)
+
+    def check_exclusive(self) -> None:
+        """Links are exclusive wherever there are links."""
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Holds the folder's lock, which ends with the process.
+
+        Raises:
+            BadInput: another process of this machine holds it.
+        """
+        with files.opened(self.root / LOCK, "w", follow=False) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BadInput(
+                    f"store {name} is being written by another sweep; wait for it or choose "
+                    "another --store"
+                ) from error
+            yield
+
+    def arrow(self) -> fs.FileSystem:
+        return fs.LocalFileSystem()
+
+    def arrow_path(self, path: str) -> str:
+        return str(self._place(path))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,98 @@
+"""Objects: named bytes in a folder or a bucket, all that a store needs of either.
+
+Who was first is decided by one operation alone, `create`: it makes an object unless there is one.
+Local disks, S3, GCS and Azure all have it, so that no store needs locks, renames or a database.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from pyarrow import fs
+
+T = TypeVar("T")
+# A bucket answers many requests at once, each after a long way.
+AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a listing says of one object; `modified` is in seconds of the storage's own clock."""
+
+    path: str
+    size: int
+    modified: float
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+class Objects(Protocol):
+    """A folder or a bucket's prefix. Paths are relative to it; every error is an OSError."""
+
+    is_local: bool
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Makes an object, whole, unless there is one; whether what is there now has these bytes.
+
+        An answer that was lost costs nothing: what is there is compared.
+        """
+        ...
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Makes an object whether or not there is one: for what is derived from others alone."""
+        ...
+
+    def get(self, path: str) -> bytes:
+        """An object's bytes; FileNotFoundError without one."""
+        ...
+
+    def head(self, path: str) -> Found | None:
+        """What a listing would say of one object."""
+        ...
+
+    def listed(self, folder: str, after: str = "") -> list[Found]:
+        """The objects directly in a folder by name, those after a name alone."""
+        ...
+
+    def folders(self) -> Sequence[str]:
+        """The names of the folders directly beneath."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Removes an object, if it is there."""
+        ...
+
+    def now(self) -> float:
+        """The time by the clock that `Found.modified` is read from."""
+        ...
+
+    def leftovers(self) -> list[Found]:
+        """What writers that died have left aside."""
+        ...
+
+    def check_exclusive(self) -> None:
+        """Tries whether `create` creates; NotExclusive where it overwrites."""
+        ...
+
+    def arrow(self) -> fs.FileSystem:
+        """The same for Arrow to read from."""
+        ...
+
+    def arrow_path(self, path: str) -> str:
+        """A path as `arrow` knows it."""
+        ...
+
+
+class NotExclusive(OSError):
+    """A bucket that ignores conditions: a second `create` overwrites what the first has made."""
+
+
+def each(objects: Objects, do: Callable[[str], T], paths: Iterable[str]) -> list[T]:
+    """What `do` gives for each path, in order; from a bucket many at once."""
+    if objects.is_local:
+        return [do(path) for path in paths]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(do, paths))

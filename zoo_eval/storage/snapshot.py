@@ -1,0 +1,237 @@
+"""Snapshot: what a store holds at one moment: files that count, trials, and what is damaged."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from zoo_eval.errors import one_line
+from zoo_eval.storage import ledger, legacy, manifest
+from zoo_eval.storage.ledger import Count, Entry, Ledger, Named
+from zoo_eval.storage.manifest import Manifest
+from zoo_eval.storage.objects import Objects, each
+from zoo_eval.storage.records import NAME, Records, from_bytes, name_of
+from zoo_eval.tables import TRIALS
+
+GONE = "is gone"
+# What Arrow raises on a damaged file.
+UNREADABLE = (pa.ArrowException, OSError, ValueError)
+KEY = ["trial_id", "attempt", "commit_id"]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file that counts and is not what was written: what it is now, and whose rows it had."""
+
+    path: str
+    what: str
+    commits: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What counts. It stays readable for the grace period of a compaction, whatever is written.
+
+    Attributes:
+        manifest: the newest.
+        last: the number of the ledger's last record.
+        entries: the ledger's records after the manifest's, by number.
+        count: which commit counts for each trial.
+        void: commits of which nothing counts.
+        dropped: files that no longer count.
+        files: those that count, by table.
+        damages: what of all this is gone or not as it was written.
+    """
+
+    manifest: Manifest
+    last: int
+    entries: Mapping[int, Entry]
+    count: Count
+    void: Collection[str]
+    dropped: Collection[str]
+    files: Mapping[str, Sequence[Named]]
+    damages: Sequence[Damage]
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.count.ledger
+
+    @property
+    def hides_trials(self) -> bool:
+        """Whether files of the trials table have rows that do not count."""
+        own = self.files.get(TRIALS.name, ())
+        return bool(self.count.lost) or any(c in self.void for one in own for c in one.commits)
+
+    def counting(self, trials: pa.Table) -> pa.Table:
+        """Of rows (of the trials table) those that count."""
+        keys = zip(*(trials[column].to_pylist() for column in KEY))
+        lost, void = self.count.lost, self.void
+        keep = [key not in lost and key[2] not in void for key in keys]
+        return trials.filter(pa.array(keep, pa.bool_()))
+
+    def named(self) -> set[str]:
+        """The paths of all files that count."""
+        return {one.path for some in self.files.values() for one in some}
+
+
+@dataclass
+class Register:
+    """Reads snapshots of a store, each record once.
+
+    `is_legacy` says that the marker is of version 0.1.0; `at_least` is a number that the ledger is
+    known to have reached.
+    """
+
+    objects: Objects
+    is_legacy: bool = False
+    at_least: int = 0
+    _entries: dict[int, Entry] = field(default_factory=dict)
+    _manifests: dict[int, Manifest] = field(default_factory=dict)
+    _kept_rows: dict[str, pa.Table] = field(default_factory=dict)
+
+    @property
+    def records(self) -> Records:
+        return Records(self.objects, ledger.FOLDER)
+
+    @property
+    def manifests(self) -> Records:
+        return Records(self.objects, manifest.FOLDER)
+
+    def snapshot(self, tables: Collection[str]) -> Snapshot:
+        """What the store holds now; `tables` are the names of those that belong to trials, and theirs."""
+        found = self._read(tables)
+        if any(damage.what == GONE for damage in found.damages):
+            # A compaction may have been between the listing of its manifest and of its files.
+            found = self._read(tables)
+        return found
+
+    def _read(self, tables: Collection[str]) -> Snapshot:
+        damages: list[Damage] = []
+        newest = self._newest(damages)
+        entries, last = self._tail(newest, tables, damages)
+        void = set(newest.void).union(*(one.void for one in entries.values()))
+        dropped = set(newest.dropped).union(*(one.dropped for one in entries.values()))
+        count, files = Count(), list[Named]()
+        for segment in newest.segments:
+            if segment.path in dropped or all(commit in void for commit in segment.commits):
+                continue
+            files.append(segment)
+            if segment.table == TRIALS.name:
+                self._count(segment, count, void, damages)
+        for number in sorted(entries):
+            for commit in entries[number].commits:
+                if commit.id not in void and count.takes(commit.id, commit.trials):
+                    files += [one for one in commit.files if one.path not in dropped]
+        by_table: dict[str, list[Named]] = {}
+        for one in files:
+            by_table.setdefault(one.table, []).append(one)
+        damages = [one for one in damages if one.path not in dropped]
+        damages += self._unlike(by_table, {one.path for one in damages})
+        return Snapshot(newest, last, entries, count, void, dropped, by_table, damages)
+
+    def _newest(self, damages: list[Damage]) -> Manifest:
+        listed = [one.name for one in self.objects.listed(manifest.FOLDER)]
+        numbers = [int(match[1]) for name in listed if (match := NAME.match(name))]
+        if not numbers:
+            return Manifest()
+        number = max(numbers)
+        if number in self._manifests and name_of(number) in listed:
+            return self._manifests[number]
+        path = self.manifests.path(number)
+        try:
+            read = Manifest.from_json(number, self.manifests.read(number))
+        except (ValueError, FileNotFoundError) as error:
+            damages.append(Damage(path, _what(error)))
+            return manifest_of_copy(self.objects, number)
+        self._manifests = {number: read}
+        return read
+
+    def _tail(
+        self, newest: Manifest, tables: Collection[str], damages: list[Damage]
+    ) -> tuple[dict[int, Entry], int]:
+        numbers = self.records.found(newest.ledger)
+        if self.is_legacy and not numbers and not newest.number:
+            return {1: self._adopted(tables, damages)}, 0
+        last = max([*numbers, newest.ledger, self.at_least])
+        wanted = range(newest.ledger + 1, last + 1)
+        entries = {n: one for n, one in self._entries.items() if n in numbers}
+
+        def read(number: str) -> Entry | Damage:
+            try:
+                return Entry.from_json(self.records.read(int(number)))
+            except (ValueError, FileNotFoundError) as error:
+                return Damage(self.records.path(int(number)), _what(error))
+
+        unread = [number for number in wanted if number not in entries]
+        for number, one in zip(unread, each(self.objects, read, map(str, unread)), strict=True):
+            if isinstance(one, Entry):
+                entries[number] = one
+            else:
+                damages.append(one)
+        self._entries = entries
+        return dict(entries), last
+
+    def _adopted(self, tables: Collection[str], damages: list[Damage]) -> Entry:
+        def unreadable(path: str, error: Exception) -> None:
+            damages.append(Damage(path, f"cannot be read ({one_line(error)})"))
+
+        return legacy.adopted(self.objects, tables, unreadable)
+
+    def _count(
+        self, segment: Named, count: Count, void: Collection[str], damages: list[Damage]
+    ) -> None:
+        """Counts the trials of merged commits, of which each trial is in one alone."""
+        if segment.path not in self._kept_rows:
+            try:
+                held = self.objects.get(segment.path)
+                if not segment.is_of(held):
+                    raise ValueError
+                self._kept_rows[segment.path] = pq.read_table(
+                    pa.BufferReader(held), columns=[*KEY, "status"]
+                )
+            except (FileNotFoundError, *UNREADABLE) as error:
+                what = GONE if isinstance(error, FileNotFoundError) else "is damaged"
+                damages.append(Damage(segment.path, what, segment.commits))
+                return
+        rows = self._kept_rows[segment.path]
+        if any(commit in void for commit in segment.commits):
+            rows = rows.filter(pc.invert(pc.is_in(rows["commit_id"], pa.array(sorted(void)))))
+        columns = (
+            rows[name].to_pylist() for name in ("trial_id", "attempt", "status", "commit_id")
+        )
+        trials, attempts, statuses, commits = columns
+        for trial, attempt, status, commit in sorted(
+            zip(trials, attempts, statuses, commits), key=lambda row: row[1]
+        ):
+            count.takes(commit, [(trial, attempt, status)])
+
+    def _unlike(self, files: Mapping[str, Sequence[Named]], known: Collection[str]) -> list[Damage]:
+        """Files that are not there, or not as large as they were written."""
+        listed = each(self.objects, self.objects.listed, files)
+        sizes = {one.path: one.size for some in listed for one in some}
+        found = []
+        for one in (one for some in files.values() for one in some if one.path not in known):
+            size = sizes.get(one.path)
+            if size is None and (head := self.objects.head(one.path)) is not None:
+                size = head.size
+            if size is None:
+                found.append(Damage(one.path, GONE, one.commits))
+            elif size != one.size:
+                what = f"has {size} bytes of the {one.size} that were written"
+                found.append(Damage(one.path, what, one.commits))
+        return found
+
+
+def manifest_of_copy(objects: Objects, number: int) -> Manifest:
+    """What the copy beside a manifest says; an empty one where that is damaged too."""
+    path = Records(objects, manifest.FOLDER).path(number) + manifest.COPY
+    try:
+        return Manifest.from_json(number, from_bytes(objects.get(path)))
+    except (ValueError, FileNotFoundError):
+        return Manifest(number)
+
+
+def _what(error: Exception) -> str:
+    return GONE if isinstance(error, FileNotFoundError) else f"is {error}"

@@ -1,0 +1,46 @@
+"""Strays: files beside those of a store that nothing names, and that are never read."""
+
+import re
+from collections.abc import Iterator
+
+from zoo_eval.storage import ledger, manifest
+from zoo_eval.storage.contents import DERIVED, Contents
+from zoo_eval.storage.marker import MARKER
+from zoo_eval.storage.objects import Found
+from zoo_eval.storage.records import NAME
+
+# What the package itself names so; anything else is somebody's, and never removed.
+COMMIT_FILE = re.compile(r"([0-9a-f]{32})\.parquet")
+SEGMENT_FILE = re.compile(r"segment-[0-9a-f]{32}\.parquet")
+OTHERS = {
+    ledger.FOLDER: NAME,
+    manifest.FOLDER: re.compile(r"\d{8}\.json(\.copy)?"),
+    "leases": NAME,
+    "declared": re.compile(r"[a-z][a-z0-9_]*\.json"),
+    "inputs": re.compile(r"[\w.-]+\.parquet"),
+}
+
+
+def strays(contents: Contents) -> list[str]:
+    """Paths of files that nothing names, folders that hold none of a store's files with a /."""
+    found = [one.path for one in contents.objects.listed("") if one.path not in (MARKER, ".lock")]
+    for folder in contents.objects.folders():
+        if folder in OTHERS:
+            listed = contents.objects.listed(folder)
+            found += [one.path for one in listed if not OTHERS[folder].fullmatch(one.name)]
+        elif folder not in {*contents.tables, *contents.snapshot.files, "probes"}:
+            found.append(f"{folder}/")
+    return sorted([*found, *(one.path for one in unnamed(contents))])
+
+
+def unnamed(contents: Contents) -> Iterator[Found]:
+    """Files in the tables' folders that do not count, and are no originals of merged ones."""
+    named = contents.snapshot.named()
+    merged = {commit for one in contents.snapshot.manifest.segments for commit in one.commits}
+    for table in contents.tables:
+        for one in contents.objects.listed(table):
+            match = COMMIT_FILE.fullmatch(one.name)
+            is_merged = SEGMENT_FILE.fullmatch(one.name) or (match and match[1] in merged)
+            is_derived = one.name == DERIVED and not contents.tables[table].ledgered
+            if one.path not in named and not is_merged and not is_derived:
+                yield one
