@@ -62,6 +62,7 @@ class Store:
         self.is_local = self.objects.is_local
         self._declarations = declarations.Declarations(self.objects, self.name)
         self._last = 0
+        self._lease: leases.Lease | None = None
         try:
             if self.objects.head(MARKER) is None:
                 self._create(create)
@@ -271,11 +272,26 @@ class Store:
             self._upgrade()
         with ExitStack() as stack:
             with self._writing():
-                if isinstance(self.objects, LocalFolder):
-                    # Version 0.1.0 knows of no leases.
-                    stack.enter_context(self.objects.locked(self.name))
-                stack.enter_context(leases.held(self.objects, self.name, self._reached))
+                # Besides the lease, of which version 0.1.0 knows nothing.
+                locked = isinstance(self.objects, LocalFolder) and stack.enter_context(
+                    self.objects.locked(self.name)
+                )
+                self._lease = stack.enter_context(
+                    leases.held(self.objects, self.name, self._reached, locked=locked)
+                )
             yield
+
+    def check_held(self) -> None:
+        """Nothing, while no other sweep has taken over what `claim` holds.
+
+        Raises:
+            StoreError: one has: this one must have stood still.
+        """
+        if self._lease is not None and self._lease.lost:
+            raise StoreError(
+                f"store {self.name} was taken over by another sweep, for this one stood still or did not "
+                "reach it; what was committed is kept: wait for the other, then run this again"
+            )
 
     def _reached(self) -> int:
         return max(self._register.records.found(self._last), default=self._last)

@@ -1,9 +1,12 @@
 """A store has one driver at a time; one that died is succeeded, and what it still commits does not count."""
 
+import errno
+import fcntl
 import os
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -23,7 +26,7 @@ def objects(tmp_path):
 
 def elsewhere(monkeypatch):
     """From now on this is another machine."""
-    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+    monkeypatch.setattr(leases, "machine", lambda: "elsewhere")
 
 
 def age(objects, seconds):
@@ -159,3 +162,46 @@ def test_a_store_that_cannot_be_written_is_read_and_refuses_a_sweep_in_one_line(
         with pytest.raises(StoreError, match=r"cannot be written: .*Read-only") as said, refused():
             pass
         assert "\n" not in str(said.value)
+
+
+def test_a_driver_that_lost_its_lease_ends_at_its_next_step_in_one_line(tmp_path, monkeypatch):
+    store, other = Store(str(tmp_path / "store"), create=True), Store(str(tmp_path / "store"))
+    monkeypatch.setattr(LocalFolder, "locked", lambda self, name: nullcontext(False))
+    with store.claim():
+        commit(store, "a")
+        store.check_held()
+        elsewhere(monkeypatch)
+        age(store.objects, leases.DURATION_S + 1)
+        with other.claim():
+            other.check_held()
+            store._lease.renew()
+            with pytest.raises(StoreError, match="taken over by another sweep") as said:
+                store.check_held()
+            assert "\n" not in str(said.value)
+    # Neither does it release what is another's.
+    assert top1s(store) == {"a": 0.5}
+
+
+def test_a_disk_without_locks_has_the_lease_alone(tmp_path, monkeypatch):
+    def lockless(*told):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", lockless)
+    store = Store(str(tmp_path / "store"), create=True)
+    with store.claim(), pytest.raises(BadInput, match="another sweep"), Store(store.uri).claim():
+        pass
+
+
+def test_a_process_whose_claim_could_not_be_released_claims_again(tmp_path, monkeypatch):
+    store = Store(str(tmp_path / "store"), create=True)
+    create = LocalFolder.create
+
+    def full(self, path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with store.claim():
+        monkeypatch.setattr(LocalFolder, "create", full)
+    monkeypatch.setattr(LocalFolder, "create", create)
+    with store.claim():
+        commit(store, "a")
+    assert top1s(store) == {"a": 0.5}

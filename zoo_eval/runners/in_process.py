@@ -44,5 +44,6 @@ class InProcess:
         for work, upcoming in zip_longest(longest, longest[1:]):
             prefetch(upcoming)
             for report in run_work(work, inputs, self.store, device=device, budgets=budgets):
+                self.store.check_held()
                 if isinstance(report, Finished):
                     progress.finished(work.name, report)

@@ -35,14 +35,7 @@ from zoo_eval.recordings.recording import Recording
 from zoo_eval.runners import own_ray
 from zoo_eval.runners.execution import Finished, record_lost
 from zoo_eval.runners.progress import Progress
-from zoo_eval.runners.schedule import (
-    NOTHING_MEASURED,
-    Expected,
-    HandOver,
-    Move,
-    Schedule,
-    Start,
-)
+from zoo_eval.runners.schedule import NOTHING_MEASURED, Expected, HandOver, Move, Schedule, Start
 from zoo_eval.runners.slots import Slots, SlotShape
 from zoo_eval.runners.worker import Slot, SlotInfo
 from zoo_eval.stimuli.identities import Identity
@@ -311,6 +304,7 @@ class _Pool:
                 self._kill(slot)
 
     def _turn(self) -> None:
+        self.store.check_held()
         for move in self.schedule.moves(capacity(), inputs_ready=not self.loading):
             self._carry_out(move)
         if waiting := [*self.loading, *self.starting, *self.busy]:
@@ -377,7 +371,7 @@ class _Pool:
                 self.progress.finished(self.schedule.work_of(slot).name, report)
 
     def _lost(self, slot: int, error_type: str, message: str) -> None:
-        # First of all: so that nothing writes behind our back.
+        # First: nothing may write behind our back.
         self._kill(slot)
         loss = self.schedule.lost(slot)
         for index, times in loss.given_up.items():

@@ -4,13 +4,14 @@ A lease is the newest record of `leases/`. Its holder renews it by making the ne
 who takes it over: of two that want a number one gets it. It has expired when its record is older than
 its duration by the storage's own clock, so that nobody's clock is trusted; and at once, when its holder
 was a process of this machine that is gone. What a driver that lost its lease still commits comes after
-the commits of its successor, and does not count.
+the commits of its successor, and does not count; as soon as it knows, it ends.
 """
 
 import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -45,14 +46,18 @@ def reached(objects: Objects) -> int:
 
 
 @contextmanager
-def held(objects: Objects, store: str, last: Callable[[], int]) -> Iterator["Lease"]:
+def held(
+    objects: Objects, store: str, last: Callable[[], int], *, locked: bool = False
+) -> Iterator["Lease"]:
     """Holds the store for the block; `last` gives the number of the ledger's last record.
+
+    `locked` says that no other process of this machine has it.
 
     Raises:
         BadInput: another driver holds it.
     """
     lease = Lease(objects, store)
-    lease.take()
+    lease.take(locked=locked)
     stop = Event()
     renewing = Thread(target=lease.renew_until, args=(stop,), daemon=True)
     renewing.start()
@@ -74,25 +79,27 @@ class Lease:
         self.store = store
         self.duration_s = duration_s
         self.number = 0
+        self.ledger = 0
         self.lost = False
 
-    def take(self) -> None:
-        """Takes it, if nobody has it.
+    def take(self, *, locked: bool = False) -> None:
+        """Takes it, if nobody has it; `locked` says that nobody of this machine can.
 
         Raises:
             BadInput: another driver has.
         """
         self.number, said, found = newest(self.records.objects)
+        self.ledger = int(said["ledger"]) if said else 0
         if found is not None and not (said and said["released"]):
-            self._refuse_living(said, found)
-        if not self._next(released=False, ledger=int(said["ledger"]) if said else 0):
+            self._refuse_living(said, found, locked)
+        if not self._next(released=False):
             raise BadInput(
                 f"store {self.store} is being written by another sweep, begun just now; wait for it "
                 "or choose another --store"
             )
 
-    def _refuse_living(self, said: dict[str, Any] | None, found: Found) -> None:
-        if said and _is_gone(said):
+    def _refuse_living(self, said: dict[str, Any] | None, found: Found, locked: bool) -> None:
+        if said and said["machine"] == machine() and (locked or _is_gone(said)):
             return
         duration = said["duration_s"] if said else self.duration_s
         left = found.modified + duration - self.records.objects.now()
@@ -111,40 +118,50 @@ class Lease:
                 self.renew()
 
     def renew(self) -> None:
-        said = self.records.read(self.number)
-        if not self._next(released=False, ledger=said["ledger"]):
-            self.lost = True
+        self.lost = not self._next(released=False)
 
     def release(self, ledger: int) -> None:
         """Leaves the store to the next; says how far the ledger is."""
         if not self.lost:
-            self._next(released=True, ledger=ledger)
+            self.ledger = ledger
+            self._next(released=True)
 
-    def _next(self, *, released: bool, ledger: int) -> bool:
+    def _next(self, *, released: bool) -> bool:
         process = psutil.Process()
         content = {
             "host": socket.gethostname(),
+            "machine": machine(),
             "process": os.getpid(),
             "process_began": process.create_time(),
             "holder": id(self),
             "duration_s": self.duration_s,
             "released": released,
-            "ledger": ledger,
+            "ledger": self.ledger,
             "number": self.number + 1,
         }
         if not self.records.create(self.number + 1, content):
             return False
-        for old in self.records.found():
-            if old < self.number:
-                self.records.objects.delete(self.records.path(old))
         self.number += 1
+        for old in self.records.found():
+            if old < self.number - 1:
+                self.records.objects.delete(self.records.path(old))
         return True
+
+
+def machine() -> str:
+    """What tells this machine, since it was started, and whose processes are seen in it.
+
+    Containers may share a host's name and not its processes.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
 
 
 def _is_gone(said: dict[str, Any]) -> bool:
     """Whether the holder was a process of this machine that is no more."""
-    if said["host"] != socket.gethostname():
-        return False
     try:
         process = psutil.Process(said["process"])
         if abs(process.create_time() - said["process_began"]) > 1:

@@ -1,5 +1,6 @@
 """LocalFolder: the objects of a folder on this machine, or one that it mounts."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,8 @@ from zoo_eval.storage.objects import Found
 
 TEMPORARY = ".uncommitted"
 LOCK = ".lock"
+# What disks say that have no locks, as some clusters' shared ones.
+LOCKLESS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 
 class LocalFolder:
@@ -108,8 +111,8 @@ class LocalFolder:
         """Links are exclusive wherever there are links."""
 
     @contextmanager
-    def locked(self, name: str) -> Iterator[None]:
-        """Holds the folder's lock, which ends with the process.
+    def locked(self, name: str) -> Iterator[bool]:
+        """Holds the folder's lock, which ends with the process; False where disks have no locks.
 
         Raises:
             BadInput: another process of this machine holds it.
@@ -122,7 +125,12 @@ class LocalFolder:
                     f"store {name} is being written by another sweep; wait for it or choose "
                     "another --store"
                 ) from error
-            yield
+            except OSError as error:
+                if error.errno not in LOCKLESS:
+                    raise
+                yield False
+                return
+            yield True
 
     def arrow(self) -> fs.FileSystem:
         return fs.LocalFileSystem()
