@@ -9,7 +9,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -39,11 +39,13 @@ from zoo_eval.storage.ledger import Ledger as Ledger
 from zoo_eval.storage.local_folder import LocalFolder
 from zoo_eval.storage.marker import MARKER as MARKER
 from zoo_eval.storage.objects import each
-from zoo_eval.storage.snapshot import Damage, Register, Snapshot
+from zoo_eval.storage.snapshot import Register
 from zoo_eval.tables import SCHEMA_VERSION, TABLES, TRIALS, Table, View
 
 # Below this a sweep is not started: tables are small, but a full disk must not be met half-way.
 LEAST_FREE_BYTES = 64 * 2**20
+# Whoever makes such a commit merges those before it.
+MERGED_EVERY = 256
 # No request takes so long; less than any grace period.
 LONG_S = 300.0
 
@@ -104,19 +106,9 @@ class Store:
             raise StoreError(
                 f"store {self.name} cannot be read ({error}); check the address and run again"
             ) from error
-        return Contents(self.name, self.objects, tables, self._with_undeclared(found, tables))
-
-    def _with_undeclared(self, found: Snapshot, tables: Mapping[str, Table]) -> Snapshot:
-        absent = [
-            Damage(
-                f"{declarations.FOLDER}/{name}.json",
-                "is gone",
-                [c for one in some for c in one.commits],
-            )
-            for name, some in found.files.items()
-            if name not in tables
-        ]
-        return replace(found, damages=[*found.damages, *absent]) if absent else found
+        if undeclared := declarations.undeclared(found, tables):
+            found = replace(found, damages=[*found.damages, *undeclared])
+        return Contents(self.name, self.objects, tables, found)
 
     def ledger(self) -> Ledger:
         """The last status and the number of attempts of every trial.
@@ -209,6 +201,10 @@ class Store:
             statuses = [(t["trial_id"], t["attempt"], t["status"]) for t in trials]
             entry = Entry([Commit(commit_id, named, statuses)])
             self._record(entry)
+        if self._last % MERGED_EVERY == 0:
+            # The commit is made: whatever is wrong with this, the next sweep says.
+            with suppress(OSError, StoreError):
+                compaction.keep_up(self.contents())
         return commit_id
 
     def _record(self, entry: Entry) -> None:

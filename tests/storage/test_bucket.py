@@ -47,8 +47,9 @@ class Planted:
             raise FileNotFoundError(path)
         return Held(self.held[path])
 
-    def delete(self, path):
-        self.held.pop(path, None)
+    def delete(self, paths):
+        for path in paths:
+            self.held.pop(path, None)
 
     def list(self, folder, offset=None, chunk_size=1000):
         raise NotImplementedError

@@ -146,16 +146,19 @@ class KilledError(BaseException):
 def killing(monkeypatch, at):
     """Ends the process, as it were, before its `at`-th write or removal; counts them."""
     count = [0]
-    for name in ("create", "replace", "delete"):
-        original = getattr(LocalFolder, name)
+    originals = {name: getattr(LocalFolder, name) for name in ("create", "replace", "delete")}
 
-        def killed(self, *told, original=original):
-            count[0] += 1
-            if count[0] == at:
-                raise KilledError
-            return original(self, *told)
+    def step(name, self, *told):
+        count[0] += 1
+        if count[0] == at:
+            raise KilledError
+        return originals[name](self, *told)
 
-        monkeypatch.setattr(LocalFolder, name, killed)
+    for name in ("create", "replace"):
+        monkeypatch.setattr(LocalFolder, name, lambda *told, name=name: step(name, *told))
+    monkeypatch.setattr(
+        LocalFolder, "delete", lambda self, *paths: [step("delete", self, path) for path in paths]
+    )
     return count
 
 

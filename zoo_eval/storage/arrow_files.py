@@ -1,6 +1,6 @@
 """ArrowFiles: a bucket as a file system that Arrow reads from, with the bucket's own retries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -15,12 +15,16 @@ WHOLE_BYTES = 32 * 2**20
 class ArrowFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no types
     """Reads alone: what is written goes through `Objects`.
 
-    `ranges` opens an object of a size so that only what is asked of it is fetched.
+    `ranges` opens an object of a size so that only what is asked of it is fetched; `sizes` are those
+    that are known, for which nothing is asked.
     """
 
-    def __init__(self, bucket: Objects, ranges: Callable[[str, int], Any]) -> None:
+    def __init__(
+        self, bucket: Objects, ranges: Callable[[str, int], Any], sizes: Mapping[str, int]
+    ) -> None:
         self.bucket = bucket
         self.ranges = ranges
+        self.sizes = sizes
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ArrowFiles) and other.bucket is self.bucket
@@ -38,10 +42,16 @@ class ArrowFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no 
         return [self._info(path) for path in paths]
 
     def _info(self, path: str) -> fs.FileInfo:
-        found = self.bucket.head(path)
-        if found is None:
+        size = self._size(path)
+        if size is None:
             return fs.FileInfo(path, fs.FileType.NotFound)
-        return fs.FileInfo(path, fs.FileType.File, size=found.size)
+        return fs.FileInfo(path, fs.FileType.File, size=size)
+
+    def _size(self, path: str) -> int | None:
+        if path in self.sizes:
+            return self.sizes[path]
+        found = self.bucket.head(path)
+        return None if found is None else found.size
 
     def get_file_info_selector(self, selector: fs.FileSelector) -> list[fs.FileInfo]:
         return [
@@ -50,9 +60,9 @@ class ArrowFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no 
         ]
 
     def open_input_file(self, path: str) -> pa.NativeFile:
-        found = self.bucket.head(path)
-        if found is not None and found.size > WHOLE_BYTES:
-            return pa.PythonFile(self.ranges(path, found.size), "r")
+        size = self._size(path)
+        if size is not None and size > WHOLE_BYTES:
+            return pa.PythonFile(self.ranges(path, size), "r")
         return pa.BufferReader(self.bucket.get(path))
 
     def open_input_stream(self, path: str) -> pa.NativeFile:

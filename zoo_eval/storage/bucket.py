@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
@@ -13,9 +14,11 @@ from zoo_eval.storage.arrow_files import ArrowFiles
 from zoo_eval.storage.objects import Found, NotExclusive
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import AzureStore, GCSStore, S3Store
 
 T = TypeVar("T")
+DELETED_AT_ONCE = 1000
 # Between the tries of one request, at most: some 15 s in all, then it is an error.
 WAITS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -69,17 +72,15 @@ class Bucket:
         return Found(path, meta["size"], meta["last_modified"].timestamp())
 
     def listed(self, folder: str, after: str = "") -> list[Found]:
-        prefix = f"{folder}/" if folder else ""
+        prefix = f"{folder}/"
+        offset = f"{prefix}{after}" if after else None
 
         def asked() -> list[Found]:
-            offset = f"{prefix}{after}" if after else None
-            found = self.store.list(folder or None, offset=offset, chunk_size=1000)
-            return [
-                Found(meta["path"], meta["size"], meta["last_modified"].timestamp())
-                for chunk in found
-                for meta in chunk
-                if "/" not in meta["path"].removeprefix(prefix)
-            ]
+            if not folder:
+                return _found(self.store.list_with_delimiter()["objects"])
+            chunks = self.store.list(folder, offset=offset, chunk_size=1000)
+            found = _found(one for chunk in chunks for one in chunk)
+            return [one for one in found if "/" not in one.path.removeprefix(prefix)]
 
         return sorted(self._tried(asked), key=lambda one: one.path)
 
@@ -87,11 +88,17 @@ class Bucket:
         listed = self._tried(lambda: self.store.list_with_delimiter())
         return sorted(listed["common_prefixes"])
 
-    def delete(self, path: str) -> None:
+    def delete(self, *paths: str) -> None:
+        for first in range(0, len(paths), DELETED_AT_ONCE):
+            self._tried(partial(self._deleted, paths[first : first + DELETED_AT_ONCE]))
+
+    def _deleted(self, paths: Sequence[str]) -> None:
         try:
-            self._tried(lambda: self.store.delete(plain(path)))
+            self.store.delete([plain(path) for path in paths])
         except FileNotFoundError:
-            return
+            # Some kinds say so of one that is not there, and leave the others.
+            for one in () if len(paths) == 1 else paths:
+                self._deleted([one])
 
     def now(self) -> float:
         probe = f"probes/{uuid4().hex}"
@@ -110,13 +117,13 @@ class Bucket:
         if overwritten:
             raise NotExclusive("it ignores If-None-Match, so that writers overwrite each other")
 
-    def arrow(self) -> fs.FileSystem:
+    def arrow(self, sizes: Mapping[str, int]) -> fs.FileSystem:
         import obstore
 
         def ranges(path: str, size: int) -> object:
             return obstore.open_reader(self.store, path, size=size)
 
-        return fs.PyFileSystem(ArrowFiles(self, ranges))
+        return fs.PyFileSystem(ArrowFiles(self, ranges, sizes))
 
     def arrow_path(self, path: str) -> str:
         return plain(path)
@@ -139,6 +146,10 @@ class Bucket:
                     raise OSError(_short(error)) from error
                 time.sleep(wait * random.uniform(0.2, 1.0))
         raise AssertionError
+
+
+def _found(listed: "Iterable[ObjectMeta]") -> list[Found]:
+    return [Found(one["path"], one["size"], one["last_modified"].timestamp()) for one in listed]
 
 
 def _short(error: BaseException) -> str:

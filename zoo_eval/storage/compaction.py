@@ -35,6 +35,9 @@ LARGE_BYTES = 128 * 2**20
 # Files of about so many bytes are merged at once: their rows are in memory then.
 AT_ONCE_BYTES = 256 * 2**20
 GRACE_S = 86_400.0
+# So many small segments of a table are let be where there is little time.
+MOST_SMALL = 8
+SWEPT_EVERY = 16
 ROWS_PER_GROUP = 122_880
 
 
@@ -52,18 +55,32 @@ class Compacted:
 
 
 def compact(contents: Contents, grace_s: float = GRACE_S) -> Compacted:
-    """Merges what is new, and removes what was replaced or abandoned longer than the grace period ago.
+    """Merges what is small, and removes what was replaced or abandoned longer than the grace period ago.
 
     Raises:
         StoreError: a file is damaged; nothing was merged.
         OSError: the store cannot be written.
     """
-    merged = _merge(contents)
+    merged = _merge(contents, all_small=True)
     removed = _Sweeping(contents, grace_s).removed()
     return Compacted(*merged, removed) if merged else Compacted(0, 0, removed, is_other=True)
 
 
-def _merge(contents: Contents) -> tuple[int, int] | None:
+def keep_up(contents: Contents) -> None:
+    """Merges what is new, so that nobody who opens the store meets many small files.
+
+    Now and then it does as `compact`, or a long sweep would leave everything twice.
+
+    Raises:
+        StoreError: a file is damaged; nothing was merged.
+        OSError: the store cannot be written.
+    """
+    _merge(contents, all_small=False)
+    if (contents.snapshot.manifest.number + 1) % SWEPT_EVERY == 0:
+        _Sweeping(contents, GRACE_S).removed()
+
+
+def _merge(contents: Contents, *, all_small: bool) -> tuple[int, int] | None:
     """The numbers of files and segments; None if another compaction was first."""
     now = contents.snapshot
     if not now.entries:
@@ -73,8 +90,9 @@ def _merge(contents: Contents) -> tuple[int, int] | None:
     n_files, made = 0, list[Named]()
     try:
         for table, named in now.files.items():
-            small = [one for one in named if not _is_large(one)]
-            segments += [one for one in named if _is_large(one)]
+            small = _small(named, all_small)
+            chosen = {one.path for one in small}
+            segments += [one for one in named if one.path not in chosen]
             n_files += len(small)
             for some in _bundles(small):
                 held = _rows(contents, contents.tables[table], some, ok)
@@ -100,10 +118,12 @@ def publish(objects: Objects, found: Manifest) -> bool:
     return True
 
 
-def _is_large(one: Named) -> bool:
-    return (
-        one.size >= LARGE_BYTES and SEGMENT_FILE.fullmatch(one.path.rpartition("/")[2]) is not None
-    )
+def _small(files: Sequence[Named], all_small: bool) -> list[Named]:
+    """Those of a table that are merged; small segments not each time, or all rows were written each time."""
+    new = [one for one in files if not SEGMENT_FILE.fullmatch(one.path.rpartition("/")[2])]
+    known = {one.path for one in new}
+    small = [one for one in files if one.path not in known and one.size < LARGE_BYTES]
+    return new + small if all_small or len(small) >= MOST_SMALL else new
 
 
 def _bundles(files: Sequence[Named]) -> Iterator[list[Named]]:
@@ -222,4 +242,4 @@ class _Sweeping:
 
 
 def _remove(objects: Objects, paths: Iterable[str]) -> None:
-    each(objects, objects.delete, list(paths))
+    objects.delete(*paths)

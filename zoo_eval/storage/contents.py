@@ -44,11 +44,14 @@ class Contents:
             [self.objects.arrow_path(path) for path in files],
             schema=schema,
             format=CHECKED,
-            filesystem=self.objects.arrow(),
+            filesystem=self.objects.arrow(self._sizes(table)),
         )
         if table == TRIALS.name and self.snapshot.hides_trials:
             return ds.dataset(self.snapshot.counting(found.to_table()))
         return found
+
+    def _sizes(self, table: str) -> dict[str, int]:
+        return {one.path: one.size for one in self.snapshot.files.get(table, ())}
 
     def paths(self, table: str) -> list[str]:
         """The files that hold a table's rows."""

@@ -1,12 +1,13 @@
 """Declarations: the tables and views of other packages, as a store keeps them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from zoo_eval.errors import BadInput
 from zoo_eval.storage import records
 from zoo_eval.storage.objects import Objects
+from zoo_eval.storage.snapshot import GONE, Damage, Snapshot
 from zoo_eval.tables import Table, View, declared
 
 FOLDER = "declared"
@@ -69,3 +70,12 @@ class Declarations:
                 f"store {self.store}: {path} is damaged ({error}); restore it, or run "
                 f"`zoo-eval doctor --store {self.store} --repair`"
             ) from error
+
+
+def undeclared(found: Snapshot, tables: Container[str]) -> list[Damage]:
+    """Declarations that are gone: files count whose table nothing says what it is."""
+    return [
+        Damage(f"{FOLDER}/{name}.json", GONE, [commit for one in some for commit in one.commits])
+        for name, some in found.files.items()
+        if name not in tables
+    ]

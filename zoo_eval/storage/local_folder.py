@@ -3,7 +3,7 @@
 import errno
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -94,10 +94,11 @@ class LocalFolder:
         with os.scandir(self.root) as found:
             return sorted(e.name for e in found if e.is_dir() and e.name != TEMPORARY)
 
-    def delete(self, path: str) -> None:
-        place = self._place(path)
-        places.check_inside(self.root, place)
-        place.unlink(missing_ok=True)
+    def delete(self, *paths: str) -> None:
+        for path in paths:
+            place = self._place(path)
+            places.check_inside(self.root, place)
+            place.unlink(missing_ok=True)
 
     def now(self) -> float:
         # A shared disk's times are its server's.
@@ -132,7 +133,7 @@ class LocalFolder:
                 return
             yield True
 
-    def arrow(self) -> fs.FileSystem:
+    def arrow(self, _sizes: Mapping[str, int]) -> fs.FileSystem:
         return fs.LocalFileSystem()
 
     def arrow_path(self, path: str) -> str:

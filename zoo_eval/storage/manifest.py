@@ -26,12 +26,21 @@ class Manifest:
     dropped: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
+        # Most commits are in the segments of several tables: each is written out once.
+        commits = sorted({commit for one in self.segments for commit in one.commits})
+        place = {commit: number for number, commit in enumerate(commits)}
         segments = [
-            {"path": s.path, "size": s.size, "digest": s.digest, "commits": list(s.commits)}
-            for s in self.segments
+            {
+                "path": one.path,
+                "size": one.size,
+                "digest": one.digest,
+                "commits": sorted(place[commit] for commit in one.commits),
+            }
+            for one in self.segments
         ]
         return {
             "ledger": self.ledger,
+            "commits": commits,
             "segments": segments,
             "void": list(self.void),
             "dropped": list(self.dropped),
@@ -45,9 +54,11 @@ class Manifest:
             ValueError: it is something else.
         """
         try:
+            commits = content["commits"]
             segments = [
-                Named(s["path"], s["size"], s["digest"], s["commits"]) for s in content["segments"]
+                Named(s["path"], s["size"], s["digest"], [commits[place] for place in s["commits"]])
+                for s in content["segments"]
             ]
             return cls(number, content["ledger"], segments, content["void"], content["dropped"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, IndexError) as error:
             raise ValueError("damaged") from error

@@ -4,7 +4,7 @@ Who was first is decided by one operation alone, `create`: it makes an object un
 Local disks, S3, GCS and Azure all have it, so that no store needs locks, renames or a database.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -61,8 +61,8 @@ class Objects(Protocol):
         """The names of the folders directly beneath."""
         ...
 
-    def delete(self, path: str) -> None:
-        """Removes an object, if it is there."""
+    def delete(self, *paths: str) -> None:
+        """Removes objects, as far as they are there."""
         ...
 
     def now(self) -> float:
@@ -77,8 +77,8 @@ class Objects(Protocol):
         """Tries whether `create` creates; NotExclusive where it overwrites."""
         ...
 
-    def arrow(self) -> fs.FileSystem:
-        """The same for Arrow to read from."""
+    def arrow(self, sizes: Mapping[str, int]) -> fs.FileSystem:
+        """The same for Arrow to read from; what is known of the sizes of objects saves asking."""
         ...
 
     def arrow_path(self, path: str) -> str:

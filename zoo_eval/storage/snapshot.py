@@ -16,6 +16,8 @@ from zoo_eval.storage.records import NAME, Records, from_bytes, name_of
 from zoo_eval.tables import TRIALS
 
 GONE = "is gone"
+# So many files of a table are asked for one by one: beside them may lie thousands that were merged.
+FEW = 20
 # What Arrow raises on a damaged file.
 UNREADABLE = (pa.ArrowException, OSError, ValueError)
 KEY = ["trial_id", "attempt", "commit_id"]
@@ -128,7 +130,8 @@ class Register:
         for one in files:
             by_table.setdefault(one.table, []).append(one)
         damages = [one for one in damages if one.path not in dropped]
-        damages += self._unlike(by_table, {one.path for one in damages})
+        many = [t for t, some in by_table.items() if len(some) > FEW or not newest.number]
+        damages += self._unlike(by_table, many, {one.path for one in damages})
         return Snapshot(newest, last, entries, count, void, dropped, by_table, damages)
 
     def _newest(self, damages: list[Damage]) -> Manifest:
@@ -207,21 +210,28 @@ class Register:
         ):
             count.takes(commit, [(trial, attempt, status)])
 
-    def _unlike(self, files: Mapping[str, Sequence[Named]], known: Collection[str]) -> list[Damage]:
-        """Files that are not there, or not as large as they were written."""
-        listed = each(self.objects, self.objects.listed, files)
-        sizes = {one.path: one.size for some in listed for one in some}
+    def _unlike(
+        self, files: Mapping[str, Sequence[Named]], many: Sequence[str], known: Collection[str]
+    ) -> list[Damage]:
+        """Files that are not there, or not as large as they were written; `many` are tables to list."""
         found = []
+        sizes = self._sizes(files, many)
         for one in (one for some in files.values() for one in some if one.path not in known):
             size = sizes.get(one.path)
-            if size is None and (head := self.objects.head(one.path)) is not None:
-                size = head.size
             if size is None:
                 found.append(Damage(one.path, GONE, one.commits))
             elif size != one.size:
                 what = f"has {size} bytes of the {one.size} that were written"
                 found.append(Damage(one.path, what, one.commits))
         return found
+
+    def _sizes(self, files: Mapping[str, Sequence[Named]], many: Sequence[str]) -> dict[str, int]:
+        """Those of the files that are there: one listing for a table of many, or else one by one."""
+        listed = each(self.objects, self.objects.listed, many)
+        sizes = {one.path: one.size for some in listed for one in some}
+        asked = [one.path for some in files.values() for one in some if one.path not in sizes]
+        heads = each(self.objects, self.objects.head, asked)
+        return sizes | {one.path: one.size for one in heads if one is not None}
 
 
 def manifest_of_copy(objects: Objects, number: int) -> Manifest:
