@@ -6,7 +6,6 @@ read: a crash before the record leaves nothing visible, and strays never matter.
 """
 
 import errno
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,32 +17,29 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from zoo_eval.digests import digest
+from zoo_eval.digests import bytes_digest, digest
 from zoo_eval.errors import BadInput, StoreError
 from zoo_eval.privacy import places
 from zoo_eval.privacy.addresses import shown
 from zoo_eval.storage import (
     address,
     compaction,
-    contents,
-    declarations,
-    inputs,
+    kept,
     leases,
     marker,
     repair,
     strays,
 )
-from zoo_eval.storage.contents import DERIVED, Contents
+from zoo_eval.storage.contents import Contents
+from zoo_eval.storage.damage import Damage, said
 from zoo_eval.storage.ledger import Commit, Entry, Named
 from zoo_eval.storage.ledger import Ledger as Ledger
 from zoo_eval.storage.local_folder import LocalFolder
 from zoo_eval.storage.marker import MARKER as MARKER
 from zoo_eval.storage.objects import each
 from zoo_eval.storage.snapshot import Register
-from zoo_eval.tables import SCHEMA_VERSION, TABLES, TRIALS, Table, View
+from zoo_eval.tables import SCHEMA_VERSION, TABLES, TRIALS, Table, View, declared
 
-# Below this a sweep is not started: tables are small, but a full disk must not be met half-way.
-LEAST_FREE_BYTES = 64 * 2**20
 # Whoever makes such a commit merges those before it.
 MERGED_EVERY = 256
 # No request takes so long; less than any grace period.
@@ -62,7 +58,6 @@ class Store:
         self.name = shown(uri)
         self.objects = address.opened(uri)
         self.is_local = self.objects.is_local
-        self._declarations = declarations.Declarations(self.objects, self.name)
         self._last = 0
         self._lease: leases.Lease | None = None
         try:
@@ -88,7 +83,7 @@ class Store:
         """
         found = self.look()
         if found.snapshot.damages:
-            raise StoreError(contents.said(self.name, list(found.snapshot.damages)))
+            raise StoreError(said(self.name, found.snapshot.damages))
         return found
 
     def look(self) -> Contents:
@@ -97,18 +92,20 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        tables = self.tables()
-        belonging = [name for name, one in tables.items() if one.ledgered]
         try:
             self._register.at_least = leases.reached(self.objects)
-            found = self._register.snapshot([TRIALS.name, *belonging])
+            found = self._register.snapshot()
+            others, damages = kept.declarations(self.objects, found.kept)
         except OSError as error:
             raise StoreError(
                 f"store {self.name} cannot be read ({error}); check the address and run again"
             ) from error
-        if undeclared := declarations.undeclared(found, tables):
-            found = replace(found, damages=[*found.damages, *undeclared])
-        return Contents(self.name, self.objects, tables, found)
+        tables = {**TABLES, **{one.name: one for one in others if isinstance(one, Table)}}
+        views = [one for one in others if isinstance(one, View)]
+        known = {one.path for one in found.damages}
+        damages = [one for one in damages if one.path not in known]
+        found = replace(found, damages=[*found.damages, *damages])
+        return Contents(self.name, self.objects, tables, views, found)
 
     def ledger(self) -> Ledger:
         """The last status and the number of attempts of every trial.
@@ -117,17 +114,6 @@ class Store:
             StoreError: what counts is damaged or gone; it is named.
         """
         return self.contents().ledger
-
-    def weights_digests(self) -> dict[str, list[str]]:
-        """Every model's weights digests, the last recorded first."""
-        columns = ["model", "weights_digest", "started_at"]
-        table = self.read(TRIALS.name, columns=columns)
-        found: dict[str, list[str]] = {}
-        for row in table.sort_by([("started_at", "descending")]).to_pylist():
-            known = found.setdefault(row["model"], [])
-            if row["weights_digest"] is not None and row["weights_digest"] not in known:
-                known.append(row["weights_digest"])
-        return found
 
     def dataset(self, table: str, schema: pa.Schema | None = None) -> ds.Dataset:
         """A table's committed files as an Arrow dataset, with the declared or a wider schema."""
@@ -160,19 +146,17 @@ class Store:
             StoreError: the store is full or cannot be written.
         """
         with self._writing():
-            self._declarations.remove_damaged()
             found = self.look()
             damages = found.damages()
             if repair.mend_manifest(self.objects, damages, found.snapshot):
                 n_files, n_trials = self.repair()
                 return n_files + 1, n_trials
             self._upgrade(found)
-            for path in repair.remade(damages):
-                self.objects.delete(path)
             entry, trials = repair.voiding(found, damages)
-            if entry.void or entry.dropped:
+            if entry.void or entry.dropped or entry.kept:
                 last = found.snapshot.last
                 self._last = self._register.records.append(entry.as_json(), last)
+            self.objects.delete(*repair.to_remove(found, damages))
         return len(damages), len(trials)
 
     def commit(
@@ -220,8 +204,14 @@ class Store:
     def replace(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replaces a derived table (one that belongs to no trial) as a whole."""
         held = _parquet(self._table(table).arrow(rows))
+        self._keep(table, f"{table}/{uuid4().hex}.parquet", held)
+
+    def _keep(self, name: str, path: str, held: bytes) -> None:
         with self._writing():
-            self.objects.replace(f"{table}/{DERIVED}", held)
+            self._upgrade()
+            if not self.objects.create(path, held):
+                raise OSError(f"{path} is there already, and nothing names it; move it away")
+            self._record(Entry(kept={name: Named.of(path, held, ())}))
 
     def declare(self, tables: Sequence[Table], views: Sequence[View] = ()) -> None:
         """Keeps tables and views that are not built in, so that any machine can query them.
@@ -230,25 +220,23 @@ class Store:
             BadInput: a name is taken, or the store cannot keep it.
             StoreError: the store is full or cannot be written.
         """
-        with self._writing():
-            self._declarations.declare([*tables, *views])
+        wanted: list[Table | View] = [*tables, *views]
+        for one in wanted:
+            name, path, held = kept.declaration(one)
+            if name not in self.look().snapshot.kept:
+                self._keep(name, path, held)
+            found = self.look()
+            known: list[Table | View] = [*found.tables.values(), *found.views]
+            for other in (other for other in known if other.name == one.name):
+                declared.check_same(one, other)
 
     def tables(self) -> Mapping[str, Table]:
         """The built-in tables and those declared in this store, by name.
 
         Raises:
-            BadInput: a declaration is damaged.
+            StoreError: what counts is damaged or gone; it is named.
         """
-        others = {one.name: one for one in self._declarations.all() if isinstance(one, Table)}
-        return {**TABLES, **others}
-
-    def views(self) -> Sequence[View]:
-        """The views declared in this store.
-
-        Raises:
-            BadInput: a declaration is damaged.
-        """
-        return [one for one in self._declarations.all() if isinstance(one, View)]
+        return self.contents().tables
 
     def _table(self, name: str) -> Table:
         found = TABLES.get(name) or self.tables().get(name)
@@ -304,17 +292,27 @@ class Store:
 
     def write_input(self, name: str, table: pa.Table) -> None:
         """Keeps something generated (a planted recording), under its digest; the first stays."""
-        with self._writing():
-            inputs.write(self.objects, self._input(name), _parquet(table))
+        name, held = self._input(name), _parquet(table)
+        if name not in self.look().snapshot.kept:
+            self._keep(name, f"{name}.{bytes_digest([held])}.parquet", held)
 
     def read_input(self, name: str) -> pa.Table | None:
-        """What `write_input` kept, if anything."""
-        return inputs.read(self.objects, self._input(name))
+        """What `write_input` kept, if anything.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        name, found = self._input(name), self.contents()
+        if (one := found.snapshot.kept.get(name)) is None:
+            return None
+        if not kept.is_whole(self.objects, one):
+            raise StoreError(said(self.name, [Damage(one.path, "is damaged")]))
+        return pq.read_table(pa.BufferReader(self.objects.get(one.path)))
 
     def _input(self, name: str) -> str:
         if not places.is_plain(name):
             raise StoreError(f"store {self.uri}: {name!r} is no name of an input; rename it")
-        return name
+        return f"{kept.INPUTS}/{name}"
 
     def check_space(self) -> None:
         """Refuses a local store whose disk is nearly full.
@@ -322,14 +320,8 @@ class Store:
         Raises:
             BadInput: less than 64 MiB is free.
         """
-        if not self.is_local:
-            return
-        usage = os.statvfs(self.root)
-        if usage.f_bavail * usage.f_frsize < LEAST_FREE_BYTES:
-            raise BadInput(
-                f"store {self.uri}: less than {LEAST_FREE_BYTES // 2**20} MiB free; "
-                "free disk space or choose another --store"
-            )
+        if isinstance(self.objects, LocalFolder):
+            self.objects.check_space(self.name)
 
     def _create(self, wanted: bool) -> None:
         if marker.records(self.objects):

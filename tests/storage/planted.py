@@ -12,6 +12,12 @@ from zoo_eval.store import MARKER, Store
 from zoo_eval.tables import TABLES
 from zoo_eval.trial import Trial
 
+TREND = {
+    "trend": "x", "subject": "s", "protocol": "p", "parameters": "{}", "seed": 0,
+    "stimuli_digest": "d", "statistic": "pearson_r", "estimate": 0.5, "n_models": 3,
+    "n_infinite": 0, "n_resamples": 1, "models": ["a"], "measure": "raw",
+}  # fmt: skip
+
 
 def trial(model="a"):
     return Trial(

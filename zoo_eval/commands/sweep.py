@@ -101,7 +101,7 @@ def show_plan(options: SweepOptions) -> int:
     chosen = everything.narrowed(options.models)
     inputs = read_inputs(sweep, everything, "streamed")
     ledger = store.ledger() if store else Ledger({}, {})
-    recorded = store.weights_digests() if store else {}
+    recorded = store.contents().weights_digests() if store else {}
     settled = Settled(ledger, options.retry_failed)
     todo = plan(sweep, chosen.cards, inputs, settled, recorded=recorded)
     _refuse_misfit(todo, options.models)

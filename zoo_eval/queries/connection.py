@@ -33,6 +33,8 @@ class Connection:
         self._duckdb = duckdb.connect()
         # Local session settings only; queries see nothing but the store.
         self._duckdb.execute("SET TimeZone = 'UTC'")
+        # It would be drawn into what a query writes.
+        self._duckdb.execute("SET enable_progress_bar = false")
         # One moment's: a commit that is made meanwhile is in none of the tables.
         contents = store.contents()
         tables = contents.tables
@@ -47,7 +49,7 @@ class Connection:
         self._duckdb.execute("SET enable_external_access = false")
         self._duckdb.execute("SET lock_configuration = true")
         # What others wrote comes last: it sees nothing but the store either.
-        declared = store.views()
+        declared = contents.views
         self.left_out = self._create(declared)
         created = (view.name for view in declared if view.name not in self.left_out)
         self.names = (*tables, *VIEWS, *created)

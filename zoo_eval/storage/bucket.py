@@ -11,7 +11,7 @@ from pyarrow import fs
 
 from zoo_eval.privacy.places import plain
 from zoo_eval.storage.arrow_files import ArrowFiles
-from zoo_eval.storage.objects import Found, NotExclusive
+from zoo_eval.storage.objects import PROBES, Found, NotExclusive
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -101,17 +101,17 @@ class Bucket:
                 self._deleted([one])
 
     def now(self) -> float:
-        probe = f"probes/{uuid4().hex}"
+        probe = f"{PROBES}/{uuid4().hex}"
         self.replace(probe, b"")
         found = self.head(probe)
         self.delete(probe)
         return found.modified if found else time.time()
 
     def leftovers(self) -> list[Found]:
-        return self.listed("probes")
+        return self.listed(PROBES)
 
     def check_exclusive(self) -> None:
-        probe = f"probes/{uuid4().hex}"
+        probe = f"{PROBES}/{uuid4().hex}"
         overwritten = self.create(probe, b"first") and self.create(probe, b"second")
         self.delete(probe)
         if overwritten:

@@ -21,12 +21,12 @@ import pyarrow.parquet as pq
 
 from zoo_eval.errors import StoreError
 from zoo_eval.storage import ledger, manifest
-from zoo_eval.storage.contents import Contents, said
+from zoo_eval.storage.contents import Contents
+from zoo_eval.storage.damage import Damage, said
 from zoo_eval.storage.ledger import Entry, Named
 from zoo_eval.storage.manifest import Manifest
 from zoo_eval.storage.objects import Found, Objects, each
 from zoo_eval.storage.records import Records, as_bytes
-from zoo_eval.storage.snapshot import Damage
 from zoo_eval.storage.strays import COMMIT_FILE, SEGMENT_FILE
 from zoo_eval.tables import TRIALS, Table
 
@@ -90,6 +90,10 @@ def _merge(contents: Contents, *, all_small: bool) -> tuple[int, int] | None:
     n_files, made = 0, list[Named]()
     try:
         for table, named in now.files.items():
+            if table not in contents.tables:
+                # Its declaration is gone until the next sweep that brings it.
+                segments += named
+                continue
             small = _small(named, all_small)
             chosen = {one.path for one in small}
             segments += [one for one in named if one.path not in chosen]
@@ -101,7 +105,8 @@ def _merge(contents: Contents, *, all_small: bool) -> tuple[int, int] | None:
     except BaseException:
         _remove(contents.objects, (one.path for one in made))
         raise
-    found = Manifest(now.manifest.number + 1, now.last, [*segments, *made], sorted(now.void), ())
+    number = now.manifest.number + 1
+    found = Manifest(number, now.last, [*segments, *made], sorted(now.void), (), now.kept)
     # Should this end in an error, nobody knows whether the manifest was made: its files stay.
     if not publish(contents.objects, found):
         _remove(contents.objects, (one.path for one in made))
@@ -208,12 +213,13 @@ class _Sweeping:
 
     def _named(self, kept: Sequence[Manifest], reached: int) -> set[str]:
         records = Records(self.contents.objects, ledger.FOLDER)
-        named = {one.path for some in kept for one in some.segments}
+        named = {one.path for some in kept for one in [*some.segments, *some.kept.values()]}
         for number in records.found(reached):
             known = self.contents.snapshot.entries.get(number)
             entry = known or Entry.from_json(records.read(number))
             void = self.contents.snapshot.void
             named |= {f.path for c in entry.commits if c.id not in void for f in c.files}
+            named |= {one.path for one in entry.kept.values() if one is not None}
         return named
 
     def _old(self, before: float, named: set[str]) -> Iterator[Found]:
@@ -226,11 +232,15 @@ class _Sweeping:
     def _void(self, old: Sequence[Found], kept: Sequence[Manifest]) -> None:
         """Has what is removed count for nothing, should its writer wake up."""
         objects, now = self.contents.objects, self.contents.snapshot
-        matches = (COMMIT_FILE.fullmatch(one.name) for one in old)
+        of_trials = [one for one in old if self._belongs(one.path.partition("/")[0])]
+        matches = (COMMIT_FILE.fullmatch(one.name) for one in of_trials)
         commits = {match[1] for match in matches if match}
         merged = {commit for some in kept for one in some.segments for commit in one.commits}
         if unknown := sorted(commits - merged - set(now.void)):
             Records(objects, ledger.FOLDER).append(Entry(void=unknown).as_json(), now.last)
+
+    def _belongs(self, table: str) -> bool:
+        return table == TRIALS.name or self.contents.tables[table].ledgered
 
     def _superseded(self, old: Sequence[Found], read: Sequence[Manifest]) -> bool:
         """Makes a manifest that a sleeping compaction loses to, if there are files that may be its own."""

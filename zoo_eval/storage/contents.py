@@ -1,21 +1,20 @@
 """Contents: a store's tables as they were at one moment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from zoo_eval.errors import StoreError, one_line
-from zoo_eval.storage import inputs, leases, manifest
-from zoo_eval.storage.ledger import Ledger
+from zoo_eval.storage import kept, leases, manifest
+from zoo_eval.storage.damage import GONE, UNREADABLE, Damage, said
+from zoo_eval.storage.ledger import Ledger, Named
 from zoo_eval.storage.objects import Objects, each
 from zoo_eval.storage.records import Records
-from zoo_eval.storage.snapshot import GONE, UNREADABLE, Damage, Snapshot
-from zoo_eval.tables import TRIALS, Table
+from zoo_eval.storage.snapshot import Snapshot
+from zoo_eval.tables import TRIALS, Table, View
 
-DERIVED = "derived.parquet"
 CHECKED = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
 )
@@ -23,11 +22,18 @@ CHECKED = ds.ParquetFileFormat(
 
 @dataclass(frozen=True)
 class Contents:
-    """What counts, to be read; `name` is the store's in messages."""
+    """What counts, to be read.
+
+    Attributes:
+        name: the store's, in messages.
+        tables: the built-in ones and those that are declared in the store, by name.
+        views: those that are declared in the store.
+    """
 
     name: str
     objects: Objects
     tables: Mapping[str, Table]
+    views: Sequence[View]
     snapshot: Snapshot
 
     @property
@@ -44,21 +50,21 @@ class Contents:
             [self.objects.arrow_path(path) for path in files],
             schema=schema,
             format=CHECKED,
-            filesystem=self.objects.arrow(self._sizes(table)),
+            filesystem=self.objects.arrow({one.path: one.size for one in self._files(table)}),
         )
         if table == TRIALS.name and self.snapshot.hides_trials:
             return ds.dataset(self.snapshot.counting(found.to_table()))
         return found
 
-    def _sizes(self, table: str) -> dict[str, int]:
-        return {one.path: one.size for one in self.snapshot.files.get(table, ())}
-
     def paths(self, table: str) -> list[str]:
         """The files that hold a table's rows."""
+        return sorted(one.path for one in self._files(table))
+
+    def _files(self, table: str) -> Sequence[Named]:
         if table == TRIALS.name or self.tables[table].ledgered:
-            return sorted(one.path for one in self.snapshot.files.get(table, ()))
-        derived = f"{table}/{DERIVED}"
-        return [derived] if self.objects.head(derived) is not None else []
+            return self.snapshot.files.get(table, ())
+        derived = self.snapshot.kept.get(table)
+        return [] if derived is None else [derived]
 
     def read(
         self, table: str, schema: pa.Schema | None = None, columns: list[str] | None = None
@@ -73,6 +79,17 @@ class Contents:
         except UNREADABLE as error:
             raise StoreError(self.damage() or f"store {self.name}: {one_line(error)}") from error
 
+    def weights_digests(self) -> dict[str, list[str]]:
+        """Every model's weights digests, the last recorded first."""
+        columns = ["model", "weights_digest", "started_at"]
+        table = self.read(TRIALS.name, columns=columns)
+        found: dict[str, list[str]] = {}
+        for row in table.sort_by([("started_at", "descending")]).to_pylist():
+            known = found.setdefault(row["model"], [])
+            if row["weights_digest"] is not None and row["weights_digest"] not in known:
+                known.append(row["weights_digest"])
+        return found
+
     def damage(self) -> str | None:
         """What is damaged, on one line with what to do; None if nothing. Every file is read."""
         found = self.damages()
@@ -81,36 +98,19 @@ class Contents:
     def damages(self) -> list[Damage]:
         """Every damaged file of all tables. Every file is read."""
         known = {one.path for one in self.snapshot.damages}
-        named = {
-            one.path: one
-            for some in self.snapshot.files.values()
-            for one in some
-            if one.path not in known
-        }
-        others = [
-            path
-            for name, table in self.tables.items()
-            if name != TRIALS.name and not table.ledgered
-            for path in self.paths(name)
-        ]
+        named = {path: one for path, one in self.snapshot.named().items() if path not in known}
 
         def looked_at(path: str) -> Damage | None:
-            one = named.get(path)
-            commits = one.commits if one else ()
             try:
-                held = self.objects.get(path)
-                if not (one.is_of(held) if one else inputs.is_whole(path, held)):
-                    return Damage(path, "is damaged", commits)
-                if one and not one.digest:
-                    pq.ParquetFile(pa.BufferReader(held), page_checksum_verification=True).read()
+                if kept.is_whole(self.objects, named[path]):
+                    return None
+                return Damage(path, "is damaged", named[path].commits)
             except FileNotFoundError:
-                return Damage(path, GONE, commits)
-            except UNREADABLE:
-                return Damage(path, "is damaged", commits)
-            return None
+                return Damage(path, GONE, named[path].commits)
+            except OSError:
+                return Damage(path, "cannot be read", named[path].commits)
 
-        others += inputs.paths(self.objects)
-        found = each(self.objects, looked_at, [*sorted(named), *others])
+        found = each(self.objects, looked_at, sorted(named))
         found.append(self._unlike_its_manifest())
         number, told, _ = leases.newest(self.objects)
         if number and told is None:
@@ -128,13 +128,3 @@ class Contents:
         except FileNotFoundError:
             return Damage(copy, GONE)
         return None if held == self.objects.get(path) else Damage(copy, "is damaged")
-
-
-def said(name: str, damages: list[Damage]) -> str:
-    """Damage on one line, and what to do."""
-    first, *more = damages
-    others = f", and {len(more)} more files are damaged or gone" if more else ""
-    return (
-        f"store {name}: {first.path} {first.what}{others}; restore what is missing, or run "
-        f"`zoo-eval doctor --store {name} --repair`: the trials concerned run again"
-    )

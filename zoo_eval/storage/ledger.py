@@ -51,6 +51,20 @@ class Named:
     def of(cls, path: str, content: bytes, commits: Sequence[str]) -> "Named":
         return cls(path, len(content), bytes_digest([content]), commits)
 
+    def as_json(self) -> list[Any]:
+        """All but whose rows it has."""
+        return [self.path, self.size, self.digest]
+
+    @classmethod
+    def from_json(cls, content: list[Any], commits: Sequence[str] = ()) -> "Named":
+        """What `as_json` gave.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        path, size, hexadecimal = content
+        return cls(path, size, hexadecimal, commits)
+
     def is_of(self, content: bytes) -> bool:
         """Whether these are its bytes."""
         if len(content) != self.size:
@@ -82,17 +96,27 @@ class Commit:
 
 @dataclass(frozen=True)
 class Entry:
-    """One record of the ledger: commits, commits that are void, and files that no longer count."""
+    """One record of the ledger.
+
+    Attributes:
+        commits: those that it makes count.
+        void: commits of which nothing counts.
+        dropped: files that no longer count.
+        kept: files that belong to no trial, by what they are (`inputs/NAME`, `declared/NAME`, a derived
+            table): the last of a name counts; None says that there is none any more.
+    """
 
     commits: Sequence[Commit] = ()
     void: Sequence[str] = ()
     dropped: Sequence[str] = ()
+    kept: Mapping[str, Named | None] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "commits": [one.as_json() for one in self.commits],
             "void": list(self.void),
             "dropped": list(self.dropped),
+            "kept": {name: one and one.as_json() for name, one in self.kept.items()},
         }
 
     @classmethod
@@ -104,7 +128,8 @@ class Entry:
         """
         try:
             commits = [Commit.from_json(one) for one in content["commits"]]
-            return cls(commits, list(content["void"]), list(content["dropped"]))
+            kept = {n: one and Named.from_json(one) for n, one in content["kept"].items()}
+            return cls(commits, list(content["void"]), list(content["dropped"]), kept)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("damaged") from error
 

@@ -14,6 +14,8 @@ from zoo_eval.errors import BadInput
 from zoo_eval.privacy import files, places
 from zoo_eval.storage.objects import Found
 
+# Below this a sweep is not started: tables are small, but a full disk must not be met half-way.
+LEAST_FREE_BYTES = 64 * 2**20
 TEMPORARY = ".uncommitted"
 LOCK = ".lock"
 # What disks say that have no locks, as some clusters' shared ones.
@@ -132,6 +134,19 @@ class LocalFolder:
                 yield False
                 return
             yield True
+
+    def check_space(self, name: str) -> None:
+        """Refuses a folder whose disk is nearly full.
+
+        Raises:
+            BadInput: less than 64 MiB is free.
+        """
+        usage = os.statvfs(self.root)
+        if usage.f_bavail * usage.f_frsize < LEAST_FREE_BYTES:
+            raise BadInput(
+                f"store {name}: less than {LEAST_FREE_BYTES // 2**20} MiB free; "
+                "free disk space or choose another --store"
+            )
 
     def arrow(self, _sizes: Mapping[str, int]) -> fs.FileSystem:
         return fs.LocalFileSystem()

@@ -5,8 +5,8 @@ files and the ledger's records after `ledger`. Beside it lies a copy, made after
 two be damaged, the other says the same.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from zoo_eval.storage.ledger import Named
@@ -24,18 +24,14 @@ class Manifest:
     segments: Sequence[Named] = ()
     void: Sequence[str] = ()
     dropped: Sequence[str] = ()
+    kept: Mapping[str, Named] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         # Most commits are in the segments of several tables: each is written out once.
         commits = sorted({commit for one in self.segments for commit in one.commits})
         place = {commit: number for number, commit in enumerate(commits)}
         segments = [
-            {
-                "path": one.path,
-                "size": one.size,
-                "digest": one.digest,
-                "commits": sorted(place[commit] for commit in one.commits),
-            }
+            [one.as_json(), sorted(place[commit] for commit in one.commits)]
             for one in self.segments
         ]
         return {
@@ -44,6 +40,7 @@ class Manifest:
             "segments": segments,
             "void": list(self.void),
             "dropped": list(self.dropped),
+            "kept": {name: one.as_json() for name, one in self.kept.items()},
         }
 
     @classmethod
@@ -56,9 +53,11 @@ class Manifest:
         try:
             commits = content["commits"]
             segments = [
-                Named(s["path"], s["size"], s["digest"], [commits[place] for place in s["commits"]])
-                for s in content["segments"]
+                Named.from_json(told, [commits[place] for place in places])
+                for told, places in content["segments"]
             ]
-            return cls(number, content["ledger"], segments, content["void"], content["dropped"])
-        except (KeyError, TypeError, IndexError) as error:
+            kept = {name: Named.from_json(told) for name, told in content["kept"].items()}
+            void, dropped = content["void"], content["dropped"]
+            return cls(number, content["ledger"], segments, void, dropped, kept)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError("damaged") from error

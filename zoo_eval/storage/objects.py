@@ -14,6 +14,8 @@ from pyarrow import fs
 T = TypeVar("T")
 # A bucket answers many requests at once, each after a long way.
 AT_ONCE = 16
+# The folder of objects that are made to try something, and removed again.
+PROBES = "probes"
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from zoo_eval.storage import ledger, manifest, records
+from zoo_eval.storage import leases, ledger, manifest, records
 from zoo_eval.storage.contents import Contents
+from zoo_eval.storage.damage import Damage
 from zoo_eval.storage.ledger import Entry
 from zoo_eval.storage.manifest import Manifest
 from zoo_eval.storage.objects import Objects
 from zoo_eval.storage.records import Records
-from zoo_eval.storage.snapshot import Damage, Snapshot, manifest_of_copy
+from zoo_eval.storage.snapshot import Snapshot, manifest_of_copy
 
 
 def mend_manifest(objects: Objects, damages: Sequence[Damage], found: Snapshot) -> bool:
@@ -33,23 +34,17 @@ def mend_manifest(objects: Objects, damages: Sequence[Damage], found: Snapshot) 
 
 def voiding(contents: Contents, damages: Sequence[Damage]) -> tuple[Entry, set[str]]:
     """The record after which nothing damaged counts, and the trials that it makes pending."""
-    commits = {commit for one in damages for commit in one.commits if _belongs(one.path)}
-    whole = [one.path for one in damages if _belongs(one.path) and "/segment-" in one.path]
-    lost = [one.path for one in damages if one.path.startswith(f"{ledger.FOLDER}/")]
-    trials = {t for t, own in contents.snapshot.count.ok_in.items() if own in commits}
-    return Entry(void=sorted(commits), dropped=sorted([*whole, *lost])), trials
+    snapshot, broken = contents.snapshot, {one.path for one in damages}
+    commits = {commit for one in damages for commit in one.commits}
+    segments = [path for path in broken if "/segment-" in path]
+    lost = [path for path in broken if path.startswith(f"{ledger.FOLDER}/")]
+    kept = {name: None for name, one in snapshot.kept.items() if one.path in broken}
+    trials = {t for t, own in snapshot.count.ok_in.items() if own in commits}
+    return Entry((), sorted(commits), sorted([*segments, *lost]), kept), trials
 
 
-def remade(damages: Sequence[Damage]) -> list[str]:
-    """Damaged files that are made again when they are asked for: they are best removed."""
-    return [
-        one.path
-        for one in damages
-        if one.path.startswith(("declared/", "inputs/", "leases/"))
-        or one.path.endswith("/derived.parquet")
-    ]
-
-
-def _belongs(path: str) -> bool:
-    folder = path.partition("/")[0]
-    return folder not in (ledger.FOLDER, manifest.FOLDER, "declared", "inputs", "leases")
+def to_remove(contents: Contents, damages: Sequence[Damage]) -> list[str]:
+    """Damaged files in the place of which others are made: leases, and what is kept under one name."""
+    of_no_trial = {one.path for one in contents.snapshot.kept.values()}
+    paths = [one.path for one in damages]
+    return [path for path in paths if path in of_no_trial or path.startswith(f"{leases.FOLDER}/")]

@@ -9,27 +9,16 @@ import pyarrow.parquet as pq
 
 from zoo_eval.errors import one_line
 from zoo_eval.storage import ledger, legacy, manifest
+from zoo_eval.storage.damage import GONE, UNREADABLE, Damage
 from zoo_eval.storage.ledger import Count, Entry, Ledger, Named
 from zoo_eval.storage.manifest import Manifest
 from zoo_eval.storage.objects import Objects, each
 from zoo_eval.storage.records import NAME, Records, from_bytes, name_of
 from zoo_eval.tables import TRIALS
 
-GONE = "is gone"
 # So many files of a table are asked for one by one: beside them may lie thousands that were merged.
 FEW = 20
-# What Arrow raises on a damaged file.
-UNREADABLE = (pa.ArrowException, OSError, ValueError)
 KEY = ["trial_id", "attempt", "commit_id"]
-
-
-@dataclass(frozen=True)
-class Damage:
-    """A file that counts and is not what was written: what it is now, and whose rows it had."""
-
-    path: str
-    what: str
-    commits: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -43,7 +32,8 @@ class Snapshot:
         count: which commit counts for each trial.
         void: commits of which nothing counts.
         dropped: files that no longer count.
-        files: those that count, by table.
+        files: those of trials that count, by table.
+        kept: those of no trial that count, by what they are.
         damages: what of all this is gone or not as it was written.
     """
 
@@ -54,6 +44,7 @@ class Snapshot:
     void: Collection[str]
     dropped: Collection[str]
     files: Mapping[str, Sequence[Named]]
+    kept: Mapping[str, Named]
     damages: Sequence[Damage]
 
     @property
@@ -73,9 +64,10 @@ class Snapshot:
         keep = [key not in lost and key[2] not in void for key in keys]
         return trials.filter(pa.array(keep, pa.bool_()))
 
-    def named(self) -> set[str]:
-        """The paths of all files that count."""
-        return {one.path for some in self.files.values() for one in some}
+    def named(self) -> dict[str, Named]:
+        """All files that count, by path."""
+        of_trials = {one.path: one for some in self.files.values() for one in some}
+        return of_trials | {one.path: one for one in self.kept.values()}
 
 
 @dataclass
@@ -101,18 +93,18 @@ class Register:
     def manifests(self) -> Records:
         return Records(self.objects, manifest.FOLDER)
 
-    def snapshot(self, tables: Collection[str]) -> Snapshot:
-        """What the store holds now; `tables` are the names of those that belong to trials, and theirs."""
-        found = self._read(tables)
+    def snapshot(self) -> Snapshot:
+        """What the store holds now."""
+        found = self._read()
         if any(damage.what == GONE for damage in found.damages):
             # A compaction may have been between the listing of its manifest and of its files.
-            found = self._read(tables)
+            found = self._read()
         return found
 
-    def _read(self, tables: Collection[str]) -> Snapshot:
+    def _read(self) -> Snapshot:
         damages: list[Damage] = []
         newest = self._newest(damages)
-        entries, last = self._tail(newest, tables, damages)
+        entries, last = self._tail(newest, damages)
         void = set(newest.void).union(*(one.void for one in entries.values()))
         dropped = set(newest.dropped).union(*(one.dropped for one in entries.values()))
         count, files = Count(), list[Named]()
@@ -126,13 +118,15 @@ class Register:
             for commit in entries[number].commits:
                 if commit.id not in void and count.takes(commit.id, commit.trials):
                     files += [one for one in commit.files if one.path not in dropped]
+        kept = _kept(newest, entries)
         by_table: dict[str, list[Named]] = {}
         for one in files:
             by_table.setdefault(one.table, []).append(one)
         damages = [one for one in damages if one.path not in dropped]
         many = [t for t, some in by_table.items() if len(some) > FEW or not newest.number]
-        damages += self._unlike(by_table, many, {one.path for one in damages})
-        return Snapshot(newest, last, entries, count, void, dropped, by_table, damages)
+        named = {**by_table, "": list(kept.values())}
+        damages += self._unlike(named, many, {one.path for one in damages})
+        return Snapshot(newest, last, entries, count, void, dropped, by_table, kept, damages)
 
     def _newest(self, damages: list[Damage]) -> Manifest:
         listed = [one.name for one in self.objects.listed(manifest.FOLDER)]
@@ -151,12 +145,10 @@ class Register:
         self._manifests = {number: read}
         return read
 
-    def _tail(
-        self, newest: Manifest, tables: Collection[str], damages: list[Damage]
-    ) -> tuple[dict[int, Entry], int]:
+    def _tail(self, newest: Manifest, damages: list[Damage]) -> tuple[dict[int, Entry], int]:
         numbers = self.records.found(newest.ledger)
         if self.is_legacy and not numbers and not newest.number:
-            return {1: self._adopted(tables, damages)}, 0
+            return {1: self._adopted(damages)}, 0
         last = max([*numbers, newest.ledger, self.at_least])
         wanted = range(newest.ledger + 1, last + 1)
         entries = {n: one for n, one in self._entries.items() if n in numbers}
@@ -176,11 +168,11 @@ class Register:
         self._entries = entries
         return dict(entries), last
 
-    def _adopted(self, tables: Collection[str], damages: list[Damage]) -> Entry:
+    def _adopted(self, damages: list[Damage]) -> Entry:
         def unreadable(path: str, error: Exception) -> None:
             damages.append(Damage(path, f"cannot be read ({one_line(error)})"))
 
-        return legacy.adopted(self.objects, tables, unreadable)
+        return legacy.adopted(self.objects, unreadable)
 
     def _count(
         self, segment: Named, count: Count, void: Collection[str], damages: list[Damage]
@@ -232,6 +224,17 @@ class Register:
         asked = [one.path for some in files.values() for one in some if one.path not in sizes]
         heads = each(self.objects, self.objects.head, asked)
         return sizes | {one.path: one.size for one in heads if one is not None}
+
+
+def _kept(newest: Manifest, entries: Mapping[int, Entry]) -> dict[str, Named]:
+    kept = dict(newest.kept)
+    for number in sorted(entries):
+        for name, one in entries[number].kept.items():
+            if one is None:
+                kept.pop(name, None)
+            else:
+                kept[name] = one
+    return kept
 
 
 def manifest_of_copy(objects: Objects, number: int) -> Manifest:

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from zoo_eval.storage import ledger, manifest
-from zoo_eval.storage.contents import DERIVED, Contents
+from zoo_eval.storage import kept, leases, ledger, manifest
+from zoo_eval.storage.contents import Contents
 from zoo_eval.storage.marker import MARKER
-from zoo_eval.storage.objects import Found
+from zoo_eval.storage.objects import PROBES, Found
 from zoo_eval.storage.records import NAME
+from zoo_eval.tables import TRIALS
 
 # What the package itself names so; anything else is somebody's, and never removed.
 COMMIT_FILE = re.compile(r"([0-9a-f]{32})\.parquet")
@@ -15,20 +16,21 @@ SEGMENT_FILE = re.compile(r"segment-[0-9a-f]{32}\.parquet")
 OTHERS = {
     ledger.FOLDER: NAME,
     manifest.FOLDER: re.compile(r"\d{8}\.json(\.copy)?"),
-    "leases": NAME,
-    "declared": re.compile(r"[a-z][a-z0-9_]*\.json"),
-    "inputs": re.compile(r"[\w.-]+\.parquet"),
+    leases.FOLDER: NAME,
 }
 
 
 def strays(contents: Contents) -> list[str]:
     """Paths of files that nothing names, folders that hold none of a store's files with a /."""
-    found = [one.path for one in contents.objects.listed("") if one.path not in (MARKER, ".lock")]
-    for folder in contents.objects.folders():
+    objects, named = contents.objects, contents.snapshot.named()
+    found = [one.path for one in objects.listed("") if one.path not in (MARKER, ".lock")]
+    for folder in objects.folders():
         if folder in OTHERS:
-            listed = contents.objects.listed(folder)
+            listed = objects.listed(folder)
             found += [one.path for one in listed if not OTHERS[folder].fullmatch(one.name)]
-        elif folder not in {*contents.tables, *contents.snapshot.files, "probes"}:
+        elif folder in (kept.INPUTS, kept.DECLARED):
+            found += [one.path for one in objects.listed(folder) if one.path not in named]
+        elif folder not in contents.tables and folder != PROBES:
             found.append(f"{folder}/")
     return sorted([*found, *(one.path for one in unnamed(contents))])
 
@@ -41,6 +43,6 @@ def unnamed(contents: Contents) -> Iterator[Found]:
         for one in contents.objects.listed(table):
             match = COMMIT_FILE.fullmatch(one.name)
             is_merged = SEGMENT_FILE.fullmatch(one.name) or (match and match[1] in merged)
-            is_derived = one.name == DERIVED and not contents.tables[table].ledgered
-            if one.path not in named and not is_merged and not is_derived:
+            is_replaced = match and not contents.tables[table].ledgered and table != TRIALS.name
+            if one.path not in named and not is_merged and not is_replaced:
                 yield one
