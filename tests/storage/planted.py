@@ -7,7 +7,6 @@ import pyarrow.parquet as pq
 
 from tests.planted_rows import failure, ledger_row, result_row
 from zoo_eval.digests import digest
-from zoo_eval.queries.connection import connect
 from zoo_eval.store import MARKER, Store
 from zoo_eval.tables import TABLES
 from zoo_eval.trial import Trial
@@ -41,18 +40,27 @@ def failed(store, *models, attempt=1):
     return store.commit({}, ledger(*models, attempt=attempt, **failure()))
 
 
+def visible(store):
+    """Rows of accuracies that count, as queries see them, and the store's ledger, of one moment."""
+    found = Store(store.uri).contents()
+    trials = found.read("trials").to_pylist()
+    ok = {(row["trial_id"], row["commit_id"]) for row in trials if row["status"] == "ok"}
+    rows = found.read("accuracy").to_pylist()
+    return [row for row in rows if (row["trial_id"], row["commit_id"]) in ok], found.ledger
+
+
 def top1s(store):
     """Visible accuracies by model; a model that is seen twice is an error."""
-    found = connect(Store(store.uri)).rows("SELECT model, top1 FROM accuracy ORDER BY model")
-    assert len({row["model"] for row in found}) == len(found)
-    return {row["model"]: row["top1"] for row in found}
+    rows, _ = visible(store)
+    assert len({row["model"] for row in rows}) == len(rows)
+    return {row["model"]: row["top1"] for row in rows}
 
 
 def whole(store):
     """Whether every trial that is ok has its row, and every row its trial."""
-    ok = [trial_id for trial_id, status in store.ledger().status.items() if status == "ok"]
-    found = connect(store).rows("SELECT trial_id FROM accuracy")
-    return sorted(ok) == sorted(row["trial_id"] for row in found)
+    rows, ledger = visible(store)
+    ok = [trial_id for trial_id, status in ledger.status.items() if status == "ok"]
+    return sorted(ok) == sorted(row["trial_id"] for row in rows)
 
 
 def as_0_1_0(folder: Path, *commits: tuple[dict, list]) -> str:
