@@ -32,6 +32,7 @@ SPAWN = multiprocessing.get_context("spawn")
 LAYERS = ("a", "b", "c")
 # A share of the commits is made by two writers.
 CONTESTED = 0.1
+GRACE_S = 240.0
 HALVES = (
     "SELECT model FROM (SELECT model, count(*) AS n, count(DISTINCT top1) AS commits FROM accuracy "
     f"GROUP BY model) WHERE n <> {len(LAYERS)} OR commits <> 1"
@@ -123,10 +124,10 @@ def read(storm: Storm, number: int) -> None:
 
 
 def compact(storm: Storm, number: int) -> None:
-    """Compacts now and then; a short grace, but longer than any query."""
+    """Compacts now and then; a short grace, but longer than a reader takes where all share a processor."""
     with saying(storm, f"compaction-{number}") as say:
         while not (storm.folder / "end").exists():
-            done = Store(storm.uri).compact(grace_s=60)
+            done = Store(storm.uri).compact(grace_s=GRACE_S)
             say([done.n_files, done.n_segments, done.n_removed, done.is_other])
             time.sleep(storm.compaction_s)
 

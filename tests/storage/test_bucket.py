@@ -3,11 +3,15 @@
 import pytest
 from obstore.exceptions import AlreadyExistsError, GenericError, PermissionDeniedError
 
-from zoo_eval.errors import BadInput
+from tests.storage import s3_server
+from tests.storage.planted import commit
+from zoo_eval.errors import BadInput, ZooEvalError
+from zoo_eval.queries.connection import connect
 from zoo_eval.storage import address, bucket
 from zoo_eval.storage.bucket import Bucket
 from zoo_eval.storage.objects import NotExclusive
 from zoo_eval.storage.records import Records
+from zoo_eval.store import Store
 
 
 class Held:
@@ -81,7 +85,7 @@ def test_errors_that_stay_are_said_without_addresses():
     with pytest.raises(OSError, match="planted 500") as said:
         Bucket(Planted(*["refused"] * 9)).create("a", b"ours")
     assert "secret" not in str(said.value)
-    with pytest.raises(PermissionError, match="planted 403"):
+    with pytest.raises(PermissionError, match=r"credentials are .* expired .*planted 403"):
         Bucket(Planted("denied")).create("a", b"ours")
 
 
@@ -114,3 +118,36 @@ def test_addresses_are_told_by_their_kind(uri, monkeypatch):
     else:
         monkeypatch.setenv("GOOGLE_SKIP_SIGNATURE", "true")
         assert not address.opened(uri).is_local
+
+
+def test_a_bucket_that_answers_no_more_is_one_line(monkeypatch):
+    for name, value in s3_server.KEYS.items():
+        monkeypatch.setenv(name, value)
+    with s3_server.running() as server:
+        store = Store(server.uri("prefix"), create=True)
+        commit(store, "a")
+        connection = connect(Store(store.uri))
+    for act in (
+        lambda: connection.rows("SELECT * FROM accuracy"),
+        lambda: connect(store),
+        store.ledger,
+        lambda: commit(store, "b"),
+        lambda: Store(store.uri),
+        store.compact,
+        lambda: store.claim().__enter__(),
+    ):
+        with pytest.raises(ZooEvalError, match=r"cannot be|could not be read") as said:
+            act()
+        assert "\n" not in str(said.value)
+        assert len(str(said.value)) < 500
+
+
+def test_a_bucket_that_ignores_conditions_is_refused_before_anything_is_committed(monkeypatch):
+    for name, value in s3_server.KEYS.items():
+        monkeypatch.setenv(name, value)
+    with (
+        s3_server.running(ignores_conditions=True) as server,
+        pytest.raises(BadInput, match="ignores If-None-Match") as said,
+    ):
+        Store(server.uri("prefix"), create=True)
+    assert "\n" not in str(said.value)

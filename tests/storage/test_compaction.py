@@ -104,6 +104,16 @@ def test_a_reader_goes_on_with_what_it_opened(store):
     assert len(reader.rows("SELECT * FROM accuracy")) == 3
 
 
+def test_a_reader_that_outlived_the_grace_period_is_told_to_open_again(store):
+    filled(store)
+    reader = connect(Store(store.uri))
+    for _ in range(2):
+        store.compact(grace_s=-1)
+    with pytest.raises(StoreError, match=r"were merged since it was opened.*open it again") as said:
+        reader.rows("SELECT * FROM accuracy")
+    assert "\n" not in str(said.value)
+
+
 def test_of_two_compactions_one_wins_and_the_other_leaves_no_trace(store):
     before = everything(filled(store))
     one, other = Store(store.uri).contents(), Store(store.uri).contents()

@@ -19,6 +19,8 @@ from zoo_eval.tables import TRIALS, VIEWS, Table, View
 
 # What only the query is to blame for.
 WRONG_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+# What a message has of a file that could not be read, from whichever library.
+UNREACHED = re.compile(r"\b(IO|OS|FileNotFound|Permission)Error\b")
 
 
 class Connection:
@@ -36,7 +38,7 @@ class Connection:
         # It would be drawn into what a query writes.
         self._duckdb.execute("SET enable_progress_bar = false")
         # One moment's: a commit that is made meanwhile is in none of the tables.
-        contents = store.contents()
+        contents = self._contents = store.contents()
         tables = contents.tables
         for name, table in tables.items():
             # Nearly every view reads the ledger, which is small: from its many files only once.
@@ -134,14 +136,29 @@ class Connection:
             raise self._mistake(sql, error) from error
 
     def _mistake(self, sql: str, error: duckdb.Error) -> ZooEvalError:
-        if not isinstance(error, WRONG_SQL) and (damage := self._store.damage()) is not None:
-            return StoreError(damage)
+        if not isinstance(error, WRONG_SQL) and (unread := self._unread(error)) is not None:
+            return unread
 
         def columns(name: str) -> Sequence[str]:
             return self._duckdb.sql(f'SELECT * FROM "{name}"').columns
 
         said = mistakes.explained(str(error), sql, self.names, columns)
         return BadInput(f"SQL: {said}{self._why_left_out(sql)}")
+
+    def _unread(self, error: duckdb.Error) -> StoreError | None:
+        """What is wrong with the store, should it be that; every file is read."""
+        if self._contents.damage() is None:
+            if not UNREACHED.search(str(error)):
+                return None
+            return StoreError(
+                f"store {self._store.name} could not be read; run the same again, and "
+                f"`zoo-eval doctor --store {self._store.name}` if it says so twice"
+            )
+        if (damage := self._store.damage()) is not None:
+            return StoreError(damage)
+        return StoreError(
+            f"store {self._store.name}: files were merged since it was opened, long ago; open it again"
+        )
 
     def _why_left_out(self, sql: str) -> str:
         return "".join(

@@ -138,7 +138,9 @@ class Bucket:
             except FileNotFoundError as error:
                 raise FileNotFoundError(_short(error)) from error
             except (PermissionDeniedError, UnauthenticatedError) as error:
-                raise PermissionError(_short(error)) from error
+                raise PermissionError(
+                    f"its credentials are missing, expired or without this right: {_short(error)}"
+                ) from error
             except BaseError as error:
                 if "NoSuchBucket" in str(error):
                     raise FileNotFoundError("there is no such bucket") from error

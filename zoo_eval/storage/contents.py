@@ -91,8 +91,15 @@ class Contents:
         return found
 
     def damage(self) -> str | None:
-        """What is damaged, on one line with what to do; None if nothing. Every file is read."""
-        found = self.damages()
+        """What is damaged, on one line with what to do; None if nothing. Every file is read.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        try:
+            found = self.damages()
+        except OSError as error:
+            raise StoreError(f"store {self.name} cannot be read: {error}; run it again") from error
         return said(self.name, found) if found else None
 
     def damages(self) -> list[Damage]:
