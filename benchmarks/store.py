@@ -3,7 +3,7 @@
     python -m benchmarks.store [--quick]
 
 2,000 commits of 50 planted trials (with --quick 40), in a local folder and in a bucket of a server of the
-S3 protocol on this machine. Open: from the address to a connection with every view. Resume: hold the
+S3 protocol on this machine. Open: from the address to what a first query over all trials says. Resume: hold the
 store and read what is done. Each after the commits alone, as 0.1.0 left a store (`unmerged`), as a sweep
 leaves it now (`as left`), and after `zoo-eval compact` (`merged`). Beside them DuckDB alone, which reads
 `trials/*.parquet` of the unmerged folder. The last line is JSON; `open_100k_s` is that of the merged local
@@ -78,10 +78,15 @@ def measured(place: str, state: str, uri: str, server: s3_server.Running) -> Row
     """Seconds and requests to open and to resume."""
     n_named = len(Store(uri).contents().snapshot.named())
     with counted(server) as opening:
-        open_s = seconds_once(lambda: connect(Store(uri)))
+        open_s = seconds_once(lambda: opened(uri))
     with counted(server) as resuming:
         resume_s = seconds_once(lambda: resumed(Store(uri)))
     return place, state, round(open_s, 2), opening[0], round(resume_s, 2), resuming[0], n_named
+
+
+def opened(uri: str) -> None:
+    """What a first query asks of a store."""
+    connect(Store(uri)).rows("SELECT model, avg(top1) FROM accuracy GROUP BY model")
 
 
 def resumed(store: Store) -> None:

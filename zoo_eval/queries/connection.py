@@ -14,13 +14,12 @@ from zoo_eval.errors import BadInput, StoreError, ZooEvalError, one_line
 from zoo_eval.privacy import files
 from zoo_eval.queries import mistakes
 from zoo_eval.queries.cells import ARROW, Holder
+from zoo_eval.queries.wanted import wanted
 from zoo_eval.store import Store
 from zoo_eval.tables import TRIALS, VIEWS, Table, View
 
 # What only the query is to blame for.
 WRONG_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
-# What a message has of a file that could not be read, from whichever library.
-UNREACHED = re.compile(r"\b(IO|OS|FileNotFound|Permission)Error\b")
 
 
 class Connection:
@@ -41,9 +40,8 @@ class Connection:
         contents = self._contents = store.contents()
         tables = contents.tables
         for name, table in tables.items():
-            # Nearly every view reads the ledger, which is small: from its many files only once.
-            read = contents.read if name == TRIALS.name else contents.dataset
-            self._duckdb.register(f"_{name}", read(name, table.schema_in_sql))
+            self._duckdb.register(f"_{name}", table.schema_in_sql.empty_table())
+        self._unread_tables = set(tables)
         for table in tables.values():
             self._duckdb.execute(f'CREATE VIEW "{table.name}" AS {_visible(table)}')
         for name in VIEWS:
@@ -55,6 +53,8 @@ class Connection:
         self.left_out = self._create(declared)
         created = (view.name for view in declared if view.name not in self.left_out)
         self.names = (*tables, *VIEWS, *created)
+        self._views = {name: view_sql(name) for name in VIEWS}
+        self._views |= {view.name: view.sql for view in declared}
 
     def _create(self, views: Iterable[View]) -> dict[str, str]:
         """Creates views that may build on each other, in whatever order; why some cannot be."""
@@ -91,7 +91,8 @@ class Connection:
             StoreError: a file of the store is damaged.
         """
         try:
-            result = self._duckdb.sql(self._one_select(sql)).to_arrow_table()
+            self._bring(self._one_select(sql))
+            result = self._duckdb.sql(sql).to_arrow_table()
         except duckdb.Error as error:
             raise self._mistake(sql, error) from error
         except (pa.ArrowException, ValueError, OverflowError) as error:
@@ -99,6 +100,21 @@ class Connection:
                 f"SQL: Arrow has no type for a column ({one_line(error)}); CAST(... AS VARCHAR)"
             ) from error
         return self.held(sql, result.rename_columns(_distinct(result.column_names)), holder)
+
+    def _bring(self, sql: str) -> None:
+        """Has the tables that a query reads hold their rows: nobody waits for those of others."""
+        found = wanted(sql, self._contents.tables, self._views)
+        if found & {name for name, table in self._contents.tables.items() if table.ledgered}:
+            found.add(TRIALS.name)
+        for name in found & self._unread_tables:
+            # Nearly every view reads the ledger, which is small: from its many files only once.
+            read = self._contents.read if name == TRIALS.name else self._contents.dataset
+            try:
+                rows = read(name, self._contents.tables[name].schema_in_sql)
+            except OSError as error:
+                raise self._unread() from error
+            self._duckdb.register(f"_{name}", rows)
+            self._unread_tables.discard(name)
 
     def held(self, sql: str, found: pa.Table, holder: Holder) -> pa.Table:
         """What a SELECT found, with text where this holder has no values.
@@ -136,8 +152,8 @@ class Connection:
             raise self._mistake(sql, error) from error
 
     def _mistake(self, sql: str, error: duckdb.Error) -> ZooEvalError:
-        if not isinstance(error, WRONG_SQL) and (unread := self._unread(error)) is not None:
-            return unread
+        if not isinstance(error, WRONG_SQL) and self._contents.damage() is not None:
+            return self._unread()
 
         def columns(name: str) -> Sequence[str]:
             return self._duckdb.sql(f'SELECT * FROM "{name}"').columns
@@ -145,17 +161,12 @@ class Connection:
         said = mistakes.explained(str(error), sql, self.names, columns)
         return BadInput(f"SQL: {said}{self._why_left_out(sql)}")
 
-    def _unread(self, error: duckdb.Error) -> StoreError | None:
-        """What is wrong with the store, should it be that; every file is read."""
-        if self._contents.damage() is None:
-            if not UNREACHED.search(str(error)):
-                return None
-            return StoreError(
-                f"store {self._store.name} could not be read; run the same again, and "
-                f"`zoo-eval doctor --store {self._store.name}` if it says so twice"
-            )
+    def _unread(self) -> StoreError:
+        """Why files that were there when the store was opened cannot be read."""
         if (damage := self._store.damage()) is not None:
             return StoreError(damage)
+        if self._contents.damage() is None:
+            return StoreError(f"store {self._store.name} could not be read; run the same again")
         return StoreError(
             f"store {self._store.name}: files were merged since it was opened, long ago; open it again"
         )

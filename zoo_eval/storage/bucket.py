@@ -2,16 +2,15 @@
 
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
-from pyarrow import fs
-
 from zoo_eval.privacy.places import plain
-from zoo_eval.storage.arrow_files import ArrowFiles
-from zoo_eval.storage.objects import PROBES, Found, NotExclusive
+from zoo_eval.storage.objects import PROBES, Found, NotExclusive, each
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -30,6 +29,7 @@ class Bucket:
 
     def __init__(self, store: "S3Store | GCSStore | AzureStore") -> None:
         self.store = store
+        self._fetched: TemporaryDirectory[str] | None = None
 
     def create(self, path: str, content: bytes) -> bool:
         from obstore.exceptions import AlreadyExistsError
@@ -117,16 +117,21 @@ class Bucket:
         if overwritten:
             raise NotExclusive("it ignores If-None-Match, so that writers overwrite each other")
 
-    def arrow(self, sizes: Mapping[str, int]) -> fs.FileSystem:
-        import obstore
+    def on_disk(self, paths: Sequence[str]) -> list[str]:
+        if self._fetched is None:
+            # For its owner alone, and gone with this.
+            self._fetched = TemporaryDirectory(prefix="zoo_eval-")
+        folder = Path(self._fetched.name)
 
-        def ranges(path: str, size: int) -> object:
-            return obstore.open_reader(self.store, path, size=size)
+        def fetch(path: str) -> str:
+            file = folder / plain(path).replace("/", ":")
+            if not file.exists():
+                held, aside = self.get(path), file.with_suffix(f".{uuid4().hex}")
+                aside.write_bytes(held)
+                aside.replace(file)
+            return str(file)
 
-        return fs.PyFileSystem(ArrowFiles(self, ranges, sizes))
-
-    def arrow_path(self, path: str) -> str:
-        return plain(path)
+        return each(self, fetch, paths)
 
     def _tried(self, do: Callable[[], T], recovered: Callable[[], T | None] | None = None) -> T:
         """What `do` gives, tried again after errors that may pass; first whether it was done."""

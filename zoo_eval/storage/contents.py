@@ -41,17 +41,17 @@ class Contents:
         return self.snapshot.ledger
 
     def dataset(self, table: str, schema: pa.Schema | None = None) -> ds.Dataset:
-        """A table's committed files as an Arrow dataset, with the declared or a wider schema."""
+        """A table's committed files as an Arrow dataset, with the declared or a wider schema.
+
+        Those of a bucket are fetched.
+
+        Raises:
+            OSError: they cannot be.
+        """
         schema = schema or self.tables[table].schema
-        files = self.paths(table)
-        if not files:
+        if not (files := self.paths(table)):
             return ds.dataset(schema.empty_table())
-        found = ds.dataset(
-            [self.objects.arrow_path(path) for path in files],
-            schema=schema,
-            format=CHECKED,
-            filesystem=self.objects.arrow({one.path: one.size for one in self._files(table)}),
-        )
+        found = ds.dataset(self.objects.on_disk(files), schema=schema, format=CHECKED)
         if table == TRIALS.name and self.snapshot.hides_trials:
             return ds.dataset(self.snapshot.counting(found.to_table()))
         return found

@@ -3,12 +3,10 @@
 import errno
 import fcntl
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
-
-from pyarrow import fs
 
 from zoo_eval.errors import BadInput
 from zoo_eval.privacy import files, places
@@ -148,11 +146,8 @@ class LocalFolder:
                 "free disk space or choose another --store"
             )
 
-    def arrow(self, _sizes: Mapping[str, int]) -> fs.FileSystem:
-        return fs.LocalFileSystem()
-
-    def arrow_path(self, path: str) -> str:
-        return str(self._place(path))
+    def on_disk(self, paths: Sequence[str]) -> list[str]:
+        return [str(self._place(path)) for path in paths]
 
 
 def _sync_folder(folder: Path) -> None:

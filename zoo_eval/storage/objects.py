@@ -4,12 +4,10 @@ Who was first is decided by one operation alone, `create`: it makes an object un
 Local disks, S3, GCS and Azure all have it, so that no store needs locks, renames or a database.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
-
-from pyarrow import fs
 
 T = TypeVar("T")
 # A bucket answers many requests at once, each after a long way.
@@ -79,12 +77,8 @@ class Objects(Protocol):
         """Tries whether `create` creates; NotExclusive where it overwrites."""
         ...
 
-    def arrow(self, sizes: Mapping[str, int]) -> fs.FileSystem:
-        """The same for Arrow to read from; what is known of the sizes of objects saves asking."""
-        ...
-
-    def arrow_path(self, path: str) -> str:
-        """A path as `arrow` knows it."""
+    def on_disk(self, paths: Sequence[str]) -> list[str]:
+        """Files of this machine with these objects' bytes, for Arrow to read; objects never change."""
         ...
 
 
