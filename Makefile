@@ -8,7 +8,7 @@ SOURCES := zoo_eval jobs benchmarks tests
 export RAY_USAGE_STATS_ENABLED := 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 
-.PHONY: setup demo test kernels fuzz check format bench docs lock clean
+.PHONY: setup demo test kernels fuzz storm check format bench docs lock clean
 
 setup: .venv/installed
 
@@ -38,6 +38,10 @@ kernels: setup
 fuzz: setup
 	$(BIN)/python -m tests.fuzz
 
+# Writers, readers and compactions on one store in a bucket whose requests fail: ten minutes.
+storm: setup
+	$(BIN)/python -m tests.storage.storm
+
 check: setup
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -65,6 +69,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.published_stimuli --quick
 	$(BIN)/python -m benchmarks.spatial_fit --quick
 	$(BIN)/python -m benchmarks.zoo --quick
+	$(BIN)/python -m benchmarks.store --quick
 	$(BIN)/python -m benchmarks.anatomies --quick
 
 docs: setup

@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.planted_rows import failure
-from tests.storage.planted import as_0_1_0, commit, ledger, rows, top1s, trial, whole
+from tests.storage.planted import TREND, as_0_1_0, commit, ledger, rows, top1s, trial, whole
 from zoo_eval.errors import BadInput, StoreError
+from zoo_eval.queries.connection import connect
 from zoo_eval.store import Store
+from zoo_eval.tables import COUNT, TABLES, Column, View, declared, trial_table
 
 
 @pytest.fixture
@@ -94,3 +98,42 @@ def test_another_version_is_refused(old):
     Path(old, "zoo_eval_store.json").write_text('{"schema_version": 3}')
     with pytest.raises(BadInput, match="newer than this version's 2"):
         Store(old)
+
+
+def test_what_belongs_to_no_trial_is_read_resumed_and_merged(old):
+    pairs = trial_table("pairs", "model", Column("n", COUNT, "pairs of images"))
+    view = View("many_pairs", "-- Which models?\nSELECT DISTINCT model FROM trials")
+    for one in (pairs, view):
+        file = Path(old, "declared", f"{one.name}.json")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(declared.to_json(one))
+    for path, table in (
+        ("inputs/planted.parquet", pa.table({"x": [1, 2]})),
+        ("trends/derived.parquet", TABLES["trends"].arrow([TREND])),
+    ):
+        Path(old, path).parent.mkdir(exist_ok=True)
+        pq.write_table(table, Path(old, path), write_page_checksum=True)
+
+    def content():
+        found = connect(Store(old))
+        rows = [
+            found.rows(f"SELECT * FROM {name} ORDER BY ALL") for name in ("many_pairs", "trends")
+        ]
+        assert Store(old).damage() is None
+        assert Store(old).strays() == []
+        return rows, Store(old).tables()["pairs"], Store(old).read_input("planted").to_pylist()
+
+    before = content()
+    assert before[1:] == (pairs, [{"x": 1}, {"x": 2}])
+    with Store(old).claim():
+        Store(old).declare([pairs], [view])
+        Store(old).write_input("planted", pa.table({"x": [3]}))  # the first stays
+    assert content() == before
+    for _ in range(2):
+        Store(old).compact(grace_s=-1)
+        assert content() == before
+    Store(old).replace("trends", [])
+    assert content()[0][1] == []
+    Store(old).compact(grace_s=-1)
+    Store(old).compact(grace_s=-1)
+    assert [path.name for path in Path(old, "trends").iterdir()] != ["derived.parquet"]

@@ -24,6 +24,7 @@ from zoo_eval.storage import ledger, manifest
 from zoo_eval.storage.contents import Contents
 from zoo_eval.storage.damage import Damage, said
 from zoo_eval.storage.ledger import Entry, Named
+from zoo_eval.storage.legacy import DERIVED
 from zoo_eval.storage.manifest import Manifest
 from zoo_eval.storage.objects import Found, Objects, each
 from zoo_eval.storage.records import Records, as_bytes
@@ -226,7 +227,11 @@ class _Sweeping:
         for table in self.contents.tables:
             for one in self.contents.objects.listed(table):
                 is_own = COMMIT_FILE.fullmatch(one.name) or SEGMENT_FILE.fullmatch(one.name)
-                if is_own and one.path not in named and one.modified <= before:
+                if (
+                    (is_own or one.name == DERIVED)
+                    and one.path not in named
+                    and one.modified <= before
+                ):
                     yield one
 
     def _void(self, old: Sequence[Found], kept: Sequence[Manifest]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from zoo_eval.storage import kept, leases, ledger, manifest
 from zoo_eval.storage.contents import Contents
+from zoo_eval.storage.legacy import DERIVED
 from zoo_eval.storage.marker import MARKER
 from zoo_eval.storage.objects import PROBES, Found
 from zoo_eval.storage.records import NAME
@@ -43,6 +44,7 @@ def unnamed(contents: Contents) -> Iterator[Found]:
         for one in contents.objects.listed(table):
             match = COMMIT_FILE.fullmatch(one.name)
             is_merged = SEGMENT_FILE.fullmatch(one.name) or (match and match[1] in merged)
-            is_replaced = match and not contents.tables[table].ledgered and table != TRIALS.name
+            is_of_trials = contents.tables[table].ledgered or table == TRIALS.name
+            is_replaced = not is_of_trials and (match or one.name == DERIVED)
             if one.path not in named and not is_merged and not is_replaced:
                 yield one
