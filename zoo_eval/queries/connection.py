@@ -111,7 +111,7 @@ class Connection:
             read = self._contents.read if name == TRIALS.name else self._contents.dataset
             try:
                 rows = read(name, self._contents.tables[name].schema_in_sql)
-            except OSError as error:
+            except (OSError, StoreError) as error:
                 raise self._unread() from error
             self._duckdb.register(f"_{name}", rows)
             self._unread_tables.discard(name)
