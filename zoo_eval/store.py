@@ -349,7 +349,7 @@ class Store:
                 f"{SCHEMA_VERSION}; upgrade zoo_eval or choose another --store"
             )
         self._version = version
-        self._register = Register(self.objects, is_legacy=version < SCHEMA_VERSION)
+        self._register = Register(self.objects, version)
 
     def _upgrade(self, found: Contents | None = None) -> None:
         """Has a store of version 0.1.0 named by the ledger: its files stay as they are.

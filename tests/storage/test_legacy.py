@@ -10,8 +10,9 @@ from tests.planted_rows import failure
 from tests.storage.planted import TREND, as_0_1_0, commit, ledger, rows, top1s, trial, whole
 from zoo_eval.errors import BadInput, StoreError
 from zoo_eval.queries.connection import connect
+from zoo_eval.storage.versions import VERSIONS
 from zoo_eval.store import Store
-from zoo_eval.tables import COUNT, TABLES, Column, View, declared, trial_table
+from zoo_eval.tables import COUNT, SCHEMA_VERSION, TABLES, Column, View, declared, trial_table
 
 
 @pytest.fixture
@@ -92,6 +93,11 @@ def test_damage_is_said_and_repaired(old):
         attempt = known.get(trial(model).id, 0) + 1
         Store(old).commit(rows(model), ledger(model, attempt=attempt))
     assert set(top1s(Store(old))) == {"a", "b", "c"}
+
+
+def test_every_schema_is_declared_with_its_migration():
+    assert [one.number for one in VERSIONS] == list(range(2, SCHEMA_VERSION + 1))
+    assert all(one.what for one in VERSIONS)
 
 
 def test_another_version_is_refused(old):

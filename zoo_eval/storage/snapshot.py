@@ -8,13 +8,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from zoo_eval.errors import one_line
-from zoo_eval.storage import ledger, legacy, manifest
+from zoo_eval.storage import ledger, manifest, versions
 from zoo_eval.storage.damage import GONE, UNREADABLE, Damage
 from zoo_eval.storage.ledger import Count, Entry, Ledger, Named
 from zoo_eval.storage.manifest import Manifest
 from zoo_eval.storage.objects import Objects, each
 from zoo_eval.storage.records import NAME, Records, from_bytes, name_of
-from zoo_eval.tables import TRIALS
+from zoo_eval.tables import SCHEMA_VERSION, TRIALS
 
 # So many files of a table are asked for one by one: beside them may lie thousands that were merged.
 FEW = 20
@@ -74,12 +74,12 @@ class Snapshot:
 class Register:
     """Reads snapshots of a store, each record once.
 
-    `is_legacy` says that the marker is of version 0.1.0; `at_least` is a number that the ledger is
+    `schema` is what the marker says; `at_least` is a number that the ledger is
     known to have reached.
     """
 
     objects: Objects
-    is_legacy: bool = False
+    schema: int = SCHEMA_VERSION
     at_least: int = 0
     _entries: dict[int, Entry] = field(default_factory=dict)
     _manifests: dict[int, Manifest] = field(default_factory=dict)
@@ -147,7 +147,7 @@ class Register:
 
     def _tail(self, newest: Manifest, damages: list[Damage]) -> tuple[dict[int, Entry], int]:
         numbers = self.records.found(newest.ledger)
-        if self.is_legacy and not numbers and not newest.number:
+        if self.schema < SCHEMA_VERSION and not numbers and not newest.number:
             return {1: self._adopted(damages)}, 0
         last = max([*numbers, newest.ledger, self.at_least])
         wanted = range(newest.ledger + 1, last + 1)
@@ -172,7 +172,7 @@ class Register:
         def unreadable(path: str, error: Exception) -> None:
             damages.append(Damage(path, f"cannot be read ({one_line(error)})"))
 
-        return legacy.adopted(self.objects, unreadable)
+        return versions.after(self.schema).adopted(self.objects, unreadable)
 
     def _count(
         self, segment: Named, count: Count, void: Collection[str], damages: list[Damage]
