@@ -8,8 +8,10 @@ from safetensors.torch import save_file
 
 from tests.rounding import float64_products
 from tests.runners.comparison import assert_each_trial_once, rows
+from zoo_eval import cli
 from zoo_eval.commands import sweep
 from zoo_eval.commands.sweep import SweepOptions
+from zoo_eval.errors import StoreError
 from zoo_eval.queries.connection import connect
 from zoo_eval.sources import timm
 from zoo_eval.storage.local_folder import LocalFolder
@@ -143,12 +145,35 @@ def test_failed_trials_run_again_only_when_asked(request_, finished_store, tmp_p
     assert attempts == [{"n": 2}]
 
 
+def test_a_damaged_store_is_said_at_once_and_after_repair_one_sweep_makes_it_equal(
+    request_, finished_store, tmp_path, capsys
+):
+    uri, tables = str(tmp_path / "store"), ("attacks", "neural_scores", "models")
+
+    def content():
+        return {name: rows(tmp_path / "store", name) for name in tables}
+
+    before = content()
+    ok = query(tmp_path, "SELECT trial_id FROM trials WHERE status = 'ok' ORDER BY ALL")
+    for table in tables:
+        (first, *_) = Store(uri).contents().paths(table)
+        (tmp_path / "store" / first).unlink()
+        with pytest.raises(StoreError, match=rf"{first} is gone.*--repair") as said:
+            run(request_)
+        assert "\n" not in str(said.value)
+        assert cli.main(["doctor", "--store", uri, "--repair"]) in (0, 1)
+        assert "pending again" in capsys.readouterr().out
+        code, lines = run(request_)
+        assert code == 0
+        assert not any(line.startswith("0 trials run") for line in lines)
+    assert content() == before
+    assert query(tmp_path, "SELECT trial_id FROM trials WHERE status = 'ok' ORDER BY ALL") == ok
+
+
 def test_a_store_without_space_ends_the_run_and_keeps_what_was_committed(
     request_, tmp_path, monkeypatch
 ):
     import errno
-
-    from zoo_eval.errors import StoreError
 
     commits = []
     create = LocalFolder.create
