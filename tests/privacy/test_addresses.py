@@ -117,9 +117,9 @@ def test_doctor_prints_no_key_of_a_store_or_a_variable(monkeypatch):
 
 def test_debug_shows_a_traceback_without_what_libraries_quote():
     code = (
-        "import sys\nfrom zoo_eval import cli, store\n"
+        "from zoo_eval import cli\nfrom zoo_eval.storage import address\n"
         f"def broken(uri): raise OSError('cannot reach {SIGNED}')\n"
-        "store._filesystem = broken\n"
+        "address.opened = broken\n"
         "cli.main(['sql', 'SELECT 1', '--store', 's3://bucket/prefix', '--debug'])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -76,7 +76,8 @@ def test_no_file_is_looked_for_or_written_outside(name, store, tmp_path):
         for act in (
             lambda path, of=objects: of.create(path, b"planted"),
             lambda path, of=objects: of.replace(path, b"planted"),
-            *(objects.get, objects.head, objects.delete, objects.arrow_path),
+            lambda path, of=objects: of.on_disk([path]),
+            *(objects.get, objects.head, objects.delete),
         ):
             with pytest.raises(LeadsOut):
                 act(f"trials/{name}")

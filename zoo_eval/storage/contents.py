@@ -57,8 +57,8 @@ class Contents:
         return found
 
     def paths(self, table: str) -> list[str]:
-        """The files that hold a table's rows."""
-        return sorted(one.path for one in self._files(table))
+        """The files that hold a table's rows, in the order in which they were committed."""
+        return [one.path for one in self._files(table)]
 
     def _files(self, table: str) -> Sequence[Named]:
         if table == TRIALS.name or self.tables[table].ledgered:
