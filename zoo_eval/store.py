@@ -5,10 +5,9 @@ of the ledger that names them (`storage/ledger.py`). Only what the ledger or the
 read: a crash before the record leaves nothing visible, and strays never matter.
 """
 
-import errno
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from zoo_eval.digests import bytes_digest, digest
+from zoo_eval.digests import digest
 from zoo_eval.errors import BadInput, StoreError
 from zoo_eval.privacy import places
 from zoo_eval.privacy.addresses import shown
@@ -31,7 +30,7 @@ from zoo_eval.storage import (
     strays,
 )
 from zoo_eval.storage.contents import Contents
-from zoo_eval.storage.damage import Damage, said
+from zoo_eval.storage.damage import Damage, reading, said, writing
 from zoo_eval.storage.ledger import Commit, Entry, Named
 from zoo_eval.storage.ledger import Ledger as Ledger
 from zoo_eval.storage.local_folder import LocalFolder
@@ -60,6 +59,7 @@ class Store:
         self.is_local = self.objects.is_local
         self._last = 0
         self._lease: leases.Lease | None = None
+        self._declared: dict[str, Table] = {}
         try:
             if self.objects.head(MARKER) is None:
                 self._create(create)
@@ -92,14 +92,10 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        try:
+        with reading(self.name):
             self._register.at_least = leases.reached(self.objects)
             found = self._register.snapshot()
             others, damages = kept.declarations(self.objects, found.kept)
-        except OSError as error:
-            raise StoreError(
-                f"store {self.name} cannot be read ({error}); check the address and run again"
-            ) from error
         tables = {**TABLES, **{one.name: one for one in others if isinstance(one, Table)}}
         views = [one for one in others if isinstance(one, View)]
         known = {one.path for one in found.damages}
@@ -130,12 +126,30 @@ class Store:
         return self.contents().read(table, schema, columns)
 
     def damage(self) -> str | None:
-        """What is damaged, on one line with what to do; None if nothing. Every file is read."""
-        return self.look().damage()
+        """What is damaged, on one line with what to do; None if nothing. Every file is read.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        _, damages = self._damages()
+        return said(self.name, damages) if damages else None
 
     def strays(self) -> list[str]:
         """Files beside the store's own, which are never read."""
-        return strays.strays(self.look())
+        with reading(self.name):
+            return strays.strays(self.look())
+
+    def _damages(self) -> tuple[Contents, list[Damage]]:
+        """What is damaged of what counts, after every file was read, which may take long."""
+        with reading(self.name):
+            found = self.look()
+            if not (damages := found.damages()):
+                return found, damages
+            # What was merged meanwhile, and removed, is not gone.
+            before, again = found.snapshot.named(), self.look()
+            now = again.snapshot.named()
+            left = [one for one in damages if one.path in now or one.path not in before]
+            return again, left
 
     def repair(self) -> tuple[int, int]:
         """Has nothing count that is damaged or gone; how many files that was, and how many trials.
@@ -145,13 +159,13 @@ class Store:
         Raises:
             StoreError: the store is full or cannot be written.
         """
-        with self._writing():
-            found = self.look()
-            damages = found.damages()
+        with writing(self.name):
+            found, damages = self._damages()
             if repair.mend_manifest(self.objects, damages, found.snapshot):
                 n_files, n_trials = self.repair()
                 return n_files + 1, n_trials
             self._upgrade(found)
+            repair.mend_past(self.objects, damages, found.snapshot)
             entry, trials = repair.voiding(found, damages)
             if entry.void or entry.dropped or entry.kept:
                 last = found.snapshot.last
@@ -178,7 +192,7 @@ class Store:
             for name, some in [*rows.items(), (TRIALS.name, trials)]
         }
         files = {f"{name}/{commit_id}.parquet": _parquet(table) for name, table in tables.items()}
-        with self._writing():
+        with writing(self.name):
             self._upgrade()
             each(self.objects, lambda path: self.objects.create(path, files[path]), files)
             named = [Named.of(path, held, (commit_id,)) for path, held in files.items()]
@@ -187,13 +201,16 @@ class Store:
             self._record(entry)
         if self._last % MERGED_EVERY == 0:
             # The commit is made: whatever is wrong with this, the next sweep says.
-            with suppress(OSError, StoreError):
+            with suppress(Exception):
                 compaction.keep_up(self.contents())
         return commit_id
 
     def _record(self, entry: Entry) -> None:
         """Makes the next record of the ledger."""
         began = time.time()
+        if not self._last:
+            # Where all was merged there may be no record that says how far they are.
+            self._last = self.look().snapshot.last
         self._last = self._register.records.append(entry.as_json(), self._last)
         if abs(time.time() - began) > LONG_S:
             # Who slept on its way may have made one of a number that was merged and removed meanwhile.
@@ -207,11 +224,14 @@ class Store:
         self._keep(table, f"{table}/{uuid4().hex}.parquet", held)
 
     def _keep(self, name: str, path: str, held: bytes) -> None:
-        with self._writing():
+        with writing(self.name):
             self._upgrade()
-            if not self.objects.create(path, held):
-                raise OSError(f"{path} is there already, and nothing names it; move it away")
+            began = time.time()
+            self.objects.create(path, held)
             self._record(Entry(kept={name: Named.of(path, held, ())}))
+            if abs(time.time() - began) > LONG_S:
+                # A file that nothing named for so long may have been taken for a crash's.
+                self.objects.create(path, held)
 
     def declare(self, tables: Sequence[Table], views: Sequence[View] = ()) -> None:
         """Keeps tables and views that are not built in, so that any machine can query them.
@@ -239,7 +259,10 @@ class Store:
         return self.contents().tables
 
     def _table(self, name: str) -> Table:
-        found = TABLES.get(name) or self.tables().get(name)
+        found = TABLES.get(name) or self._declared.get(name)
+        if found is None:
+            self._declared = dict(self.tables())
+            found = self._declared.get(name)
         if found is None:
             raise ValueError(f"no table {name!r} is declared in this store")
         return found
@@ -252,14 +275,10 @@ class Store:
             BadInput: another sweep holds the store.
             StoreError: the store cannot be written.
         """
-        with self._writing():
-            self._upgrade()
         with ExitStack() as stack:
-            with self._writing():
-                # Besides the lease, of which version 0.1.0 knows nothing.
-                locked = isinstance(self.objects, LocalFolder) and stack.enter_context(
-                    self.objects.locked(self.name)
-                )
+            with writing(self.name):
+                locked = stack.enter_context(leases.locked(self.objects, self.name))
+                self._upgrade(is_locked=True)
                 self._lease = stack.enter_context(
                     leases.held(self.objects, self.name, self._reached, locked=locked)
                 )
@@ -286,7 +305,7 @@ class Store:
         Raises:
             StoreError: a file is damaged, or the store cannot be written; nothing was merged.
         """
-        with self._writing():
+        with writing(self.name):
             self._upgrade()
             return compaction.compact(self.contents(), grace_s)
 
@@ -294,7 +313,7 @@ class Store:
         """Keeps something generated (a planted recording), under its digest; the first stays."""
         name, held = self._input(name), _parquet(table)
         if name not in self.look().snapshot.kept:
-            self._keep(name, f"{name}.{bytes_digest([held])}.parquet", held)
+            self._keep(name, f"{name}.{uuid4().hex}.parquet", held)
 
     def read_input(self, name: str) -> pa.Table | None:
         """What `write_input` kept, if anything.
@@ -305,9 +324,10 @@ class Store:
         name, found = self._input(name), self.contents()
         if (one := found.snapshot.kept.get(name)) is None:
             return None
-        if not kept.is_whole(self.objects, one):
-            raise StoreError(said(self.name, [Damage(one.path, "is damaged")]))
-        return pq.read_table(pa.BufferReader(self.objects.get(one.path)))
+        with reading(self.name):
+            if not kept.is_whole(self.objects, one):
+                raise StoreError(said(self.name, [Damage(one.path, "is damaged")]))
+            return pq.read_table(pa.BufferReader(self.objects.get(one.path)))
 
     def _input(self, name: str) -> str:
         if not places.is_plain(name):
@@ -321,7 +341,8 @@ class Store:
             BadInput: less than 64 MiB is free.
         """
         if isinstance(self.objects, LocalFolder):
-            self.objects.check_space(self.name)
+            with reading(self.name):
+                self.objects.check_space(self.name)
 
     def _create(self, wanted: bool) -> None:
         if marker.records(self.objects):
@@ -351,7 +372,7 @@ class Store:
         self._version = version
         self._register = Register(self.objects, version)
 
-    def _upgrade(self, found: Contents | None = None) -> None:
+    def _upgrade(self, found: Contents | None = None, *, is_locked: bool = False) -> None:
         """Has a store of version 0.1.0 named by the ledger: its files stay as they are.
 
         `found` is what is named, damaged or not; all of it must be whole without.
@@ -361,26 +382,15 @@ class Store:
         """
         if self._version == SCHEMA_VERSION:
             return
-        if not self._register.records.found():
-            self.objects.check_exclusive()
-            entry = (found or self.contents()).snapshot.entries[1]
-            self._register.records.create(1, entry.as_json())
-        # Only now: a marker that is newer than the ledger would hide everything.
-        self.objects.replace(MARKER, marker.content())
-        self._check_version()
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Has an error of the storage said with what to do."""
-        try:
-            yield
-        except OSError as error:
-            full = error.errno == errno.ENOSPC
-            reason = "no space is left" if full else str(error)
-            raise StoreError(
-                f"store {self.name} cannot be written: {reason}; what was committed is kept: "
-                f"{'free space' if full else 'mend it'} and run the same command again"
-            ) from error
+        # A sweep of version 0.1.0 that goes on would write what nothing names.
+        with nullcontext() if is_locked else leases.locked(self.objects, self.name):
+            if not self._register.records.found():
+                self.objects.check_exclusive()
+                entry = (found or self.contents()).snapshot.entries[1]
+                self._register.records.create(1, entry.as_json())
+            # Only now: a marker that is newer than the ledger would hide everything.
+            self.objects.replace(MARKER, marker.content())
+            self._check_version()
 
 
 def _parquet(table: pa.Table) -> bytes:

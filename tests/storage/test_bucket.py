@@ -151,3 +151,13 @@ def test_a_bucket_that_ignores_conditions_is_refused_before_anything_is_committe
     ):
         Store(server.uri("prefix"), create=True)
     assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize("uri", ["az://container/prefix", "gs://bucket/prefix"])
+def test_a_cloud_that_lacks_its_environment_is_one_line(uri, monkeypatch):
+    for name in ("AZURE_STORAGE_ACCOUNT_NAME", "GOOGLE_SKIP_SIGNATURE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere.json")
+    with pytest.raises(BadInput, match=r"cannot be asked .*set what the cloud's own") as said:
+        Store(uri)
+    assert "\n" not in str(said.value)

@@ -9,6 +9,7 @@ from obstore.store import MemoryStore
 from tests.storage.planted import as_0_1_0, commit, failed, ledger, rows, top1s, trial, whole
 from tests.storage.test_damage import changed, noticed
 from zoo_eval import cli
+from zoo_eval import store as store_module
 from zoo_eval.commands import doctor
 from zoo_eval.errors import StoreError
 from zoo_eval.queries.connection import connect
@@ -154,6 +155,74 @@ def test_a_file_swept_up_while_its_writer_slept_does_not_count(store, monkeypatc
     assert store.damage() is None
     commit(Store(store.uri), "sleeper")
     assert set(top1s(store)) == {*MODELS, "sleeper"}
+
+
+def test_a_writer_that_wakes_while_it_is_swept_up_keeps_what_it_has_committed(store, monkeypatch):
+    """Its record comes after the ledger was looked at, and before the one that would void it."""
+    filled(store)
+    create, named = LocalFolder.create, compaction._Sweeping._named
+    asleep = []
+
+    def sleeping(self, path, content):
+        if path.startswith("ledger/") and not asleep:
+            asleep.append((path, content))
+            return True
+        return create(self, path, content)
+
+    monkeypatch.setattr(LocalFolder, "create", sleeping)
+    commit(Store(store.uri), "sleeper")
+    monkeypatch.setattr(LocalFolder, "create", create)
+
+    def waking(self, *told):
+        found = named(self, *told)
+        assert create(store.objects, *asleep[0])
+        return found
+
+    monkeypatch.setattr(compaction._Sweeping, "_named", waking)
+    compaction._Sweeping(Store(store.uri).contents(), grace_s=-1).removed()
+    monkeypatch.undo()
+    assert set(top1s(store)) == {*MODELS, "sleeper"}
+    assert whole(store)
+    assert store.damage() is None
+
+
+def test_a_commit_counts_whatever_became_of_the_merging_after_it(store, monkeypatch):
+    def broken(contents):
+        raise ValueError("planted")
+
+    monkeypatch.setattr(compaction, "keep_up", broken)
+    monkeypatch.setattr(store_module, "MERGED_EVERY", 1)
+    commit(store, "a")
+    assert top1s(store) == {"a": 0.5}
+
+
+def test_commits_merge_what_is_new_and_small_segments_now_and_then(store, monkeypatch):
+    monkeypatch.setattr(store_module, "MERGED_EVERY", 2)
+    monkeypatch.setattr(compaction, "MOST_SMALL", 3)
+    for number in range(12):
+        commit(store, f"m{number}")
+        assert len(top1s(store)) == number + 1
+        assert len(Store(store.uri).contents().paths("accuracy")) <= 4
+    assert whole(store)
+    assert store.damage() is None
+
+
+def test_a_failed_attempt_is_not_taken_for_the_last_wherever_it_was_merged(store, monkeypatch):
+    """Large segments are not merged again, so a later attempt may lie in an earlier segment."""
+    failed(store, "a")
+    store.compact()
+    store.commit(rows("a"), ledger("a", attempt=2))
+    store.compact()
+    first, second = (Store(store.uri).contents() for _ in range(2))
+    found = first.snapshot
+    assert found.count.attempts[trial("a").id] == 2
+    monkeypatch.setattr(compaction, "LARGE_BYTES", 1)
+    failed(store, "b")
+    store.compact()
+    ledger_ = Store(store.uri).ledger()
+    assert ledger_.status[trial("a").id] == "ok"
+    assert len(everything(store)[0]) == 3
+    assert second.ledger.status[trial("a").id] == "ok"
 
 
 class KilledError(BaseException):

@@ -166,7 +166,7 @@ def test_a_store_that_cannot_be_written_is_read_and_refuses_a_sweep_in_one_line(
 
 def test_a_driver_that_lost_its_lease_ends_at_its_next_step_in_one_line(tmp_path, monkeypatch):
     store, other = Store(str(tmp_path / "store"), create=True), Store(str(tmp_path / "store"))
-    monkeypatch.setattr(LocalFolder, "locked", lambda self, name: nullcontext(False))
+    monkeypatch.setattr(LocalFolder, "locked", lambda self: nullcontext(False))
     with store.claim():
         commit(store, "a")
         store.check_held()
@@ -205,3 +205,10 @@ def test_a_process_whose_claim_could_not_be_released_claims_again(tmp_path, monk
     with store.claim():
         commit(store, "a")
     assert top1s(store) == {"a": 0.5}
+
+
+def test_a_second_sweep_on_a_folder_is_told_who_has_it(tmp_path):
+    store = Store(str(tmp_path / "store"), create=True)
+    where = rf"another sweep on {socket.gethostname()} \(process {os.getpid()}\)"
+    with store.claim(), pytest.raises(BadInput, match=where), Store(store.uri).claim():
+        pass

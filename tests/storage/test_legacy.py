@@ -1,5 +1,6 @@
 """Stores of version 0.1.0 are read, resumed and named by a ledger; their files stay as they are."""
 
+import fcntl
 from pathlib import Path
 
 import pyarrow as pa
@@ -143,3 +144,30 @@ def test_what_belongs_to_no_trial_is_read_resumed_and_merged(old):
     Store(old).compact(grace_s=-1)
     Store(old).compact(grace_s=-1)
     assert [path.name for path in Path(old, "trends").iterdir()] != ["derived.parquet"]
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda store: commit(store, "d"),
+        lambda store: store.compact(),
+        lambda store: store.replace("trends", []),
+        lambda store: store.claim().__enter__(),
+    ],
+)
+def test_nothing_is_upgraded_while_a_sweep_of_0_1_0_holds_the_store(old, act):
+    """It would go on as before, and nothing would name what it writes."""
+    with (Path(old) / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(BadInput, match="being written by another sweep"):
+            act(Store(old))
+    assert not Path(old, "ledger").exists()
+    assert top1s(Store(old)) == {"a": 0.5, "b": 0.5, "c": 0.25}
+
+
+def test_changed_bytes_of_the_same_length_are_damage_to_a_compaction_too(old):
+    (first, *_) = sorted(Path(old, "accuracy").iterdir())
+    held = first.read_bytes()
+    first.write_bytes(held[:4] + bytes(20) + held[24:])
+    with pytest.raises(StoreError, match=rf"{first.name} is damaged.*--repair"):
+        Store(old).compact()

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 WORD = re.compile(r"\w+")
 # Functions of DuckDB that take a query or a table's name as a text, which may be put together.
-FROM_TEXT = {"query", "query_table"}
+FROM_TEXT = {"query", "query_table", "json_execute_serialized_sql"}
 
 
 def wanted(sql: str, tables: Collection[str], views: Mapping[str, str]) -> set[str]:

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from zoo_eval.errors import BadInput
 from zoo_eval.paths import refuse_key
 from zoo_eval.privacy.addresses import shown
-from zoo_eval.storage.bucket import Bucket
+from zoo_eval.storage.bucket import TIMEOUT_S, Bucket, without_addresses
 from zoo_eval.storage.local_folder import LocalFolder
 from zoo_eval.storage.objects import Objects
 
@@ -40,6 +40,12 @@ def opened(uri: str) -> Objects:
         raise BadInput(
             f"store {shown(uri)!r} is no folder or object-store address ({error}); {ASIDE}"
         ) from error
+    except Exception as error:
+        # The library's own, of what it finds in the environment.
+        raise BadInput(
+            f"store {shown(uri)!r} cannot be asked ({without_addresses(error)}); set what the cloud's own "
+            "tools need"
+        ) from error
 
 
 def _remote(parts: SplitResult):  # type: ignore[no-untyped-def]
@@ -53,7 +59,12 @@ def _remote(parts: SplitResult):  # type: ignore[no-untyped-def]
     if parts.scheme == "s3":
         return _s3(parts, bucket, prefix)
     made = {"gs": GCSStore, "az": AzureStore}[parts.scheme]
-    return made(bucket, prefix=prefix, retry_config={"max_retries": 0})
+    return made(
+        bucket,
+        prefix=prefix,
+        client_options={"timeout": f"{TIMEOUT_S}s"},
+        retry_config={"max_retries": 0},
+    )
 
 
 def _s3(parts: SplitResult, bucket: str, prefix: str | None) -> "S3Store":
@@ -73,7 +84,7 @@ def _s3(parts: SplitResult, bucket: str, prefix: str | None) -> "S3Store":
         prefix=prefix,
         config=config,  # type: ignore[arg-type]  # its keys are those of the library
         # Plain HTTP is spoken only where an address asks for it: a server on one's own machine.
-        client_options={"allow_http": True},
+        client_options={"allow_http": True, "timeout": f"{TIMEOUT_S}s"},
         # Tries are counted in one place.
         retry_config={"max_retries": 0},
     )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DELETED_AT_ONCE = 1000
+# One request, of a merged file too, on a slow line.
+TIMEOUT_S = 120
 # Between the tries of one request, at most: some 15 s in all, then it is an error.
 WAITS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -44,11 +46,7 @@ class Bucket:
                 # Perhaps it is ours, and the answer was lost; or there is none, and others tried too.
                 return self._held(path) == content
 
-        def again() -> bool | None:
-            held = self._held(path)
-            return None if held is None else held == content
-
-        return self._tried(made, again)
+        return self._tried(made)
 
     def _held(self, path: str) -> bytes:
         from obstore.exceptions import GenericError
@@ -133,24 +131,24 @@ class Bucket:
 
         return each(self, fetch, paths)
 
-    def _tried(self, do: Callable[[], T], recovered: Callable[[], T | None] | None = None) -> T:
-        """What `do` gives, tried again after errors that may pass; first whether it was done."""
+    def _tried(self, do: Callable[[], T]) -> T:
+        """What `do` gives, tried again after errors that may pass."""
         from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
         for wait in (*WAITS_S, None):
             try:
                 return do()
             except FileNotFoundError as error:
-                raise FileNotFoundError(_short(error)) from error
+                raise FileNotFoundError(without_addresses(error)) from error
             except (PermissionDeniedError, UnauthenticatedError) as error:
                 raise PermissionError(
-                    f"its credentials are missing, expired or without this right: {_short(error)}"
+                    f"its credentials are missing, expired or without this right: {without_addresses(error)}"
                 ) from error
             except BaseError as error:
                 if "NoSuchBucket" in str(error):
                     raise FileNotFoundError("there is no such bucket") from error
                 if wait is None:
-                    raise OSError(_short(error)) from error
+                    raise OSError(without_addresses(error)) from error
                 time.sleep(wait * random.uniform(0.2, 1.0))
         raise AssertionError
 
@@ -159,7 +157,7 @@ def _found(listed: "Iterable[ObjectMeta]") -> list[Found]:
     return [Found(one["path"], one["size"], one["last_modified"].timestamp()) for one in listed]
 
 
-def _short(error: BaseException) -> str:
+def without_addresses(error: BaseException) -> str:
     """The first line of what was said, without the addresses in it: they may be signed."""
     line = str(error).split("\n")[0].partition("<?xml")[0]
     words = [word for word in line.split() if "://" not in word]

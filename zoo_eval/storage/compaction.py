@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from zoo_eval.errors import StoreError
 from zoo_eval.storage import ledger, manifest
 from zoo_eval.storage.contents import Contents
-from zoo_eval.storage.damage import Damage, said
+from zoo_eval.storage.damage import UNREADABLE, Damage, said
 from zoo_eval.storage.ledger import Entry, Named
 from zoo_eval.storage.legacy import DERIVED
 from zoo_eval.storage.manifest import Manifest
@@ -133,12 +133,13 @@ def _small(files: Sequence[Named], all_small: bool) -> list[Named]:
 
 
 def _bundles(files: Sequence[Named]) -> Iterator[list[Named]]:
-    bundle: list[Named] = []
+    bundle, size = list[Named](), 0
     for one in files:
-        if bundle and sum(other.size for other in bundle) + one.size > AT_ONCE_BYTES:
+        if bundle and size + one.size > AT_ONCE_BYTES:
             yield bundle
-            bundle = []
+            bundle, size = [], 0
         bundle.append(one)
+        size += one.size
     if bundle:
         yield bundle
 
@@ -148,12 +149,15 @@ def _rows(contents: Contents, table: Table, files: Sequence[Named], ok: pa.Array
 
     def read(path: str) -> pa.Table:
         held = contents.objects.get(path)
-        if not known[path].is_of(held):
+        try:
+            if not known[path].is_of(held):
+                raise ValueError
+            found = pq.read_table(
+                pa.BufferReader(held), schema=table.schema, page_checksum_verification=True
+            )
+        except UNREADABLE as error:
             damage = Damage(path, "is damaged", known[path].commits)
-            raise StoreError(said(contents.name, [damage]))
-        found = pq.read_table(
-            pa.BufferReader(held), schema=table.schema, page_checksum_verification=True
-        )
+            raise StoreError(said(contents.name, [damage])) from error
         if table.name == TRIALS.name:
             return contents.snapshot.counting(found)
         keys = pc.binary_join_element_wise(found["trial_id"], found["commit_id"], "/")
@@ -195,11 +199,11 @@ class _Sweeping:
         found = manifests.found()
         aged = [number for number, one in found.items() if one.modified <= before]
         oldest = max(aged, default=0)
-        read = [Manifest.from_json(number, manifests.read(number)) for number in found]
+        read = self._manifests(found, oldest)
         kept = [one for one in read if one.number >= oldest]
-        reached = kept[0].ledger if oldest else 0
-        old = list(self._old(before, self._named(kept, reached)))
-        self._void(old, kept)
+        reached = kept[0].ledger if oldest and kept else 0
+        named, last = self._named(kept, reached)
+        old = self._void([one for one in self._old(before) if one.path not in named], kept, last)
         if not self._superseded(old, read):
             old = [one for one in old if not SEGMENT_FILE.fullmatch(one.name)]
         gone = [one.path for one in old]
@@ -212,37 +216,82 @@ class _Sweeping:
         _remove(objects, gone)
         return len(gone)
 
-    def _named(self, kept: Sequence[Manifest], reached: int) -> set[str]:
-        records = Records(self.contents.objects, ledger.FOLDER)
-        named = {one.path for some in kept for one in [*some.segments, *some.kept.values()]}
-        for number in records.found(reached):
-            known = self.contents.snapshot.entries.get(number)
-            entry = known or Entry.from_json(records.read(number))
-            void = self.contents.snapshot.void
-            named |= {f.path for c in entry.commits if c.id not in void for f in c.files}
-            named |= {one.path for one in entry.kept.values() if one is not None}
-        return named
+    def _manifests(self, numbers: Iterable[int], oldest: int) -> list[Manifest]:
+        """Those that are there, but for damaged ones that nobody reads any more."""
+        manifests = Records(self.contents.objects, manifest.FOLDER)
 
-    def _old(self, before: float, named: set[str]) -> Iterator[Found]:
+        def read(number: str) -> Manifest | None:
+            try:
+                return Manifest.from_json(int(number), manifests.read(int(number)))
+            except FileNotFoundError:
+                return None  # another compaction was here
+            except ValueError as error:
+                if int(number) < oldest:
+                    return None
+                damage = Damage(manifests.path(int(number)), f"is {error}")
+                raise StoreError(said(self.contents.name, [damage])) from error
+
+        read_ = each(self.contents.objects, read, map(str, numbers))
+        return [one for one in read_ if one is not None]
+
+    def _entries(self, after: int) -> dict[int, Entry]:
+        """The records after one, those that are gone meanwhile left out."""
+        records = Records(self.contents.objects, ledger.FOLDER)
+        known = self.contents.snapshot.entries
+
+        def read(number: str) -> Entry | None:
+            try:
+                return known.get(int(number)) or Entry.from_json(records.read(int(number)))
+            except FileNotFoundError:
+                return None
+            except ValueError as error:
+                damage = Damage(records.path(int(number)), f"is {error}")
+                raise StoreError(said(self.contents.name, [damage])) from error
+
+        numbers = list(records.found(after))
+        read_ = each(self.contents.objects, read, map(str, numbers))
+        return {n: one for n, one in zip(numbers, read_, strict=True) if one is not None}
+
+    def _named(self, kept: Sequence[Manifest], reached: int) -> tuple[set[str], int]:
+        """What manifests and the records after one name, and the last of these."""
+        named = {one.path for some in kept for one in [*some.segments, *some.kept.values()]}
+        entries = self._entries(reached)
+        for entry in entries.values():
+            named |= self._named_by(entry)
+        return named, max(entries, default=max(reached, self.contents.snapshot.last))
+
+    def _named_by(self, entry: Entry) -> set[str]:
+        void = self.contents.snapshot.void
+        named = {f.path for c in entry.commits if c.id not in void for f in c.files}
+        return named | {one.path for one in entry.kept.values() if one is not None}
+
+    def _old(self, before: float) -> Iterator[Found]:
         for table in self.contents.tables:
             for one in self.contents.objects.listed(table):
                 is_own = COMMIT_FILE.fullmatch(one.name) or SEGMENT_FILE.fullmatch(one.name)
-                if (
-                    (is_own or one.name == DERIVED)
-                    and one.path not in named
-                    and one.modified <= before
-                ):
+                if (is_own or one.name == DERIVED) and one.modified <= before:
                     yield one
 
-    def _void(self, old: Sequence[Found], kept: Sequence[Manifest]) -> None:
-        """Has what is removed count for nothing, should its writer wake up."""
-        objects, now = self.contents.objects, self.contents.snapshot
-        of_trials = [one for one in old if self._belongs(one.path.partition("/")[0])]
-        matches = (COMMIT_FILE.fullmatch(one.name) for one in of_trials)
-        commits = {match[1] for match in matches if match}
+    def _void(self, old: list[Found], kept: Sequence[Manifest], last: int) -> list[Found]:
+        """Has what is removed count for nothing, should its writer wake up; what may be removed then.
+
+        The record that says so is the one after all that were looked at: a writer who woke meanwhile has
+        made that one, and keeps its files.
+        """
+        records, now = Records(self.contents.objects, ledger.FOLDER), self.contents.snapshot
         merged = {commit for some in kept for one in some.segments for commit in one.commits}
-        if unknown := sorted(commits - merged - set(now.void)):
-            Records(objects, ledger.FOLDER).append(Entry(void=unknown).as_json(), now.last)
+        while True:
+            of_trials = [one for one in old if self._belongs(one.path.partition("/")[0])]
+            matches = (COMMIT_FILE.fullmatch(one.name) for one in of_trials)
+            commits = {match[1] for match in matches if match}
+            unknown = sorted(commits - merged - set(now.void))
+            if not unknown or records.create(last + 1, Entry(void=unknown).as_json()):
+                return old
+            entries = self._entries(last)
+            for entry in entries.values():
+                named = self._named_by(entry)
+                old = [one for one in old if one.path not in named]
+            last = max(entries, default=last + 1)
 
     def _belongs(self, table: str) -> bool:
         return table == TRIALS.name or self.contents.tables[table].ledgered

@@ -1,5 +1,6 @@
 """Contents: a store's tables as they were at one moment."""
 
+import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,11 +8,11 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from zoo_eval.errors import StoreError, one_line
-from zoo_eval.storage import kept, leases, manifest
-from zoo_eval.storage.damage import GONE, UNREADABLE, Damage, said
+from zoo_eval.storage import kept, leases, ledger, manifest
+from zoo_eval.storage.damage import GONE, UNREADABLE, Damage, reading, said
 from zoo_eval.storage.ledger import Ledger, Named
 from zoo_eval.storage.objects import Objects, each
-from zoo_eval.storage.records import Records
+from zoo_eval.storage.records import Records, from_bytes
 from zoo_eval.storage.snapshot import Snapshot
 from zoo_eval.tables import TRIALS, Table, View
 
@@ -96,10 +97,8 @@ class Contents:
         Raises:
             StoreError: the store cannot be read.
         """
-        try:
+        with reading(self.name):
             found = self.damages()
-        except OSError as error:
-            raise StoreError(f"store {self.name} cannot be read: {error}; run it again") from error
         return said(self.name, found) if found else None
 
     def damages(self) -> list[Damage]:
@@ -114,15 +113,40 @@ class Contents:
                 return Damage(path, "is damaged", named[path].commits)
             except FileNotFoundError:
                 return Damage(path, GONE, named[path].commits)
-            except OSError:
-                return Damage(path, "cannot be read", named[path].commits)
+            except OSError as error:
+                # A disk that is broken here; anything else may pass, and is no damage.
+                if error.errno != errno.EIO:
+                    raise
+                return Damage(path, "cannot be read from its disk", named[path].commits)
 
         found = each(self.objects, looked_at, sorted(named))
         found.append(self._unlike_its_manifest())
+        found += self._of_the_past()
         number, told, _ = leases.newest(self.objects)
         if number and told is None:
             found.append(Damage(Records(self.objects, leases.FOLDER).path(number), "is damaged"))
         return [*self.snapshot.damages, *(one for one in found if one is not None)]
+
+    def _of_the_past(self) -> list[Damage | None]:
+        """Manifests that were replaced, and records that were merged, which a compaction still reads."""
+        now = self.snapshot.manifest
+        records, manifests = (
+            Records(self.objects, one) for one in (ledger.FOLDER, manifest.FOLDER)
+        )
+
+        def looked_at(path: str) -> Damage | None:
+            try:
+                from_bytes(self.objects.get(path))
+            except FileNotFoundError:
+                return None  # removed just now
+            except ValueError as error:
+                return Damage(path, f"is {error}")
+            return None
+
+        replaced = [manifests.path(number) for number in manifests.found() if number < now.number]
+        old = [path + end for path in replaced for end in ("", manifest.COPY)]
+        old += [records.path(number) for number in records.found() if number <= now.ledger]
+        return each(self.objects, looked_at, old)
 
     def _unlike_its_manifest(self) -> Damage | None:
         """A copy of the manifest that is not its copy."""

@@ -6,6 +6,7 @@ a table or view of another package; and a derived table, under its own name, is 
 
 import json
 from collections.abc import Mapping
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -49,7 +50,7 @@ def declaration(one: Table | View) -> tuple[str, str, bytes]:
     """
     declared.check(one)
     name = f"{DECLARED}/{one.name}"
-    return name, f"{name}.json", records.as_bytes(json.loads(declared.to_json(one)))
+    return name, f"{name}.{uuid4().hex}.json", records.as_bytes(json.loads(declared.to_json(one)))
 
 
 def declarations(

@@ -10,7 +10,7 @@ the commits of its successor, and does not count; as soon as it knows, it ends.
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -18,12 +18,17 @@ from typing import Any
 import psutil
 
 from zoo_eval.errors import BadInput
+from zoo_eval.storage.local_folder import LocalFolder
 from zoo_eval.storage.objects import Found, Objects
 from zoo_eval.storage.records import Records
 
 FOLDER = "leases"
 DURATION_S = 180.0
 RENEWALS = 4
+SAYS = {
+    "host": str, "machine": str, "process": int, "began": int, "duration_s": int | float,
+    "released": bool, "ledger": int,
+}  # fmt: skip
 
 
 def newest(objects: Objects) -> tuple[int, dict[str, Any] | None, Found | None]:
@@ -34,9 +39,11 @@ def newest(objects: Objects) -> tuple[int, dict[str, Any] | None, Found | None]:
         return 0, None, None
     number = max(found)
     try:
-        return number, records.read(number), found[number]
+        said = records.read(number)
     except (ValueError, FileNotFoundError):
         return number, None, found[number]
+    is_whole = all(isinstance(said.get(name), kind) for name, kind in SAYS.items())
+    return number, said if is_whole else None, found[number]
 
 
 def reached(objects: Objects) -> int:
@@ -69,6 +76,26 @@ def held(
         # Left behind it expires; what ended the block is more worth saying.
         with suppress(OSError):
             lease.release(last())
+
+
+@contextmanager
+def locked(objects: Objects, store: str) -> Iterator[bool]:
+    """Holds a folder's lock besides the lease, of which version 0.1.0 knows nothing; whether there is one.
+
+    Raises:
+        BadInput: another process holds it.
+    """
+    if not isinstance(objects, LocalFolder):
+        yield False
+        return
+    with ExitStack() as stack:
+        try:
+            has_lock = stack.enter_context(objects.locked())
+        except BlockingIOError as error:
+            _, holder, _ = newest(objects)
+            living = None if holder and holder["released"] else holder
+            raise BadInput(refusal(store, living)) from error
+        yield has_lock
 
 
 class Lease:
@@ -104,11 +131,7 @@ class Lease:
         duration = said["duration_s"] if said else self.duration_s
         left = found.modified + duration - self.records.objects.now()
         if left > 0:
-            where = f" on {said['host']} (process {said['process']})" if said else ""
-            raise BadInput(
-                f"store {self.store} is being written by another sweep{where}; wait for it, {left:.0f} s "
-                "if it is dead, or choose another --store"
-            )
+            raise BadInput(refusal(self.store, said, f", {left:.0f} s if it is dead,"))
 
     def renew_until(self, stop: Event) -> None:
         """Renews it until it is told to stop or another has it."""
@@ -127,12 +150,11 @@ class Lease:
             self._next(released=True)
 
     def _next(self, *, released: bool) -> bool:
-        process = psutil.Process()
         content = {
             "host": socket.gethostname(),
             "machine": machine(),
             "process": os.getpid(),
-            "process_began": process.create_time(),
+            "began": _began(os.getpid()),
             "holder": id(self),
             "duration_s": self.duration_s,
             "released": released,
@@ -148,6 +170,15 @@ class Lease:
         return True
 
 
+def refusal(store: str, said: dict[str, Any] | None, how_long: str = "") -> str:
+    """That another sweep has a store, and which one."""
+    where = f" on {said['host']} (process {said['process']})" if said else ""
+    return (
+        f"store {store} is being written by another sweep{where}; wait for it{how_long} or choose "
+        "another --store"
+    )
+
+
 def machine() -> str:
     """What tells this machine, since it was started, and whose processes are seen in it.
 
@@ -160,14 +191,22 @@ def machine() -> str:
         return socket.gethostname()
 
 
+def _began(process: int) -> int:
+    """When a process began, by no clock that anybody sets, where the system tells; 0 elsewhere."""
+    if not Path("/proc/self/stat").exists():
+        return 0
+    # Behind the name of its program, which may hold anything.
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
+
+
 def _is_gone(said: dict[str, Any]) -> bool:
     """Whether the holder was a process of this machine that is no more."""
     try:
         process = psutil.Process(said["process"])
-        if abs(process.create_time() - said["process_began"]) > 1:
+        if _began(said["process"]) != said["began"]:
             return True
         return bool(process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return True
     except psutil.AccessDenied:
         return False

@@ -63,7 +63,8 @@ class Named:
             ValueError: it is something else.
         """
         path, size, hexadecimal = content
-        return cls(path, size, hexadecimal, commits)
+        path, hexadecimal = texts([path, hexadecimal])
+        return cls(path, int(size), hexadecimal, commits)
 
     def is_of(self, content: bytes) -> bool:
         """Whether these are its bytes."""
@@ -86,12 +87,13 @@ class Commit:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Commit":
-        own = content["commit"]
+        (own,) = texts([content["commit"]])
         files = [
-            Named(path, size, hexadecimal, (own,))
+            Named.from_json([path, size, hexadecimal], (own,))
             for path, (size, hexadecimal) in sorted(content["files"].items())
         ]
-        return cls(own, files, [(trial, n, status) for trial, n, status in content["trials"]])
+        texts(text for trial, _, status in content["trials"] for text in (trial, status))
+        return cls(own, files, [(trial, int(n), status) for trial, n, status in content["trials"]])
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,21 @@ class Entry:
         try:
             commits = [Commit.from_json(one) for one in content["commits"]]
             kept = {n: one and Named.from_json(one) for n, one in content["kept"].items()}
-            return cls(commits, list(content["void"]), list(content["dropped"]), kept)
+            return cls(commits, texts(content["void"]), texts(content["dropped"]), kept)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("damaged") from error
+
+
+def texts(values: Iterable[Any]) -> list[str]:
+    """The values.
+
+    Raises:
+        TypeError: one is no text.
+    """
+    found = list(values)
+    if not all(isinstance(one, str) for one in found):
+        raise TypeError("no text")
+    return found
 
 
 @dataclass

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zoo_eval.storage import kept
+from zoo_eval.storage.damage import UNREADABLE
 from zoo_eval.storage.ledger import Commit, Entry, Named, Row
 from zoo_eval.storage.objects import Objects, each
 from zoo_eval.tables import TABLES, TRIALS, declared
@@ -41,16 +42,16 @@ def adopted(objects: Objects, unreadable: Callable[[str, Exception], None]) -> E
 
     def rows(own: str) -> list[Row] | None:
         path = f"{TRIALS.name}/{own}.parquet"
+        # That it cannot be fetched now is no damage.
+        held = objects.get(path)
         try:
             read = pq.read_table(
-                pa.BufferReader(objects.get(path)),
-                columns=COLUMNS,
-                page_checksum_verification=True,
+                pa.BufferReader(held), columns=COLUMNS, page_checksum_verification=True
             )
-        except (pa.ArrowException, OSError, ValueError) as error:
+            return list(zip(*(read[column].to_pylist() for column in COLUMNS)))
+        except (*UNREADABLE, KeyError) as error:
             unreadable(path, error)
             return None
-        return list(zip(*(read[column].to_pylist() for column in COLUMNS)))
 
     pairs = zip(commits, each(objects, rows, commits), strict=True)
     found = [Commit(own, files[own], some) for own, some in pairs if some is not None]

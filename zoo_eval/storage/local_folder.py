@@ -112,20 +112,15 @@ class LocalFolder:
         """Links are exclusive wherever there are links."""
 
     @contextmanager
-    def locked(self, name: str) -> Iterator[bool]:
+    def locked(self) -> Iterator[bool]:
         """Holds the folder's lock, which ends with the process; False where disks have no locks.
 
         Raises:
-            BadInput: another process of this machine holds it.
+            BlockingIOError: another process holds it.
         """
         with files.opened(self.root / LOCK, "w", follow=False) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BadInput(
-                    f"store {name} is being written by another sweep; wait for it or choose "
-                    "another --store"
-                ) from error
             except OSError as error:
                 if error.errno not in LOCKLESS:
                     raise

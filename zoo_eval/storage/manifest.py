@@ -5,14 +5,18 @@ files and the ledger's records after `ledger`. Beside it lies a copy, made after
 two be damaged, the other says the same.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo_eval.storage.ledger import Named
+from zoo_eval.storage.ledger import Named, texts
+from zoo_eval.storage.objects import Objects
+from zoo_eval.storage.records import Records, from_bytes
 
 FOLDER = "manifest"
 COPY = ".copy"
+NAME = re.compile(r"(\d{8})\.json(\.copy)?")
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,36 @@ class Manifest:
             ValueError: it is something else.
         """
         try:
-            commits = content["commits"]
+            commits = texts(content["commits"])
             segments = [
                 Named.from_json(told, [commits[place] for place in places])
                 for told, places in content["segments"]
             ]
             kept = {name: Named.from_json(told) for name, told in content["kept"].items()}
-            void, dropped = content["void"], content["dropped"]
-            return cls(number, content["ledger"], segments, void, dropped, kept)
+            void, dropped = texts(content["void"]), texts(content["dropped"])
+            return cls(number, int(content["ledger"]), segments, void, dropped, kept)
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError("damaged") from error
+
+
+def newest(objects: Objects) -> tuple[int, list[str]]:
+    """The number of the newest manifest, and the names of all there are, copies among them."""
+    listed = [one.name for one in objects.listed(FOLDER)]
+    named = [name for name in listed if NAME.fullmatch(name)]
+    return max((int(name[:8]) for name in named), default=0), named
+
+
+def intact(objects: Objects, number: int) -> Manifest | None:
+    """What the copy beside a manifest says, or else the newest that is whole; under this number.
+
+    What an older one says is true too: what it names stays as long as it does, with the ledger after it.
+    """
+    path = Records(objects, FOLDER).path
+    _, names = newest(objects)
+    older = sorted({int(name[:8]) for name in names} - {number}, reverse=True)
+    for place in [path(number) + COPY, *(path(n) + end for n in older for end in ("", COPY))]:
+        try:
+            return Manifest.from_json(number, from_bytes(objects.get(place)))
+        except (ValueError, FileNotFoundError):
+            continue
+    return None

@@ -26,7 +26,9 @@ def version(objects: Objects) -> int:
     held = objects.get(MARKER)
     try:
         found = int(json.loads(held)["schema_version"])
-    except (ValueError, KeyError, TypeError) as error:
+        if found < 1:
+            raise ValueError("damaged")
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ValueError("damaged") from error
     if held not in (content(found), json.dumps({"schema_version": found}).encode()):
         raise ValueError("damaged")
@@ -42,10 +44,11 @@ def mended(objects: Objects) -> bool:
     """Writes a marker that is damaged or gone from what else is there; whether it had to."""
     try:
         version(objects)
-    except (ValueError, FileNotFoundError):
-        if not records(objects):
+    except (ValueError, FileNotFoundError) as error:
+        if not records(objects) and isinstance(error, FileNotFoundError):
             return False
-        is_new = objects.listed(ledger.FOLDER) or objects.listed(manifest.FOLDER)
+        is_new = any(map(objects.listed, (ledger.FOLDER, manifest.FOLDER)))
+        is_new |= not objects.listed(TRIALS.name)
         objects.replace(MARKER, content(SCHEMA_VERSION if is_new else 1))
         return True
     return False

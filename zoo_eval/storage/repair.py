@@ -9,13 +9,13 @@ from zoo_eval.storage.ledger import Entry
 from zoo_eval.storage.manifest import Manifest
 from zoo_eval.storage.objects import Objects
 from zoo_eval.storage.records import Records
-from zoo_eval.storage.snapshot import Snapshot, manifest_of_copy
+from zoo_eval.storage.snapshot import Snapshot
 
 
 def mend_manifest(objects: Objects, damages: Sequence[Damage], found: Snapshot) -> bool:
     """Makes the newest manifest and its copy the same again; whether one of them was not.
 
-    Should both be lost, whatever of the ledger is still there counts.
+    Should both be lost and no older one be there, whatever of the ledger is still there counts.
     """
     number = found.manifest.number
     path = Records(objects, manifest.FOLDER).path(number)
@@ -23,13 +23,24 @@ def mend_manifest(objects: Objects, damages: Sequence[Damage], found: Snapshot) 
     if not number or not broken:
         return False
     if path in broken:
-        kept = manifest_of_copy(objects, number)
-        if not kept.segments:
-            left = Records(objects, ledger.FOLDER).found()
-            kept = Manifest(number, min(left, default=found.last + 1) - 1)
+        left = Records(objects, ledger.FOLDER).found()
+        nothing = Manifest(number, min(left, default=found.last + 1) - 1)
+        kept = manifest.intact(objects, number) or nothing
         objects.replace(path, records.as_bytes(kept.as_json()))
     objects.replace(path + manifest.COPY, objects.get(path))
     return True
+
+
+def mend_past(objects: Objects, damages: Sequence[Damage], found: Snapshot) -> None:
+    """Removes replaced manifests that are damaged; of records that were merged nothing is read any more."""
+    for one in damages:
+        folder, _, name = one.path.partition("/")
+        if (match := manifest.NAME.fullmatch(name)) is None:
+            continue
+        if folder == manifest.FOLDER and int(match[1]) < found.manifest.number:
+            objects.delete(one.path)
+        elif folder == ledger.FOLDER and int(match[1]) <= found.manifest.ledger:
+            objects.replace(one.path, records.as_bytes(Entry().as_json()))
 
 
 def voiding(contents: Contents, damages: Sequence[Damage]) -> tuple[Entry, set[str]]:
@@ -37,7 +48,8 @@ def voiding(contents: Contents, damages: Sequence[Damage]) -> tuple[Entry, set[s
     snapshot, broken = contents.snapshot, {one.path for one in damages}
     commits = {commit for one in damages for commit in one.commits}
     segments = [path for path in broken if "/segment-" in path]
-    lost = [path for path in broken if path.startswith(f"{ledger.FOLDER}/")]
+    merged = {Records(contents.objects, ledger.FOLDER).path(snapshot.manifest.ledger)}
+    lost = [path for path in broken - merged if path.startswith(f"{ledger.FOLDER}/")]
     kept = {name: None for name, one in snapshot.kept.items() if one.path in broken}
     trials = {t for t, own in snapshot.count.ok_in.items() if own in commits}
     return Entry((), sorted(commits), sorted([*segments, *lost]), kept), trials

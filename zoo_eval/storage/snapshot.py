@@ -13,12 +13,14 @@ from zoo_eval.storage.damage import GONE, UNREADABLE, Damage
 from zoo_eval.storage.ledger import Count, Entry, Ledger, Named
 from zoo_eval.storage.manifest import Manifest
 from zoo_eval.storage.objects import Objects, each
-from zoo_eval.storage.records import NAME, Records, from_bytes, name_of
+from zoo_eval.storage.records import Records, name_of
 from zoo_eval.tables import SCHEMA_VERSION, TRIALS
 
 # So many files of a table are asked for one by one: beside them may lie thousands that were merged.
 FEW = 20
+MOST_MISSING = 100_000
 KEY = ["trial_id", "attempt", "commit_id"]
+COUNTED = ["trial_id", "attempt", "status", "commit_id"]
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,13 @@ class Register:
         entries, last = self._tail(newest, damages)
         void = set(newest.void).union(*(one.void for one in entries.values()))
         dropped = set(newest.dropped).union(*(one.dropped for one in entries.values()))
-        count, files = Count(), list[Named]()
-        for segment in newest.segments:
-            if segment.path in dropped or all(commit in void for commit in segment.commits):
-                continue
-            files.append(segment)
-            if segment.table == TRIALS.name:
-                self._count(segment, count, void, damages)
+        count = Count()
+        files = [
+            one
+            for one in newest.segments
+            if one.path not in dropped and not all(commit in void for commit in one.commits)
+        ]
+        self._count([one for one in files if one.table == TRIALS.name], count, void, damages)
         for number in sorted(entries):
             for commit in entries[number].commits:
                 if commit.id not in void and count.takes(commit.id, commit.trials):
@@ -129,11 +131,9 @@ class Register:
         return Snapshot(newest, last, entries, count, void, dropped, by_table, kept, damages)
 
     def _newest(self, damages: list[Damage]) -> Manifest:
-        listed = [one.name for one in self.objects.listed(manifest.FOLDER)]
-        numbers = [int(match[1]) for name in listed if (match := NAME.match(name))]
-        if not numbers:
+        number, listed = manifest.newest(self.objects)
+        if not number:
             return Manifest()
-        number = max(numbers)
         if number in self._manifests and name_of(number) in listed:
             return self._manifests[number]
         path = self.manifests.path(number)
@@ -141,16 +141,22 @@ class Register:
             read = Manifest.from_json(number, self.manifests.read(number))
         except (ValueError, FileNotFoundError) as error:
             damages.append(Damage(path, _what(error)))
-            return manifest_of_copy(self.objects, number)
+            return manifest.intact(self.objects, number) or Manifest(number)
         self._manifests = {number: read}
         return read
 
     def _tail(self, newest: Manifest, damages: list[Damage]) -> tuple[dict[int, Entry], int]:
-        numbers = self.records.found(newest.ledger)
+        # The last that was merged stays where it is: from its number on writers count.
+        numbers = self.records.found(max(newest.ledger - 1, 0))
+        if newest.ledger and numbers.pop(newest.ledger, None) is None:
+            damages.append(Damage(self.records.path(newest.ledger), GONE))
         if self.schema < SCHEMA_VERSION and not numbers and not newest.number:
             return {1: self._adopted(damages)}, 0
         last = max([*numbers, newest.ledger, self.at_least])
         wanted = range(newest.ledger + 1, last + 1)
+        if len(wanted) > MOST_MISSING + len(numbers):
+            path = self.records.path(last)
+            raise OSError(f"{path} is far beyond the others; if it is no record, move it away")
         entries = {n: one for n, one in self._entries.items() if n in numbers}
 
         def read(number: str) -> Entry | Damage:
@@ -175,32 +181,43 @@ class Register:
         return versions.after(self.schema).adopted(self.objects, unreadable)
 
     def _count(
-        self, segment: Named, count: Count, void: Collection[str], damages: list[Damage]
+        self,
+        segments: Sequence[Named],
+        count: Count,
+        void: Collection[str],
+        damages: list[Damage],
     ) -> None:
-        """Counts the trials of merged commits, of which each trial is in one alone."""
-        if segment.path not in self._kept_rows:
-            try:
-                held = self.objects.get(segment.path)
-                if not segment.is_of(held):
-                    raise ValueError
-                self._kept_rows[segment.path] = pq.read_table(
-                    pa.BufferReader(held), columns=[*KEY, "status"]
-                )
-            except (FileNotFoundError, *UNREADABLE) as error:
-                what = GONE if isinstance(error, FileNotFoundError) else "is damaged"
-                damages.append(Damage(segment.path, what, segment.commits))
-                return
-        rows = self._kept_rows[segment.path]
-        if any(commit in void for commit in segment.commits):
-            rows = rows.filter(pc.invert(pc.is_in(rows["commit_id"], pa.array(sorted(void)))))
-        columns = (
-            rows[name].to_pylist() for name in ("trial_id", "attempt", "status", "commit_id")
-        )
-        trials, attempts, statuses, commits = columns
-        for trial, attempt, status, commit in sorted(
-            zip(trials, attempts, statuses, commits), key=lambda row: row[1]
-        ):
+        """Counts the trials of merged commits, of which each attempt is in one alone."""
+        self._kept_rows = {
+            one.path: self._kept_rows[one.path] for one in segments if one.path in self._kept_rows
+        }
+        found = list[tuple[str, int, str, str]]()
+        for segment in segments:
+            if segment.path not in self._kept_rows:
+                rows = self._rows(segment)
+                if isinstance(rows, Damage):
+                    damages.append(rows)
+                    continue
+                self._kept_rows[segment.path] = rows
+            rows = self._kept_rows[segment.path]
+            if any(commit in void for commit in segment.commits):
+                rows = rows.filter(pc.invert(pc.is_in(rows["commit_id"], pa.array(sorted(void)))))
+            found += zip(*(rows[name].to_pylist() for name in COUNTED), strict=True)
+        # A later attempt may be in an earlier segment.
+        for trial, attempt, status, commit in sorted(found, key=lambda row: row[1]):
             count.takes(commit, [(trial, attempt, status)])
+
+    def _rows(self, segment: Named) -> pa.Table | Damage:
+        try:
+            held = self.objects.get(segment.path)
+        except FileNotFoundError:
+            return Damage(segment.path, GONE, segment.commits)
+        try:
+            if segment.is_of(held):
+                return pq.read_table(pa.BufferReader(held), columns=COUNTED)
+        except UNREADABLE:
+            pass
+        return Damage(segment.path, "is damaged", segment.commits)
 
     def _unlike(
         self, files: Mapping[str, Sequence[Named]], many: Sequence[str], known: Collection[str]
@@ -235,15 +252,6 @@ def _kept(newest: Manifest, entries: Mapping[int, Entry]) -> dict[str, Named]:
             else:
                 kept[name] = one
     return kept
-
-
-def manifest_of_copy(objects: Objects, number: int) -> Manifest:
-    """What the copy beside a manifest says; an empty one where that is damaged too."""
-    path = Records(objects, manifest.FOLDER).path(number) + manifest.COPY
-    try:
-        return Manifest.from_json(number, from_bytes(objects.get(path)))
-    except (ValueError, FileNotFoundError):
-        return Manifest(number)
 
 
 def _what(error: Exception) -> str:
