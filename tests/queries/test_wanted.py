@@ -37,13 +37,32 @@ def test_rows_are_there_however_a_table_is_named(store, query):
 
 
 def test_only_what_is_asked_for_is_brought():
-    assert wanted("SELECT 1", TABLES, SQL) == set()
-    assert wanted("SELECT * FROM models", TABLES, SQL) == {"models"}
-    assert wanted("SELECT * FROM x", TABLES, {"x": "SELECT * FROM Y", "y": "FROM trends"}) == {
-        "trends"
-    }
-    assert wanted("SELECT query FROM x", TABLES, {}) == set(TABLES)
+    assert wanted("SELECT 1", TABLES, SQL) == (set(), [])
+    assert wanted("SELECT * FROM models", TABLES, SQL) == ({"models"}, [])
+    views = {"y": "FROM trends", "z": "FROM models", "x": "SELECT * FROM Y"}
+    assert wanted("SELECT * FROM x", TABLES, views) == ({"trends"}, ["y", "x"])
+    assert wanted("SELECT query FROM x", TABLES, views) == (set(TABLES), ["y", "z", "x"])
 
 
 def test_views_that_name_each_other_end():
-    assert wanted("FROM x", TABLES, {"x": "FROM y, trends", "y": "FROM x"}) == {"trends"}
+    views = {"x": "FROM y, trends", "y": "FROM x"}
+    assert wanted("FROM x", TABLES, views) == ({"trends"}, ["x", "y"])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT view_name FROM duckdb_views() WHERE NOT internal",
+        "SELECT table_name FROM information_schema.tables",
+        "SELECT name FROM (SHOW TABLES)",
+    ],
+)
+def test_a_list_of_all_names_has_all(store, query):
+    found = connect(store).query(query).column(0).to_pylist()
+    assert set(VIEWS) | set(TABLES) <= set(found)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_can_be_asked_for_first(store, view):
+    assert connect(store).columns(f"SELECT * FROM {view}")
+    assert connect(store).query(f'SELECT * FROM "{view.upper()}"') is not None

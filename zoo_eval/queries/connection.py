@@ -44,16 +44,16 @@ class Connection:
         self._unread_tables = set(tables)
         for table in tables.values():
             self._duckdb.execute(f'CREATE VIEW "{table.name}" AS {_visible(table)}')
-        for name in VIEWS:
-            self._duckdb.execute(f"CREATE VIEW {name} AS {view_sql(name)}")
         self._duckdb.execute("SET enable_external_access = false")
         self._duckdb.execute("SET lock_configuration = true")
+        # The views are created when they are asked for: all of them take a fifth of a second.
+        self._views = {name: view_sql(name) for name in VIEWS}
+        self._not_created = set(VIEWS)
         # What others wrote comes last: it sees nothing but the store either.
         declared = contents.views
         self.left_out = self._create(declared)
         created = (view.name for view in declared if view.name not in self.left_out)
         self.names = (*tables, *VIEWS, *created)
-        self._views = {name: view_sql(name) for name in VIEWS}
         self._views |= {view.name: view.sql for view in declared}
 
     def _create(self, views: Iterable[View]) -> dict[str, str]:
@@ -69,6 +69,7 @@ class Connection:
     def _refusal(self, view: View) -> str | None:
         """Why a view cannot be created; None where it now is."""
         try:
+            self._define(view.sql)
             self._duckdb.execute(f'CREATE VIEW "{view.name}" AS {self._one_select(view.sql)}')
         except (duckdb.Error, BadInput) as error:
             return one_line(error)
@@ -101,9 +102,18 @@ class Connection:
             ) from error
         return self.held(sql, result.rename_columns(_distinct(result.column_names)), holder)
 
+    def _define(self, sql: str) -> set[str]:
+        """Creates the views that a query reads; the tables that it reads."""
+        tables, views = wanted(sql, self._contents.tables, self._views)
+        for name in views:
+            if name in self._not_created:
+                self._duckdb.execute(f"CREATE VIEW {name} AS {self._views[name]}")
+                self._not_created.discard(name)
+        return tables
+
     def _bring(self, sql: str) -> None:
         """Has the tables that a query reads hold their rows: nobody waits for those of others."""
-        found = wanted(sql, self._contents.tables, self._views)
+        found = self._define(sql)
         if found & {name for name, table in self._contents.tables.items() if table.ledgered}:
             found.add(TRIALS.name)
         for name in found & self._unread_tables:
@@ -147,7 +157,8 @@ class Connection:
             BadInput: as `query` does, for what can be told without computing it.
         """
         try:
-            return tuple(_distinct(self._duckdb.sql(self._one_select(sql)).columns))
+            self._define(self._one_select(sql))
+            return tuple(_distinct(self._duckdb.sql(sql).columns))
         except duckdb.Error as error:
             raise self._mistake(sql, error) from error
 
@@ -156,6 +167,7 @@ class Connection:
             return self._unread()
 
         def columns(name: str) -> Sequence[str]:
+            self._define(name)
             return self._duckdb.sql(f'SELECT * FROM "{name}"').columns
 
         said = mistakes.explained(str(error), sql, self.names, columns)
