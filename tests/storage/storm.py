@@ -33,6 +33,7 @@ LAYERS = ("a", "b", "c")
 # A share of the commits is made by two writers.
 CONTESTED = 0.1
 GRACE_S = 240.0
+READ_EVERY_S = 2.0
 HALVES = (
     "SELECT model FROM (SELECT model, count(*) AS n, count(DISTINCT top1) AS commits FROM accuracy "
     f"GROUP BY model) WHERE n <> {len(LAYERS)} OR commits <> 1"
@@ -109,7 +110,7 @@ def write(storm: Storm, number: int) -> None:
 
 
 def read(storm: Storm, number: int) -> None:
-    """Queries until there is a file that ends it."""
+    """Queries again and again, until there is a file that ends it."""
     name = f"reader-{number}"
     with saying(storm, name) as say:
         seen = 0
@@ -121,6 +122,7 @@ def read(storm: Storm, number: int) -> None:
             assert row["n"] >= seen, "rows are gone"
             seen = row["n"]
             say(seen)
+            time.sleep(READ_EVERY_S)
 
 
 def compact(storm: Storm, number: int) -> None:
@@ -188,7 +190,7 @@ def main() -> int:
     parser.add_argument("--commits", type=int, default=500)
     parser.add_argument("--readers", type=int, default=10)
     parser.add_argument("--faults", type=float, default=0.05)
-    parser.add_argument("--compaction", type=float, default=10.0, metavar="S")
+    parser.add_argument("--compaction", type=float, default=20.0, metavar="S", help="each of two")
     parser.add_argument("--kill", type=float, default=5.0, metavar="S")
     options = parser.parse_args()
     os.environ.update(s3_server.KEYS)
