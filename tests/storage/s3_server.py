@@ -66,6 +66,7 @@ class Bucket:
     """The objects of one bucket, sorted by key; everything is done in one step."""
 
     ignores_conditions: bool = False
+    most_keys: int = MOST_KEYS
     held: dict[str, tuple[bytes, float]] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
 
@@ -111,7 +112,7 @@ class Bucket:
             folder = _folder(key, prefix, delimiter)
             if folder and (folder in folders or folder <= after):
                 continue
-            if len(found) + len(folders) == MOST_KEYS:
+            if len(found) + len(folders) == self.most_keys:
                 more = max([*found[-1:], *list(folders)[-1:]])
                 break
             if folder:
@@ -247,9 +248,12 @@ class Running:
 
 
 @contextmanager
-def running(faults: float = 0.0, *, ignores_conditions: bool = False) -> Iterator[Running]:
+def running(
+    faults: float = 0.0, *, ignores_conditions: bool = False, most_keys: int = MOST_KEYS
+) -> Iterator[Running]:
     """A server for the block; `KEYS` must be in the environment of whoever asks it."""
-    options = ["--faults", str(faults)] + ["--ignores-conditions"] * ignores_conditions
+    options = ["--faults", str(faults), "--most-keys", str(most_keys)]
+    options += ["--ignores-conditions"] * ignores_conditions
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.storage.s3_server", *options],
         stdout=subprocess.PIPE,
@@ -270,8 +274,10 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--faults", type=float, default=0.0)
     parser.add_argument("--ignores-conditions", action="store_true")
+    parser.add_argument("--most-keys", type=int, default=MOST_KEYS)
     options = parser.parse_args()
-    server = Server(Bucket(options.ignores_conditions), options.faults)
+    bucket = Bucket(options.ignores_conditions, options.most_keys)
+    server = Server(bucket, options.faults)
     serving = await asyncio.start_server(server.serve, "127.0.0.1", 0, backlog=512)
     print(serving.sockets[0].getsockname()[1], flush=True)
     async with serving:

@@ -161,3 +161,19 @@ def test_a_cloud_that_lacks_its_environment_is_one_line(uri, monkeypatch):
     with pytest.raises(BadInput, match=r"cannot be asked .*set what the cloud's own") as said:
         Store(uri)
     assert "\n" not in str(said.value)
+
+
+def test_a_long_list_is_whole_where_its_pages_fail(monkeypatch):
+    """Forty pages, of which one in seven fails: begun anew each time, it would never end."""
+    for name, value in s3_server.KEYS.items():
+        monkeypatch.setenv(name, value)
+    with s3_server.running(faults=0.15, most_keys=5) as server:
+        objects = address.opened(server.uri("prefix"))
+        monkeypatch.setattr(bucket, "WAITS_S", (0.0,) * 20)
+        monkeypatch.setattr(bucket, "PAGE", 5)
+        for number in range(200):
+            objects.create(f"ledger/{number:08d}.json", b"x")
+        assert [one.name for one in objects.listed("ledger")] == [
+            f"{number:08d}.json" for number in range(200)
+        ]
+        assert len(objects.listed("ledger", "00000149.json")) == 50

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DELETED_AT_ONCE = 1000
+# As many as clouds list at once, so that what came before a failed request is known.
+PAGE = 1000
 # One request, of a merged file too, on a slow line.
 TIMEOUT_S = 120
 # Between the tries of one request, at most: some 15 s in all, then it is an error.
@@ -71,16 +73,20 @@ class Bucket:
 
     def listed(self, folder: str, after: str = "") -> list[Found]:
         prefix = f"{folder}/"
-        offset = f"{prefix}{after}" if after else None
+        found = list[Found]()
 
-        def asked() -> list[Found]:
+        def asked() -> None:
             if not folder:
-                return _found(self.store.list_with_delimiter()["objects"])
-            chunks = self.store.list(folder, offset=offset, chunk_size=1000)
-            found = _found(one for chunk in chunks for one in chunk)
-            return [one for one in found if "/" not in one.path.removeprefix(prefix)]
+                found[:] = _found(self.store.list_with_delimiter()["objects"])
+                return
+            # Tried again it goes on from where it was: one of many pages often fails.
+            offset = found[-1].path if found else f"{prefix}{after}" if after else None
+            for chunk in self.store.list(folder, offset=offset, chunk_size=PAGE):
+                found.extend(_found(chunk))
 
-        return sorted(self._tried(asked), key=lambda one: one.path)
+        self._tried(asked)
+        direct = [one for one in found if "/" not in one.path.removeprefix(prefix)]
+        return sorted(direct if folder else found, key=lambda one: one.path)
 
     def folders(self) -> Sequence[str]:
         listed = self._tried(lambda: self.store.list_with_delimiter())
