@@ -1,8 +1,10 @@
 """Hand-written (planted) rows for stores and views: every required column, and what a test says."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from zoo_eval.store import Store
 from zoo_eval.tables import TABLES
 from zoo_eval.trial import Trial
 
@@ -38,3 +40,13 @@ def result_row(table: str, trial: Trial, **values: Any) -> dict[str, Any]:
     own = {"trial_id": trial.id, **trial.row()}
     own |= {"stimulus_id": "s"}
     return row | {k: v for k, v in own.items() if k in row and v is not None} | values
+
+
+def commit_layers(store: Store, model: str, layers: Sequence[str], top1: float = 0.5) -> None:
+    """Commits a trial, with its accuracy, for each of a model's layers."""
+    trials = [
+        Trial("accuracy", 1, "standard", model=model, weights_digest="w", layer=layer)
+        for layer in layers
+    ]
+    made = [result_row("accuracy", one, top1=top1) for one in trials]
+    store.commit({"accuracy": made}, [ledger_row(one) for one in trials])

@@ -36,6 +36,7 @@ from zoo_eval.storage.ledger import Ledger as Ledger
 from zoo_eval.storage.local_folder import LocalFolder
 from zoo_eval.storage.marker import MARKER as MARKER
 from zoo_eval.storage.objects import each
+from zoo_eval.storage.parquet import parquet
 from zoo_eval.storage.snapshot import Register
 from zoo_eval.tables import SCHEMA_VERSION, TABLES, TRIALS, Table, View, declared
 
@@ -165,9 +166,9 @@ class Store:
                 n_files, n_trials = self.repair()
                 return n_files + 1, n_trials
             self._upgrade(found)
-            repair.mend_past(self.objects, damages, found.snapshot)
+            repair.mend_records(self.objects, damages, found.snapshot)
             entry, trials = repair.voiding(found, damages)
-            if entry.void or entry.dropped or entry.kept:
+            if entry.void or entry.kept:
                 last = found.snapshot.last
                 self._last = self._register.records.append(entry.as_json(), last)
             self.objects.delete(*repair.to_remove(found, damages))
@@ -191,7 +192,7 @@ class Store:
             name: self._table(name).arrow([{**row, "commit_id": commit_id} for row in some])
             for name, some in [*rows.items(), (TRIALS.name, trials)]
         }
-        files = {f"{name}/{commit_id}.parquet": _parquet(table) for name, table in tables.items()}
+        files = {f"{name}/{commit_id}.parquet": parquet(table) for name, table in tables.items()}
         with writing(self.name):
             self._upgrade()
             each(self.objects, lambda path: self.objects.create(path, files[path]), files)
@@ -220,7 +221,7 @@ class Store:
 
     def replace(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replaces a derived table (one that belongs to no trial) as a whole."""
-        held = _parquet(self._table(table).arrow(rows))
+        held = parquet(self._table(table).arrow(rows))
         self._keep(table, f"{table}/{uuid4().hex}.parquet", held)
 
     def _keep(self, name: str, path: str, held: bytes) -> None:
@@ -241,14 +242,18 @@ class Store:
             StoreError: the store is full or cannot be written.
         """
         wanted: list[Table | View] = [*tables, *views]
-        for one in wanted:
-            name, path, held = kept.declaration(one)
-            if name not in self.look().snapshot.kept:
+        if not wanted:
+            return
+        there = set(self.look().snapshot.kept)
+        for name, path, held in map(kept.declaration, wanted):
+            if name not in there:
                 self._keep(name, path, held)
-            found = self.look()
-            known: list[Table | View] = [*found.tables.values(), *found.views]
-            for other in (other for other in known if other.name == one.name):
-                declared.check_same(one, other)
+                there.add(name)
+        found = self.look()
+        known: dict[str, Table | View] = {**found.tables, **{one.name: one for one in found.views}}
+        for one in wanted:
+            if one.name in known:
+                declared.check_same(one, known[one.name])
 
     def tables(self) -> Mapping[str, Table]:
         """The built-in tables and those declared in this store, by name.
@@ -311,7 +316,7 @@ class Store:
 
     def write_input(self, name: str, table: pa.Table) -> None:
         """Keeps something generated (a planted recording), under its digest; the first stays."""
-        name, held = self._input(name), _parquet(table)
+        name, held = self._input(name), parquet(table)
         if name not in self.look().snapshot.kept:
             self._keep(name, f"{name}.{uuid4().hex}.parquet", held)
 
@@ -325,9 +330,10 @@ class Store:
         if (one := found.snapshot.kept.get(name)) is None:
             return None
         with reading(self.name):
-            if not kept.is_whole(self.objects, one):
+            held = self.objects.get(one.path)
+            if not kept.is_whole(one, held):
                 raise StoreError(said(self.name, [Damage(one.path, "is damaged")]))
-            return pq.read_table(pa.BufferReader(self.objects.get(one.path)))
+            return pq.read_table(pa.BufferReader(held))
 
     def _input(self, name: str) -> str:
         if not places.is_plain(name):
@@ -391,10 +397,3 @@ class Store:
             # Only now: a marker that is newer than the ledger would hide everything.
             self.objects.replace(MARKER, marker.content())
             self._check_version()
-
-
-def _parquet(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    held: bytes = sink.getvalue().to_pybytes()
-    return held

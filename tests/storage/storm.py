@@ -22,11 +22,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from tests.planted_rows import ledger_row, result_row
+from tests.planted_rows import commit_layers
 from tests.storage import s3_server
 from zoo_eval.queries.connection import connect
 from zoo_eval.store import Store
-from zoo_eval.trial import Trial
 
 SPAWN = multiprocessing.get_context("spawn")
 LAYERS = ("a", "b", "c")
@@ -56,20 +55,6 @@ class Storm:
     readers: int
     compaction_s: float
     kill_s: float
-
-
-def trials(model: str) -> list[Trial]:
-    return [
-        Trial("accuracy", 1, "standard", model=model, weights_digest="w", layer=layer)
-        for layer in LAYERS
-    ]
-
-
-def commit(store: Store, model: str, top1: float) -> None:
-    """One model's trials, whose rows say by `top1` whose commit they are of."""
-    own = trials(model)
-    rows = [result_row("accuracy", one, top1=top1) for one in own]
-    store.commit({"accuracy": rows}, [ledger_row(one) for one in own])
 
 
 def said(storm: Storm, name: str) -> list[Any]:
@@ -103,10 +88,10 @@ def write(storm: Storm, number: int) -> None:
         store, chance = Store(storm.uri), random.Random(f"{number} {begun}")
         for n in range(begun, storm.commits):
             model = f"{number}-{n}"
-            commit(store, model, chance.random())
+            commit_layers(store, model, LAYERS, chance.random())
             say(model)
             if chance.random() < CONTESTED:
-                commit(store, f"{(number + 1) % storm.writers}-{n}", chance.random())
+                commit_layers(store, f"{(number + 1) % storm.writers}-{n}", LAYERS, chance.random())
 
 
 def read(storm: Storm, number: int) -> None:

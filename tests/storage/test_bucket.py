@@ -120,9 +120,7 @@ def test_addresses_are_told_by_their_kind(uri, monkeypatch):
         assert not address.opened(uri).is_local
 
 
-def test_a_bucket_that_answers_no_more_is_one_line(monkeypatch):
-    for name, value in s3_server.KEYS.items():
-        monkeypatch.setenv(name, value)
+def test_a_bucket_that_answers_no_more_is_one_line(s3_keys):
     with s3_server.running() as server:
         store = Store(server.uri("prefix"), create=True)
         commit(store, "a")
@@ -142,9 +140,7 @@ def test_a_bucket_that_answers_no_more_is_one_line(monkeypatch):
         assert len(str(said.value)) < 500
 
 
-def test_a_bucket_that_ignores_conditions_is_refused_before_anything_is_committed(monkeypatch):
-    for name, value in s3_server.KEYS.items():
-        monkeypatch.setenv(name, value)
+def test_a_bucket_that_ignores_conditions_is_refused_before_anything_is_committed(s3_keys):
     with (
         s3_server.running(ignores_conditions=True) as server,
         pytest.raises(BadInput, match="ignores If-None-Match") as said,
@@ -163,10 +159,8 @@ def test_a_cloud_that_lacks_its_environment_is_one_line(uri, monkeypatch):
     assert "\n" not in str(said.value)
 
 
-def test_a_long_list_is_whole_where_its_pages_fail(monkeypatch):
+def test_a_long_list_is_whole_where_its_pages_fail(s3_keys, monkeypatch):
     """Forty pages, of which one in seven fails: begun anew each time, it would never end."""
-    for name, value in s3_server.KEYS.items():
-        monkeypatch.setenv(name, value)
     with s3_server.running(faults=0.15, most_keys=5) as server:
         objects = address.opened(server.uri("prefix"))
         monkeypatch.setattr(bucket, "WAITS_S", (0.0,) * 20)

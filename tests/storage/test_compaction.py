@@ -1,12 +1,14 @@
 """Merged files have the same rows; readers, writers and other compactions go on meanwhile."""
 
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 from obstore.store import MemoryStore
 
-from tests.storage.planted import as_0_1_0, commit, failed, ledger, rows, top1s, trial, whole
+from tests.storage.planted import TREND, as_0_1_0, commit, failed, ledger, rows, top1s, trial, whole
 from tests.storage.test_damage import changed, noticed
 from zoo_eval import cli
 from zoo_eval import store as store_module
@@ -74,6 +76,32 @@ def test_what_was_replaced_is_removed_after_the_grace_period_and_not_before(stor
     store.compact(grace_s=-1)
     assert set(top1s(store)) == {*MODELS, "later"}
     assert whole(store)
+
+
+def test_originals_stay_for_the_grace_period_of_the_manifest_that_merged_them(store, monkeypatch):
+    """Who opened the store by the manifest before reads them, however old they are."""
+    commit(store, "early")
+    store.replace("trends", [TREND])
+    store.compact()
+    commit(store, "late")
+    store.replace("trends", [])
+    reader = connect(Store(store.uri))
+    store.compact()
+    hour_ago = time.time() - 3600
+    for path in Path(store.root).rglob("*"):
+        if path.name not in ("00000002.json", "00000002.json.copy"):
+            os.utime(path, (hour_ago, hour_ago))
+    read, get = [], LocalFolder.get
+    monkeypatch.setattr(LocalFolder, "get", lambda self, path: read.append(path) or get(self, path))
+    removed = store.compact(grace_s=1800).n_removed
+    # Two files of the first commit, and its record; what "trends" was before a manifest still names.
+    assert removed == 3
+    assert len(list(Path(store.root, "trends").iterdir())) == 2
+    assert len(reader.rows("SELECT * FROM accuracy")) == 2
+    assert reader.rows("SELECT * FROM trends") == []
+    # Which commits were merged the manifests say: of the records none is read for that.
+    assert not [path for path in read if path.startswith("ledger/")]
+    assert set(top1s(store)) == {"early", "late"}
 
 
 def test_a_writer_that_has_seen_nothing_since_commits_after_what_was_merged(store):
@@ -160,7 +188,7 @@ def test_a_file_swept_up_while_its_writer_slept_does_not_count(store, monkeypatc
 def test_a_writer_that_wakes_while_it_is_swept_up_keeps_what_it_has_committed(store, monkeypatch):
     """Its record comes after the ledger was looked at, and before the one that would void it."""
     filled(store)
-    create, named = LocalFolder.create, compaction._Sweeping._named
+    create, looked = LocalFolder.create, compaction._Sweeping._entries
     asleep = []
 
     def sleeping(self, path, content):
@@ -174,11 +202,12 @@ def test_a_writer_that_wakes_while_it_is_swept_up_keeps_what_it_has_committed(st
     monkeypatch.setattr(LocalFolder, "create", create)
 
     def waking(self, *told):
-        found = named(self, *told)
+        monkeypatch.setattr(compaction._Sweeping, "_entries", looked)
+        found = looked(self, *told)
         assert create(store.objects, *asleep[0])
         return found
 
-    monkeypatch.setattr(compaction._Sweeping, "_named", waking)
+    monkeypatch.setattr(compaction._Sweeping, "_entries", waking)
     compaction._Sweeping(Store(store.uri).contents(), grace_s=-1).removed()
     monkeypatch.undo()
     assert set(top1s(store)) == {*MODELS, "sleeper"}

@@ -4,11 +4,7 @@ from tests.storage import s3_server
 from tests.storage.storm import Storm, rage
 
 
-def test_nothing_is_lost_or_doubled_where_requests_fail_and_writers_are_killed(
-    tmp_path, monkeypatch
-):
-    for name, value in s3_server.KEYS.items():
-        monkeypatch.setenv(name, value)
+def test_nothing_is_lost_or_doubled_where_requests_fail_and_writers_are_killed(tmp_path, s3_keys):
     with s3_server.running(faults=0.05) as server:
         found = rage(Storm(server.uri("storm"), tmp_path, 3, 40, 1, 0.5, 1.5))
         assert server.counts()["faults"] > 10

@@ -23,12 +23,12 @@ from zoo_eval.errors import StoreError
 from zoo_eval.storage import ledger, manifest
 from zoo_eval.storage.contents import Contents
 from zoo_eval.storage.damage import UNREADABLE, Damage, said
-from zoo_eval.storage.ledger import Entry, Named
+from zoo_eval.storage.ledger import COMMIT_FILE, SEGMENT_FILE, Entry, Named
 from zoo_eval.storage.legacy import DERIVED
 from zoo_eval.storage.manifest import Manifest
 from zoo_eval.storage.objects import Found, Objects, each
+from zoo_eval.storage.parquet import parquet
 from zoo_eval.storage.records import Records, as_bytes
-from zoo_eval.storage.strays import COMMIT_FILE, SEGMENT_FILE
 from zoo_eval.tables import TRIALS, Table
 
 # A segment of this size is not merged again.
@@ -39,7 +39,6 @@ GRACE_S = 86_400.0
 # So many small segments of a table are let be where there is little time.
 MOST_SMALL = 8
 SWEPT_EVERY = 16
-ROWS_PER_GROUP = 122_880
 
 
 @dataclass(frozen=True)
@@ -104,13 +103,13 @@ def _merge(contents: Contents, *, all_small: bool) -> tuple[int, int] | None:
                 if held.num_rows:
                     made.append(_segment(contents.objects, table, held))
     except BaseException:
-        _remove(contents.objects, (one.path for one in made))
+        contents.objects.delete(*(one.path for one in made))
         raise
     number = now.manifest.number + 1
-    found = Manifest(number, now.last, [*segments, *made], sorted(now.void), (), now.kept)
+    found = Manifest(number, now.last, [*segments, *made], sorted(now.void), now.kept)
     # Should this end in an error, nobody knows whether the manifest was made: its files stay.
     if not publish(contents.objects, found):
-        _remove(contents.objects, (one.path for one in made))
+        contents.objects.delete(*(one.path for one in made))
         return None
     return n_files, len(made)
 
@@ -126,9 +125,8 @@ def publish(objects: Objects, found: Manifest) -> bool:
 
 def _small(files: Sequence[Named], all_small: bool) -> list[Named]:
     """Those of a table that are merged; small segments not each time, or all rows were written each time."""
-    new = [one for one in files if not SEGMENT_FILE.fullmatch(one.path.rpartition("/")[2])]
-    known = {one.path for one in new}
-    small = [one for one in files if one.path not in known and one.size < LARGE_BYTES]
+    new = [one for one in files if not one.is_segment]
+    small = [one for one in files if one.is_segment and one.size < LARGE_BYTES]
     return new + small if all_small or len(small) >= MOST_SMALL else new
 
 
@@ -170,11 +168,7 @@ def _rows(contents: Contents, table: Table, files: Sequence[Named], ok: pa.Array
 
 
 def _segment(objects: Objects, table: str, held: pa.Table) -> Named:
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        held, sink, compression="zstd", write_page_checksum=True, row_group_size=ROWS_PER_GROUP
-    )
-    content = sink.getvalue().to_pybytes()
+    content = parquet(held)
     path = f"{table}/segment-{uuid4().hex}.parquet"
     objects.create(path, content)
     return Named.of(path, content, sorted(set(held["commit_id"].to_pylist())))
@@ -201,37 +195,36 @@ class _Sweeping:
         oldest = max(aged, default=0)
         read = self._manifests(found, oldest)
         kept = [one for one in read if one.number >= oldest]
-        reached = kept[0].ledger if oldest and kept else 0
-        named, last = self._named(kept, reached)
-        old = self._void([one for one in self._old(before) if one.path not in named], kept, last)
+        first = kept[0] if oldest and kept else Manifest()
+        old = self._settled(self._unread(before, kept, first), kept)
         if not self._superseded(old, read):
             old = [one for one in old if not SEGMENT_FILE.fullmatch(one.name)]
         gone = [one.path for one in old]
         records = Records(objects, ledger.FOLDER)
         # The last one stays: from its number on writers count.
-        gone += [records.path(number) for number in records.found() if number < reached]
+        gone += [records.path(number) for number in records.found() if number < first.ledger]
         for number in (n for n in found if n < oldest):
             gone += [manifests.path(number), manifests.path(number) + manifest.COPY]
         gone += [one.path for one in objects.leftovers() if one.modified <= before]
-        _remove(objects, gone)
+        objects.delete(*gone)
         return len(gone)
 
     def _manifests(self, numbers: Iterable[int], oldest: int) -> list[Manifest]:
         """Those that are there, but for damaged ones that nobody reads any more."""
         manifests = Records(self.contents.objects, manifest.FOLDER)
 
-        def read(number: str) -> Manifest | None:
+        def read(number: int) -> Manifest | None:
             try:
-                return Manifest.from_json(int(number), manifests.read(int(number)))
+                return Manifest.from_json(number, manifests.read(number))
             except FileNotFoundError:
                 return None  # another compaction was here
             except ValueError as error:
-                if int(number) < oldest:
+                if number < oldest:
                     return None
-                damage = Damage(manifests.path(int(number)), f"is {error}")
+                damage = Damage(manifests.path(number), f"is {error}")
                 raise StoreError(said(self.contents.name, [damage])) from error
 
-        read_ = each(self.contents.objects, read, map(str, numbers))
+        read_ = each(self.contents.objects, read, numbers)
         return [one for one in read_ if one is not None]
 
     def _entries(self, after: int) -> dict[int, Entry]:
@@ -239,62 +232,61 @@ class _Sweeping:
         records = Records(self.contents.objects, ledger.FOLDER)
         known = self.contents.snapshot.entries
 
-        def read(number: str) -> Entry | None:
+        def read(number: int) -> Entry | None:
             try:
-                return known.get(int(number)) or Entry.from_json(records.read(int(number)))
+                return known.get(number) or Entry.from_json(records.read(number))
             except FileNotFoundError:
                 return None
             except ValueError as error:
-                damage = Damage(records.path(int(number)), f"is {error}")
+                damage = Damage(records.path(number), f"is {error}")
                 raise StoreError(said(self.contents.name, [damage])) from error
 
         numbers = list(records.found(after))
-        read_ = each(self.contents.objects, read, map(str, numbers))
+        read_ = each(self.contents.objects, read, numbers)
         return {n: one for n, one in zip(numbers, read_, strict=True) if one is not None}
 
-    def _named(self, kept: Sequence[Manifest], reached: int) -> tuple[set[str], int]:
-        """What manifests and the records after one name, and the last of these."""
+    def _unread(self, before: float, kept: Sequence[Manifest], first: Manifest) -> list[Found]:
+        """Files that nobody can read any more who opened the store since the first of these manifests."""
         named = {one.path for some in kept for one in [*some.segments, *some.kept.values()]}
-        entries = self._entries(reached)
-        for entry in entries.values():
-            named |= self._named_by(entry)
-        return named, max(entries, default=max(reached, self.contents.snapshot.last))
-
-    def _named_by(self, entry: Entry) -> set[str]:
-        void = self.contents.snapshot.void
-        named = {f.path for c in entry.commits if c.id not in void for f in c.files}
-        return named | {one.path for one in entry.kept.values() if one is not None}
+        # The originals of what was merged since.
+        late = {commit for one in kept for commit in one.commits} - first.commits
+        old = [one for one in self._old(before) if one.path not in named]
+        found = [one for one in old if _commit(one) not in late]
+        if all(map(self._is_of_trials, found)):
+            return found
+        # What was replaced since is known to the records alone.
+        since = [path for one in self._entries(first.ledger).values() for path in _kept(one)]
+        return [one for one in found if one.path not in since]
 
     def _old(self, before: float) -> Iterator[Found]:
         for table in self.contents.tables:
             for one in self.contents.objects.listed(table):
-                is_own = COMMIT_FILE.fullmatch(one.name) or SEGMENT_FILE.fullmatch(one.name)
+                is_own = _commit(one) or SEGMENT_FILE.fullmatch(one.name)
                 if (is_own or one.name == DERIVED) and one.modified <= before:
                     yield one
 
-    def _void(self, old: list[Found], kept: Sequence[Manifest], last: int) -> list[Found]:
+    def _settled(self, old: list[Found], kept: Sequence[Manifest]) -> list[Found]:
         """Has what is removed count for nothing, should its writer wake up; what may be removed then.
 
         The record that says so is the one after all that were looked at: a writer who woke meanwhile has
         made that one, and keeps its files.
         """
-        records, now = Records(self.contents.objects, ledger.FOLDER), self.contents.snapshot
-        merged = {commit for some in kept for one in some.segments for commit in one.commits}
+        records = Records(self.contents.objects, ledger.FOLDER)
+        known = {commit for one in kept for commit in one.commits}
+        known |= set(self.contents.snapshot.void)
+        last = kept[-1].ledger if kept else 0
         while True:
-            of_trials = [one for one in old if self._belongs(one.path.partition("/")[0])]
-            matches = (COMMIT_FILE.fullmatch(one.name) for one in of_trials)
-            commits = {match[1] for match in matches if match}
-            unknown = sorted(commits - merged - set(now.void))
-            if not unknown or records.create(last + 1, Entry(void=unknown).as_json()):
-                return old
             entries = self._entries(last)
-            for entry in entries.values():
-                named = self._named_by(entry)
-                old = [one for one in old if one.path not in named]
-            last = max(entries, default=last + 1)
+            last = max(entries, default=last)
+            new = {file.path for one in entries.values() for c in one.commits for file in c.files}
+            new |= {path for one in entries.values() for path in _kept(one)}
+            old = [one for one in old if one.path not in new]
+            unknown = {_commit(one) for one in old if self._is_of_trials(one)} - known - {""}
+            if not unknown or records.create(last + 1, Entry(void=sorted(unknown)).as_json()):
+                return old
 
-    def _belongs(self, table: str) -> bool:
-        return table == TRIALS.name or self.contents.tables[table].ledgered
+    def _is_of_trials(self, file: Found) -> bool:
+        return self.contents.is_of_trials(file.path.partition("/")[0])
 
     def _superseded(self, old: Sequence[Found], read: Sequence[Manifest]) -> bool:
         """Makes a manifest that a sleeping compaction loses to, if there are files that may be its own."""
@@ -305,5 +297,11 @@ class _Sweeping:
         return publish(self.contents.objects, replace(newest, number=newest.number + 1))
 
 
-def _remove(objects: Objects, paths: Iterable[str]) -> None:
-    objects.delete(*paths)
+def _commit(file: Found) -> str:
+    """The commit that wrote a file; empty for a merged one."""
+    match = COMMIT_FILE.fullmatch(file.name)
+    return match[1] if match else ""
+
+
+def _kept(entry: Entry) -> list[str]:
+    return [one.path for one in entry.kept.values() if one is not None]

@@ -61,8 +61,12 @@ class Contents:
         """The files that hold a table's rows, in the order in which they were committed."""
         return [one.path for one in self._files(table)]
 
+    def is_of_trials(self, table: str) -> bool:
+        """Whether a table's files are commits' (those of others are replaced as a whole)."""
+        return table == TRIALS.name or self.tables[table].ledgered
+
     def _files(self, table: str) -> Sequence[Named]:
-        if table == TRIALS.name or self.tables[table].ledgered:
+        if self.is_of_trials(table):
             return self.snapshot.files.get(table, ())
         derived = self.snapshot.kept.get(table)
         return [] if derived is None else [derived]
@@ -108,7 +112,7 @@ class Contents:
 
         def looked_at(path: str) -> Damage | None:
             try:
-                if kept.is_whole(self.objects, named[path]):
+                if kept.is_whole(named[path], self.objects.get(path)):
                     return None
                 return Damage(path, "is damaged", named[path].commits)
             except FileNotFoundError:

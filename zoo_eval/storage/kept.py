@@ -22,14 +22,8 @@ INPUTS = "inputs"
 DECLARED = "declared"
 
 
-def is_whole(objects: Objects, one: Named) -> bool:
-    """Whether a file has the bytes that were written, or is readable, where nobody noted which.
-
-    Raises:
-        FileNotFoundError: it is gone.
-        OSError: it cannot be read.
-    """
-    held = objects.get(one.path)
+def is_whole(one: Named, held: bytes) -> bool:
+    """Whether a file's bytes are those that were written, or readable, where nobody noted which."""
     if one.digest or len(held) != one.size:
         return one.is_of(held)
     try:

@@ -12,6 +12,7 @@ A record may also say that a commit is void, before or after that commit's own: 
 So a stray file can be swept up even while its writer sleeps, and a repair is one record.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,9 @@ from typing import Any
 from zoo_eval.digests import bytes_digest
 
 FOLDER = "ledger"
+# What the package itself names so; anything else is somebody's, and never removed.
+COMMIT_FILE = re.compile(r"([0-9a-f]{32})\.parquet")
+SEGMENT_FILE = re.compile(r"segment-[0-9a-f]{32}\.parquet")
 # Trial, attempt, status.
 Row = tuple[str, int, str]
 
@@ -46,6 +50,11 @@ class Named:
     @property
     def table(self) -> str:
         return self.path.partition("/")[0]
+
+    @property
+    def is_segment(self) -> bool:
+        """Whether it is merged of the files of many commits."""
+        return SEGMENT_FILE.fullmatch(self.path.rpartition("/")[2]) is not None
 
     @classmethod
     def of(cls, path: str, content: bytes, commits: Sequence[str]) -> "Named":
@@ -103,21 +112,18 @@ class Entry:
     Attributes:
         commits: those that it makes count.
         void: commits of which nothing counts.
-        dropped: files that no longer count.
         kept: files that belong to no trial, by what they are (`inputs/NAME`, `declared/NAME`, a derived
             table): the last of a name counts; None says that there is none any more.
     """
 
     commits: Sequence[Commit] = ()
     void: Sequence[str] = ()
-    dropped: Sequence[str] = ()
     kept: Mapping[str, Named | None] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "commits": [one.as_json() for one in self.commits],
             "void": list(self.void),
-            "dropped": list(self.dropped),
             "kept": {name: one and one.as_json() for name, one in self.kept.items()},
         }
 
@@ -131,7 +137,7 @@ class Entry:
         try:
             commits = [Commit.from_json(one) for one in content["commits"]]
             kept = {n: one and Named.from_json(one) for n, one in content["kept"].items()}
-            return cls(commits, texts(content["void"]), texts(content["dropped"]), kept)
+            return cls(commits, texts(content["void"]), kept)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("damaged") from error
 

@@ -5,7 +5,6 @@ trial in several commits the rows of the lowest id counted, and do here: they co
 derived table was one file of one name, and what was generated or declared was what lay in its folder.
 """
 
-import re
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
@@ -13,11 +12,10 @@ import pyarrow.parquet as pq
 
 from zoo_eval.storage import kept
 from zoo_eval.storage.damage import UNREADABLE
-from zoo_eval.storage.ledger import Commit, Entry, Named, Row
+from zoo_eval.storage.ledger import COMMIT_FILE, Commit, Entry, Named, Row
 from zoo_eval.storage.objects import Objects, each
 from zoo_eval.tables import TABLES, TRIALS, declared
 
-OWN = re.compile(r"[0-9a-f]{32}\.parquet")
 DERIVED = "derived.parquet"
 COLUMNS = ["trial_id", "attempt", "status"]
 
@@ -31,8 +29,8 @@ def adopted(objects: Objects, unreadable: Callable[[str, Exception], None]) -> E
         if (derived := objects.head(f"{table}/{DERIVED}")) is not None:
             held[table] = Named(derived.path, derived.size, "", ())
         for one in objects.listed(table):
-            if OWN.fullmatch(one.name):
-                own = one.name.removesuffix(".parquet")
+            if match := COMMIT_FILE.fullmatch(one.name):
+                own = match[1]
                 files.setdefault(own, []).append(Named(one.path, one.size, "", (own,)))
     commits = sorted(
         own

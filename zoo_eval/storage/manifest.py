@@ -27,12 +27,16 @@ class Manifest:
     ledger: int = 0
     segments: Sequence[Named] = ()
     void: Sequence[str] = ()
-    dropped: Sequence[str] = ()
     kept: Mapping[str, Named] = field(default_factory=dict)
+
+    @property
+    def commits(self) -> set[str]:
+        """Those whose rows were merged."""
+        return {commit for one in self.segments for commit in one.commits}
 
     def as_json(self) -> dict[str, Any]:
         # Most commits are in the segments of several tables: each is written out once.
-        commits = sorted({commit for one in self.segments for commit in one.commits})
+        commits = sorted(self.commits)
         place = {commit: number for number, commit in enumerate(commits)}
         segments = [
             [one.as_json(), sorted(place[commit] for commit in one.commits)]
@@ -43,7 +47,6 @@ class Manifest:
             "commits": commits,
             "segments": segments,
             "void": list(self.void),
-            "dropped": list(self.dropped),
             "kept": {name: one.as_json() for name, one in self.kept.items()},
         }
 
@@ -61,8 +64,7 @@ class Manifest:
                 for told, places in content["segments"]
             ]
             kept = {name: Named.from_json(told) for name, told in content["kept"].items()}
-            void, dropped = texts(content["void"]), texts(content["dropped"])
-            return cls(number, int(content["ledger"]), segments, void, dropped, kept)
+            return cls(number, int(content["ledger"]), segments, texts(content["void"]), kept)
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError("damaged") from error
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+K = TypeVar("K")
 T = TypeVar("T")
 # A bucket answers many requests at once, each after a long way.
 AT_ONCE = 16
@@ -86,9 +87,9 @@ class NotExclusive(OSError):
     """A bucket that ignores conditions: a second `create` overwrites what the first has made."""
 
 
-def each(objects: Objects, do: Callable[[str], T], paths: Iterable[str]) -> list[T]:
-    """What `do` gives for each path, in order; from a bucket many at once."""
+def each(objects: Objects, do: Callable[[K], T], of: Iterable[K]) -> list[T]:
+    """What `do` gives for each path or number, in order; from a bucket many at once."""
     if objects.is_local:
-        return [do(path) for path in paths]
+        return [do(one) for one in of]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(do, paths))
+        return list(pool.map(do, of))

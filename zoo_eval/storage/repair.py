@@ -31,28 +31,23 @@ def mend_manifest(objects: Objects, damages: Sequence[Damage], found: Snapshot) 
     return True
 
 
-def mend_past(objects: Objects, damages: Sequence[Damage], found: Snapshot) -> None:
-    """Removes replaced manifests that are damaged; of records that were merged nothing is read any more."""
+def mend_records(objects: Objects, damages: Sequence[Damage], found: Snapshot) -> None:
+    """Has damaged records of the ledger say nothing, and removes replaced manifests that are damaged."""
     for one in damages:
         folder, _, name = one.path.partition("/")
-        if (match := manifest.NAME.fullmatch(name)) is None:
-            continue
-        if folder == manifest.FOLDER and int(match[1]) < found.manifest.number:
-            objects.delete(one.path)
-        elif folder == ledger.FOLDER and int(match[1]) <= found.manifest.ledger:
+        if folder == ledger.FOLDER:
             objects.replace(one.path, records.as_bytes(Entry().as_json()))
+        elif folder == manifest.FOLDER and int(name[:8]) < found.manifest.number:
+            objects.delete(one.path)
 
 
 def voiding(contents: Contents, damages: Sequence[Damage]) -> tuple[Entry, set[str]]:
     """The record after which nothing damaged counts, and the trials that it makes pending."""
     snapshot, broken = contents.snapshot, {one.path for one in damages}
     commits = {commit for one in damages for commit in one.commits}
-    segments = [path for path in broken if "/segment-" in path]
-    merged = {Records(contents.objects, ledger.FOLDER).path(snapshot.manifest.ledger)}
-    lost = [path for path in broken - merged if path.startswith(f"{ledger.FOLDER}/")]
     kept = {name: None for name, one in snapshot.kept.items() if one.path in broken}
     trials = {t for t, own in snapshot.count.ok_in.items() if own in commits}
-    return Entry((), sorted(commits), sorted([*segments, *lost]), kept), trials
+    return Entry(void=sorted(commits), kept=kept), trials
 
 
 def to_remove(contents: Contents, damages: Sequence[Damage]) -> list[str]:

@@ -33,7 +33,6 @@ class Snapshot:
         entries: the ledger's records after the manifest's, by number.
         count: which commit counts for each trial.
         void: commits of which nothing counts.
-        dropped: files that no longer count.
         files: those of trials that count, by table.
         kept: those of no trial that count, by what they are.
         damages: what of all this is gone or not as it was written.
@@ -44,7 +43,6 @@ class Snapshot:
     entries: Mapping[int, Entry]
     count: Count
     void: Collection[str]
-    dropped: Collection[str]
     files: Mapping[str, Sequence[Named]]
     kept: Mapping[str, Named]
     damages: Sequence[Damage]
@@ -84,7 +82,7 @@ class Register:
     schema: int = SCHEMA_VERSION
     at_least: int = 0
     _entries: dict[int, Entry] = field(default_factory=dict)
-    _manifests: dict[int, Manifest] = field(default_factory=dict)
+    _manifest: Manifest = field(default_factory=Manifest)
     _kept_rows: dict[str, pa.Table] = field(default_factory=dict)
 
     @property
@@ -108,41 +106,35 @@ class Register:
         newest = self._newest(damages)
         entries, last = self._tail(newest, damages)
         void = set(newest.void).union(*(one.void for one in entries.values()))
-        dropped = set(newest.dropped).union(*(one.dropped for one in entries.values()))
         count = Count()
-        files = [
-            one
-            for one in newest.segments
-            if one.path not in dropped and not all(commit in void for commit in one.commits)
-        ]
+        files = [one for one in newest.segments if not void.issuperset(one.commits)]
         self._count([one for one in files if one.table == TRIALS.name], count, void, damages)
         for number in sorted(entries):
             for commit in entries[number].commits:
                 if commit.id not in void and count.takes(commit.id, commit.trials):
-                    files += [one for one in commit.files if one.path not in dropped]
+                    files += commit.files
         kept = _kept(newest, entries)
         by_table: dict[str, list[Named]] = {}
         for one in files:
             by_table.setdefault(one.table, []).append(one)
-        damages = [one for one in damages if one.path not in dropped]
         many = [t for t, some in by_table.items() if len(some) > FEW or not newest.number]
         named = {**by_table, "": list(kept.values())}
         damages += self._unlike(named, many, {one.path for one in damages})
-        return Snapshot(newest, last, entries, count, void, dropped, by_table, kept, damages)
+        return Snapshot(newest, last, entries, count, void, by_table, kept, damages)
 
     def _newest(self, damages: list[Damage]) -> Manifest:
         number, listed = manifest.newest(self.objects)
         if not number:
             return Manifest()
-        if number in self._manifests and name_of(number) in listed:
-            return self._manifests[number]
+        if number == self._manifest.number and name_of(number) in listed:
+            return self._manifest
         path = self.manifests.path(number)
         try:
             read = Manifest.from_json(number, self.manifests.read(number))
         except (ValueError, FileNotFoundError) as error:
             damages.append(Damage(path, _what(error)))
             return manifest.intact(self.objects, number) or Manifest(number)
-        self._manifests = {number: read}
+        self._manifest = read
         return read
 
     def _tail(self, newest: Manifest, damages: list[Damage]) -> tuple[dict[int, Entry], int]:
@@ -159,14 +151,14 @@ class Register:
             raise OSError(f"{path} is far beyond the others; if it is no record, move it away")
         entries = {n: one for n, one in self._entries.items() if n in numbers}
 
-        def read(number: str) -> Entry | Damage:
+        def read(number: int) -> Entry | Damage:
             try:
-                return Entry.from_json(self.records.read(int(number)))
+                return Entry.from_json(self.records.read(number))
             except (ValueError, FileNotFoundError) as error:
-                return Damage(self.records.path(int(number)), _what(error))
+                return Damage(self.records.path(number), _what(error))
 
         unread = [number for number in wanted if number not in entries]
-        for number, one in zip(unread, each(self.objects, read, map(str, unread)), strict=True):
+        for number, one in zip(unread, each(self.objects, read, unread), strict=True):
             if isinstance(one, Entry):
                 entries[number] = one
             else:

@@ -1,22 +1,18 @@
 """Strays: files beside those of a store that nothing names, and that are never read."""
 
-import re
 from collections.abc import Iterator
 
 from zoo_eval.storage import kept, leases, ledger, manifest
 from zoo_eval.storage.contents import Contents
+from zoo_eval.storage.ledger import COMMIT_FILE, SEGMENT_FILE
 from zoo_eval.storage.legacy import DERIVED
 from zoo_eval.storage.marker import MARKER
 from zoo_eval.storage.objects import PROBES, Found
 from zoo_eval.storage.records import NAME
-from zoo_eval.tables import TRIALS
 
-# What the package itself names so; anything else is somebody's, and never removed.
-COMMIT_FILE = re.compile(r"([0-9a-f]{32})\.parquet")
-SEGMENT_FILE = re.compile(r"segment-[0-9a-f]{32}\.parquet")
 OTHERS = {
     ledger.FOLDER: NAME,
-    manifest.FOLDER: re.compile(r"\d{8}\.json(\.copy)?"),
+    manifest.FOLDER: manifest.NAME,
     leases.FOLDER: NAME,
 }
 
@@ -39,12 +35,11 @@ def strays(contents: Contents) -> list[str]:
 def unnamed(contents: Contents) -> Iterator[Found]:
     """Files in the tables' folders that do not count, and are no originals of merged ones."""
     named = contents.snapshot.named()
-    merged = {commit for one in contents.snapshot.manifest.segments for commit in one.commits}
+    merged = contents.snapshot.manifest.commits
     for table in contents.tables:
         for one in contents.objects.listed(table):
             match = COMMIT_FILE.fullmatch(one.name)
             is_merged = SEGMENT_FILE.fullmatch(one.name) or (match and match[1] in merged)
-            is_of_trials = contents.tables[table].ledgered or table == TRIALS.name
-            is_replaced = not is_of_trials and (match or one.name == DERIVED)
+            is_replaced = not contents.is_of_trials(table) and (match or one.name == DERIVED)
             if one.path not in named and not is_merged and not is_replaced:
                 yield one
