@@ -38,7 +38,7 @@ kernels: setup
 fuzz: setup
 	$(BIN)/python -m tests.fuzz
 
-# Writers, readers and compactions on one store in a bucket whose requests fail: ten minutes.
+# Writers, readers and compactions on one store in a bucket whose requests fail: some twenty minutes.
 storm: setup
 	$(BIN)/python -m tests.storage.storm
 

@@ -32,7 +32,7 @@ LAYERS = ("a", "b", "c")
 # A share of the commits is made by two writers.
 CONTESTED = 0.1
 GRACE_S = 240.0
-READ_EVERY_S = 2.0
+READ_EVERY_S = 5.0
 HALVES = (
     "SELECT model FROM (SELECT model, count(*) AS n, count(DISTINCT top1) AS commits FROM accuracy "
     f"GROUP BY model) WHERE n <> {len(LAYERS)} OR commits <> 1"
