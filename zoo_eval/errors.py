@@ -25,8 +25,16 @@ class Refusal(ZooEvalError):
     """One model, stimulus set or recording cannot be used: its trials are refused, the rest run."""
 
 
+class Unreachable(Refusal):
+    """A refusal for what may pass: a host that does not answer, or is too busy."""
+
+
 class StoreError(ZooEvalError):
     """The store cannot take the rows; whatever was committed before stays committed."""
+
+
+class Cancelled(ZooEvalError):
+    """The sweep was asked to end; whatever was committed before stays committed."""
 
 
 def nearest(name: str, known: Iterable[str], *, n: int = 3, by: Callable[[str], str] = str) -> str:

@@ -20,22 +20,14 @@ from zoo_eval.digests import digest
 from zoo_eval.errors import BadInput, StoreError
 from zoo_eval.privacy import places
 from zoo_eval.privacy.addresses import shown
-from zoo_eval.storage import (
-    address,
-    compaction,
-    kept,
-    leases,
-    marker,
-    repair,
-    strays,
-)
+from zoo_eval.storage import address, compaction, kept, leases, marker, repair, strays
 from zoo_eval.storage.contents import Contents
 from zoo_eval.storage.damage import Damage, reading, said, writing
 from zoo_eval.storage.ledger import Commit, Entry, Named
 from zoo_eval.storage.ledger import Ledger as Ledger
 from zoo_eval.storage.local_folder import LocalFolder
 from zoo_eval.storage.marker import MARKER as MARKER
-from zoo_eval.storage.objects import each
+from zoo_eval.storage.objects import PATIENCE_S, each
 from zoo_eval.storage.parquet import parquet
 from zoo_eval.storage.snapshot import Register
 from zoo_eval.tables import SCHEMA_VERSION, TABLES, TRIALS, Table, View, declared
@@ -49,14 +41,17 @@ LONG_S = 300.0
 class Store:
     """The tables under a local folder or a prefix of a bucket (`s3://`, `gs://`, `az://`).
 
+    A store that is full or cannot be reached is waited for `patience_s` before it is an error.
+
     Raises:
         BadInput: the store was written by a newer version, or cannot be reached or created.
     """
 
-    def __init__(self, uri: str, *, create: bool = False) -> None:
+    def __init__(self, uri: str, *, create: bool = False, patience_s: float = 0.0) -> None:
         self.uri = uri
         self.name = shown(uri)
         self.objects = address.opened(uri)
+        self.objects.patience_s = patience_s
         self.is_local = self.objects.is_local
         self._last = 0
         self._lease: leases.Lease | None = None
@@ -273,7 +268,7 @@ class Store:
         return found
 
     @contextmanager
-    def claim(self) -> Iterator[None]:
+    def claim(self) -> Iterator[leases.Lease]:
         """Holds the store for one sweep; nothing is cleared: a commit may be in flight.
 
         Raises:
@@ -287,19 +282,18 @@ class Store:
                 self._lease = stack.enter_context(
                     leases.held(self.objects, self.name, self._reached, locked=locked)
                 )
-            yield
+            self.objects.patience_s = PATIENCE_S
+            yield self._lease
 
     def check_held(self) -> None:
-        """Nothing, while no other sweep has taken over what `claim` holds.
+        """Nothing, while no other sweep has taken over what `claim` holds, and nobody has cancelled it.
 
         Raises:
             StoreError: one has: this one must have stood still.
+            Cancelled: somebody has.
         """
-        if self._lease is not None and self._lease.lost:
-            raise StoreError(
-                f"store {self.name} was taken over by another sweep, for this one stood still or did not "
-                "reach it; what was committed is kept: wait for the other, then run this again"
-            )
+        if self._lease is not None:
+            self._lease.check()
 
     def _reached(self) -> int:
         return max(self._register.records.found(self._last), default=self._last)

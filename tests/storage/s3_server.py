@@ -2,7 +2,8 @@
 
 It knows what a store asks of a bucket: PUT with `If-None-Match: *` in one step, GET with a range, HEAD,
 DELETE, DeleteObjects, ListObjectsV2. Keys are not checked. Of its answers a share goes wrong on purpose: 500 or 409 and
-nothing done; or all done, and 500 or nothing at all for an answer.
+nothing done; or all done, and 500 or nothing at all for an answer. GET /away/8 has it answer nothing for
+eight seconds, /slow/8 has it take its time for so long, and /wrong/8 has most of its answers go wrong.
 """
 
 import argparse
@@ -33,6 +34,9 @@ KEYS = {
     "AWS_REGION": "us-east-1",
 }
 MOST_KEYS = 1000
+TROUBLES = ("away", "slow", "wrong")
+SLOWEST_S = 2.0
+MOST_WRONG = 0.6
 REASONS = {200: "OK", 204: "No Content", 206: "Partial Content"}
 
 
@@ -169,6 +173,8 @@ class Server:
     faults: float
     counts: Counter[str] = field(default_factory=Counter)
     chance: random.Random = field(default_factory=lambda: random.Random(0))
+    # Until when it is in which trouble.
+    until: dict[str, float] = field(default_factory=dict)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answers the requests of one connection."""
@@ -180,6 +186,8 @@ class Server:
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
                 method, target, _ = first.split(" ")
                 answer = self.answer(method, target, headers, body)
+                if self._is("slow"):
+                    await asyncio.sleep(self.chance.uniform(0.1, SLOWEST_S))
                 if answer is None:
                     break
                 writer.write(answer.as_bytes())
@@ -196,8 +204,15 @@ class Server:
         key = unquote(url.path).lstrip("/").partition("/")[2]
         if url.path == "/counts":
             return Answer(200, json.dumps(self.counts).encode())
+        how, _, seconds = url.path.lstrip("/").partition("/")
+        if how in TROUBLES:
+            self.until[how] = time.time() + float(seconds)
+            return Answer(200)
         self.counts["LIST" if method == "GET" and not key else method] += 1
-        fault = self.chance.random() < self.faults and self.chance.choice(
+        if self._is("away"):
+            return None
+        share = MOST_WRONG if self._is("wrong") else self.faults
+        fault = self.chance.random() < share and self.chance.choice(
             ["refused", "conflict", "lost", "cut off"]
         )
         only_new = headers.get("if-none-match") == "*"
@@ -211,6 +226,9 @@ class Server:
         if fault == "cut off":
             return None
         return error(500, "InternalError") if fault else answer
+
+    def _is(self, how: str) -> bool:
+        return time.time() < self.until.get(how, 0.0)
 
     def _done(
         self, method: str, key: str, query: str, range_: str | None, put: tuple[bytes, bool]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.storage.planted import commit, top1s
 from zoo_eval.errors import BadInput, StoreError
-from zoo_eval.storage import leases
+from zoo_eval.storage import leases, processes
 from zoo_eval.storage.leases import Lease
 from zoo_eval.storage.local_folder import LocalFolder
 from zoo_eval.store import Store
@@ -26,7 +26,8 @@ def objects(tmp_path):
 
 def elsewhere(monkeypatch):
     """From now on this is another machine."""
-    monkeypatch.setattr(leases, "machine", lambda: "elsewhere")
+    for module in (leases, processes):
+        monkeypatch.setattr(module, "machine", lambda: "elsewhere")
 
 
 def age(objects, seconds):

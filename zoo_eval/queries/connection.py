@@ -210,6 +210,14 @@ class Connection:
         )
         return found[0]["rate"] if found else None
 
+    def devices(self) -> list[str]:
+        """What those were measured on."""
+        found = self.rows(
+            "SELECT DISTINCT device FROM trials "
+            "WHERE images_per_s IS NOT NULL AND status = 'ok' ORDER BY device"
+        )
+        return [row["device"] for row in found]
+
     def gpu_peaks(self) -> dict[str, int]:
         """The largest GPU memory that a trial of each model took, in bytes."""
         return {
@@ -219,6 +227,16 @@ class Connection:
                 "WHERE peak_gpu_bytes IS NOT NULL AND status = 'ok' GROUP BY model"
             )
         }
+
+    def batch_sizes(self) -> dict[str, dict[str, int]]:
+        """Images per batch that the last trial of each model came to, by device."""
+        sizes: dict[str, dict[str, int]] = {}
+        for row in self.rows(
+            "SELECT model, device, arg_max(batch_size, started_at) AS size FROM trials "
+            "WHERE batch_size IS NOT NULL AND status = 'ok' GROUP BY model, device"
+        ):
+            sizes.setdefault(row["model"], {})[row["device"]] = row["size"]
+        return sizes
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """The result of one SELECT as rows."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 from zoo_eval.privacy.places import plain
-from zoo_eval.storage.objects import PROBES, Found, NotExclusive, each
+from zoo_eval.storage.objects import PROBES, Found, NotExclusive, each, waits
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -22,7 +22,7 @@ DELETED_AT_ONCE = 1000
 PAGE = 1000
 # One request, of a merged file too, on a slow line.
 TIMEOUT_S = 120
-# Between the tries of one request, at most: some 15 s in all, then it is an error.
+# Between the tries of one request, at most: some 15 s in all, then it is an error, but for who is patient.
 WAITS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -30,6 +30,7 @@ class Bucket:
     """Every request is tried again for a while; what must happen once is compared, not repeated."""
 
     is_local = False
+    patience_s = 0.0
 
     def __init__(self, store: "S3Store | GCSStore | AzureStore") -> None:
         self.store = store
@@ -141,7 +142,7 @@ class Bucket:
         """What `do` gives, tried again after errors that may pass."""
         from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
-        for wait in (*WAITS_S, None):
+        for wait in waits(WAITS_S, self.patience_s):
             try:
                 return do()
             except FileNotFoundError as error:

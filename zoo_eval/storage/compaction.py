@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from zoo_eval.errors import StoreError
-from zoo_eval.storage import ledger, manifest
+from zoo_eval.storage import ledger, manifest, parts
 from zoo_eval.storage.contents import Contents
 from zoo_eval.storage.damage import UNREADABLE, Damage, said
 from zoo_eval.storage.ledger import COMMIT_FILE, SEGMENT_FILE, Entry, Named
@@ -206,6 +206,7 @@ class _Sweeping:
         for number in (n for n in found if n < oldest):
             gone += [manifests.path(number), manifests.path(number) + manifest.COPY]
         gone += [one.path for one in objects.leftovers() if one.modified <= before]
+        gone += parts.leftovers(objects, self.contents.ledger.status)
         objects.delete(*gone)
         return len(gone)
 

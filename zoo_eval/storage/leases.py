@@ -7,19 +7,17 @@ was a process of this machine that is gone. What a driver that lost its lease st
 the commits of its successor, and does not count; as soon as it knows, it ends.
 """
 
-import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+from uuid import uuid4
 
-import psutil
-
-from zoo_eval.errors import BadInput
+from zoo_eval.errors import BadInput, Cancelled, StoreError
 from zoo_eval.storage.local_folder import LocalFolder
 from zoo_eval.storage.objects import Found, Objects
+from zoo_eval.storage.processes import identity, is_gone, machine
 from zoo_eval.storage.records import Records
 
 FOLDER = "leases"
@@ -99,7 +97,10 @@ def locked(objects: Objects, store: str) -> Iterator[bool]:
 
 
 class Lease:
-    """One driver's hold on a store; `lost` once another has taken it over."""
+    """One driver's hold on a store; `lost` once another has taken it over.
+
+    `run` tells this hold from every other; `cancelled` is for whoever learns that it is to end.
+    """
 
     def __init__(self, objects: Objects, store: str, duration_s: float = DURATION_S) -> None:
         self.records = Records(objects, FOLDER)
@@ -108,6 +109,24 @@ class Lease:
         self.number = 0
         self.ledger = 0
         self.lost = False
+        self.cancelled = False
+        self.run = uuid4().hex
+        self.since: float | None = None
+
+    def check(self) -> None:
+        """Nothing, while the driver may go on.
+
+        Raises:
+            StoreError: another has taken the store over: this one must have stood still.
+            Cancelled: it was asked to end.
+        """
+        if self.lost:
+            raise StoreError(
+                f"store {self.store} was taken over by another sweep, for this one stood still or did not "
+                "reach it; what was committed is kept: wait for the other, then run this again"
+            )
+        if self.cancelled:
+            raise Cancelled("cancelled; what was committed is kept: the same command goes on")
 
     def take(self, *, locked: bool = False) -> None:
         """Takes it, if nobody has it; `locked` says that nobody of this machine can.
@@ -126,7 +145,7 @@ class Lease:
             )
 
     def _refuse_living(self, said: dict[str, Any] | None, found: Found, locked: bool) -> None:
-        if said and said["machine"] == machine() and (locked or _is_gone(said)):
+        if said and said["machine"] == machine() and (locked or is_gone(said)):
             return
         duration = said["duration_s"] if said else self.duration_s
         left = found.modified + duration - self.records.objects.now()
@@ -151,11 +170,11 @@ class Lease:
 
     def _next(self, *, released: bool) -> bool:
         content = {
+            **identity(),
             "host": socket.gethostname(),
-            "machine": machine(),
-            "process": os.getpid(),
-            "began": _began(os.getpid()),
             "holder": id(self),
+            "run": self.run,
+            "since": self.since,
             "duration_s": self.duration_s,
             "released": released,
             "ledger": self.ledger,
@@ -164,7 +183,9 @@ class Lease:
         if not self.records.create(self.number + 1, content):
             return False
         self.number += 1
-        for old in self.records.found():
+        for old, found in self.records.found().items():
+            if old == self.number:
+                self.since = self.since or found.modified
             if old < self.number - 1:
                 self.records.objects.delete(self.records.path(old))
         return True
@@ -177,36 +198,3 @@ def refusal(store: str, said: dict[str, Any] | None, how_long: str = "") -> str:
         f"store {store} is being written by another sweep{where}; wait for it{how_long} or choose "
         "another --store"
     )
-
-
-def machine() -> str:
-    """What tells this machine, since it was started, and whose processes are seen in it.
-
-    Containers may share a host's name and not its processes.
-    """
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return socket.gethostname()
-
-
-def _began(process: int) -> int:
-    """When a process began, by no clock that anybody sets, where the system tells; 0 elsewhere."""
-    if not Path("/proc/self/stat").exists():
-        return 0
-    # Behind the name of its program, which may hold anything.
-    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
-
-
-def _is_gone(said: dict[str, Any]) -> bool:
-    """Whether the holder was a process of this machine that is no more."""
-    try:
-        process = psutil.Process(said["process"])
-        if _began(said["process"]) != said["began"]:
-            return True
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
-    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-        return True
-    except psutil.AccessDenied:
-        return False

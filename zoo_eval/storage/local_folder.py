@@ -3,20 +3,26 @@
 import errno
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 from zoo_eval.errors import BadInput
 from zoo_eval.privacy import files, places
-from zoo_eval.storage.objects import Found
+from zoo_eval.storage.objects import Found, waits
+
+T = TypeVar("T")
 
 # Below this a sweep is not started: tables are small, but a full disk must not be met half-way.
 LEAST_FREE_BYTES = 64 * 2**20
 TEMPORARY = ".uncommitted"
 LOCK = ".lock"
 # What disks say that have no locks, as some clusters' shared ones.
+# What may pass: a full disk, or a shared one whose server does not answer.
+PASSING = (errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EHOSTDOWN)
 LOCKLESS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 
@@ -27,12 +33,15 @@ class LocalFolder:
     """
 
     is_local = True
+    patience_s = 0.0
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def create(self, path: str, content: bytes) -> bool:
-        place = self._place(path)
+        return self._tried(lambda: self._created(self._place(path), content))
+
+    def _created(self, place: Path, content: bytes) -> bool:
         with self._aside(place, content) as aside:
             try:
                 os.link(aside, place)
@@ -42,10 +51,23 @@ class LocalFolder:
         return True
 
     def replace(self, path: str, content: bytes) -> None:
-        place = self._place(path)
+        self._tried(lambda: self._replaced(self._place(path), content))
+
+    def _replaced(self, place: Path, content: bytes) -> None:
         with self._aside(place, content) as aside:
             os.replace(aside, place)
         _sync_folder(place.parent)
+
+    def _tried(self, do: Callable[[], T]) -> T:
+        """What `do` gives, tried again for whoever is patient where a disk is full or away."""
+        for wait in waits((), self.patience_s):
+            try:
+                return do()
+            except OSError as error:
+                if wait is None or error.errno not in PASSING:
+                    raise
+                time.sleep(wait)
+        raise AssertionError
 
     @contextmanager
     def _aside(self, place: Path, content: bytes) -> Iterator[Path]:

@@ -4,7 +4,7 @@ Who was first is decided by one operation alone, `create`: it makes an object un
 Local disks, S3, GCS and Azure all have it, so that no store needs locks, renames or a database.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -13,6 +13,9 @@ K = TypeVar("K")
 T = TypeVar("T")
 # A bucket answers many requests at once, each after a long way.
 AT_ONCE = 16
+# How long a sweep waits for a store; less than the time after which a slot is taken to hang.
+PATIENCE_S = 300.0
+LONGEST_WAIT_S = 10.0
 # The folder of objects that are made to try something, and removed again.
 PROBES = "probes"
 
@@ -34,6 +37,8 @@ class Objects(Protocol):
     """A folder or a bucket's prefix. Paths are relative to it; every error is an OSError."""
 
     is_local: bool
+    # How long what may pass is waited for beyond the first tries: a full disk, a network that is away.
+    patience_s: float
 
     def create(self, path: str, content: bytes) -> bool:
         """Makes an object, whole, unless there is one; whether what is there now has these bytes.
@@ -85,6 +90,16 @@ class Objects(Protocol):
 
 class NotExclusive(OSError):
     """A bucket that ignores conditions: a second `create` overwrites what the first has made."""
+
+
+def waits(first: Sequence[float], patience_s: float) -> Iterator[float | None]:
+    """How long to wait before each next try, in seconds; None where there is none: it is an error."""
+    yield from first
+    left = patience_s
+    while left > 0:
+        yield (wait := min(left, LONGEST_WAIT_S))
+        left -= wait
+    yield None
 
 
 def each(objects: Objects, do: Callable[[K], T], of: Iterable[K]) -> list[T]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from zoo_eval.storage import leases, ledger, manifest, records
+from zoo_eval.storage import leases, ledger, manifest, parts, records
 from zoo_eval.storage.contents import Contents
 from zoo_eval.storage.damage import Damage
 from zoo_eval.storage.ledger import Entry
@@ -51,7 +51,12 @@ def voiding(contents: Contents, damages: Sequence[Damage]) -> tuple[Entry, set[s
 
 
 def to_remove(contents: Contents, damages: Sequence[Damage]) -> list[str]:
-    """Damaged files in the place of which others are made: leases, and what is kept under one name."""
+    """Damaged files in the place of which others are made: leases, and what is kept under one name.
+
+    Parts of trials that are done besides; of those that are pending again, there are none.
+    """
     of_no_trial = {one.path for one in contents.snapshot.kept.values()}
     paths = [one.path for one in damages]
-    return [path for path in paths if path in of_no_trial or path.startswith(f"{leases.FOLDER}/")]
+    replaced = (path in of_no_trial or path.startswith(f"{leases.FOLDER}/") for path in paths)
+    broken = [path for path, is_replaced in zip(paths, replaced, strict=True) if is_replaced]
+    return [*broken, *parts.leftovers(contents.objects, contents.ledger.status)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from zoo_eval.storage import kept, leases, ledger, manifest
+from zoo_eval.storage import bulletin, kept, leases, ledger, manifest, parts
 from zoo_eval.storage.contents import Contents
 from zoo_eval.storage.ledger import COMMIT_FILE, SEGMENT_FILE
 from zoo_eval.storage.legacy import DERIVED
@@ -14,6 +14,7 @@ OTHERS = {
     ledger.FOLDER: NAME,
     manifest.FOLDER: manifest.NAME,
     leases.FOLDER: NAME,
+    bulletin.FOLDER: bulletin.NAME,
 }
 
 
@@ -25,6 +26,9 @@ def strays(contents: Contents) -> list[str]:
         if folder in OTHERS:
             listed = objects.listed(folder)
             found += [one.path for one in listed if not OTHERS[folder].fullmatch(one.name)]
+        elif folder == parts.FOLDER:
+            found += [one.path for one in objects.listed(folder) if parts.Part.of(one.path) is None]
+            found += parts.leftovers(objects, contents.ledger.status)
         elif folder in (kept.INPUTS, kept.DECLARED):
             found += [one.path for one in objects.listed(folder) if one.path not in named]
         elif folder not in contents.tables and folder != PROBES:

@@ -12,7 +12,7 @@ from zoo_eval.tables.table import Column, Table, View
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 # Folders of a store that hold no table.
-RESERVED = ("declared", "inputs", "leases", "ledger", "manifest", "probes")
+RESERVED = ("declared", "inputs", "leases", "ledger", "manifest", "probes", "run")
 SCALARS = (
     pa.string(), pa.int32(), pa.int64(), pa.bool_(), pa.float32(), pa.float64(), pa.binary(),
 )  # fmt: skip

@@ -37,6 +37,12 @@ TRIALS = Table(
         Column("transform", TEXT, "the model's resize and normalisation as JSON", "", True),
         Column("numerics", TEXT, "dtype, TF32 and AMP as JSON"),
         Column("status", TEXT, "ok, failed or refused"),
+        Column(
+            "failure_class",
+            TEXT,
+            "refusal, error, network, disk, host_memory, gpu_memory, gpu, hang, process or node; null when ok",
+            nullable=True,
+        ),
         Column("error_type", TEXT, "exception class; null when ok", nullable=True),
         Column("error_message", TEXT, "one line; null when ok", nullable=True),
         Column("node", TEXT, "host name"),

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from huggingface_hub import constants
 
-from zoo_eval.errors import Refusal
+from zoo_eval.errors import Refusal, Unreachable
 from zoo_eval.units import size_in_bytes, size_text
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ def patiently(what: str, attempt: Callable[[], T]) -> T:
     """An attempt's result, tried again with doubled waits while it raises `Interrupted`.
 
     Raises:
-        Refusal: it was interrupted `TRIES` times, or the server asks to wait for too long.
+        Unreachable: it was interrupted `TRIES` times, or the server asks to wait for too long.
     """
     for trial in range(1, TRIES + 1):
         try:
@@ -61,14 +61,14 @@ def patiently(what: str, attempt: Callable[[], T]) -> T:
         except Interrupted as error:
             last = error
         if last.wait_s > LONGEST_WAIT_S:
-            raise Refusal(
+            raise Unreachable(
                 f"{what} cannot be had now ({last}): the server asks to wait {last.wait_s:.0f} s; "
                 "run again then"
             )
         if trial < TRIES:
             # Not all machines of a cluster at once.
             sleep(max(last.wait_s, FIRST_WAIT_S * 2 ** (trial - 1)) * uniform(1.0, 1.25))
-    raise Refusal(
+    raise Unreachable(
         f"{what} cannot be reached ({last}) after {TRIES} tries; check the network and run again"
     )
 

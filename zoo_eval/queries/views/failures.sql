@@ -5,8 +5,8 @@ WITH last_attempt AS (
     SELECT * FROM trials QUALIFY row_number() OVER (PARTITION BY trial_id ORDER BY attempt DESC) = 1
 )
 SELECT
-    model, evaluation, layer, readout, attack, stimuli, recording, status, error_type,
-    error_message, attempt, node, started_at, trial_id
+    model, evaluation, layer, readout, attack, stimuli, recording, status,
+    failure_class, error_type, error_message, attempt, node, started_at, trial_id
 FROM last_attempt AS l
 WHERE status <> 'ok'
   AND NOT (
