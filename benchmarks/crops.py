@@ -20,7 +20,7 @@ import torch
 from benchmarks.measurement import quick, report
 from zoo_eval import paths
 from zoo_eval.catalog import ModelCard
-from zoo_eval.evaluations.evaluation import Candidate, Workbench
+from zoo_eval.evaluations.evaluation import Candidate, Result, Workbench
 from zoo_eval.evaluations.human_alignment import HumanAlignment
 from zoo_eval.evaluations.regions import RegionName
 from zoo_eval.importance.planted import plant
@@ -93,7 +93,8 @@ def _row(model: OpenModel, inputs: Inputs, shown: str, crop: float, region: Regi
         region=region,
         channel_reductions=("abs_max",),
     )
-    (result,) = wanted.run(wanted.trials(candidate, inputs, 0), bench)
+    told = wanted.run(wanted.trials(candidate, inputs, 0), bench)
+    (result,) = (one for one in told if isinstance(one, Result))
     found = result.rows["alignment"]
     return Row(
         crop,

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchmarks.measurement import quick, report, show
 from zoo_eval.catalog import ModelCard
-from zoo_eval.evaluations.evaluation import Candidate, Workbench
+from zoo_eval.evaluations.evaluation import Candidate, Result, Workbench
 from zoo_eval.evaluations.spatial_fit import SpatialFit
 from zoo_eval.evaluations.spatial_protocols import DEFECTS, PROTOCOLS
 from zoo_eval.evaluations.spatial_scores import without_each
@@ -97,7 +97,8 @@ class Problem:
         candidate = Candidate(self.model.card, self.model.blueprint)
         bench = Workbench(inputs, candidate, self.model, Representations(self.model, 2**33))
         found = {}
-        for result in section.run(section.trials(candidate, inputs, 0), bench):
+        told = section.run(section.trials(candidate, inputs, 0), bench)
+        for result in (one for one in told if isinstance(one, Result)):
             rows = result.rows.get("spatial_scores", ())
             found[str(result.trial.layer)] = [
                 [row[key] for key in ("score", "ceiling", "map_spearman_quarter")] for row in rows

@@ -8,6 +8,7 @@ import torch
 from zoo_eval.evaluations.evaluation import (
     Candidate,
     EvaluationSection,
+    Passed,
     Result,
     Workbench,
     imagenet_labelled,
@@ -43,9 +44,10 @@ class Accuracy(EvaluationSection):
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         return len(inputs.stimulus_set(self.stimuli))
 
-    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result | Passed]:
         model, _ = bench.opened()
         stimuli, labels = bench.inputs.labelled(self.stimuli)
+        yield from bench.told(model.predicting(stimuli))
         logits = model.predictions(stimuli)
         if not logits.isfinite().all():
             raise ArithmeticError(f"{model.card.name} gives non-finite logits")

@@ -1,10 +1,11 @@
 """A batch of images under attack: one row for each, whatever becomes of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,9 @@ from zoo_eval.numerics.attacks.procedures import Procedure
 
 # The clean decision, the check for a gradient, the prediction and the stimulus in 8 bits.
 CHECKS_PER_IMAGE = 4 + masking.PASSES_PER_IMAGE
+
+# Of a perturbation, beside an attack's columns.
+BYTES, SHAPE = "perturbation", "shape"
 
 OUTSIDE = "the model's view of the image leaves [0, 1]; correct its transform"
 NO_LOGITS = "the logits of the unperturbed image are not finite; check the weights"
@@ -54,6 +58,22 @@ class AttackOutcome:
 
     row: dict[str, Any]
     perturbation: Tensor | None = None
+
+    def as_row(self, *, whole: bool) -> dict[str, Any]:
+        """All of it as values that a table holds; the perturbation only where it is `whole`."""
+        if self.perturbation is None or not whole:
+            return dict(self.row)
+        held = self.perturbation.numpy()
+        return {**self.row, BYTES: held.tobytes(), SHAPE: list(held.shape)}
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "AttackOutcome":
+        """What `as_row` gave."""
+        columns = {name: value for name, value in row.items() if name not in (BYTES, SHAPE)}
+        if row.get(BYTES) is None:
+            return cls(columns)
+        held = np.frombuffer(row[BYTES], np.float16).reshape(row[SHAPE])
+        return cls(columns, torch.from_numpy(held.copy()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,10 @@
 """Evaluation: what is done to an open model; one protocol to the runner, which never asks which."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from math import inf
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 
@@ -18,9 +20,11 @@ from zoo_eval.representations.footprint import GramRequest, Request, n_features
 from zoo_eval.representations.representations import Representations
 from zoo_eval.section import KindSection
 from zoo_eval.stimuli.stimulus_set import StimulusSet
+from zoo_eval.storage.parts import Begun, Parts, Writer
 from zoo_eval.tables import Table, View
 from zoo_eval.trial import Trial
 
+T = TypeVar("T")
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -53,14 +57,55 @@ class Candidate:
         }
 
 
+@dataclass(frozen=True)
+class Passed:
+    """What an evaluation yields between results: it goes on.
+
+    `n_ahead`: image passes at most until it says so again; None where that is not known.
+    """
+
+    n_ahead: int | None = None
+
+
 @dataclass(eq=False)
 class Workbench:
-    """What an evaluation works with: the inputs and, unless it needs none, one open model."""
+    """What an evaluation works with: the inputs and, unless it needs none, one open model.
+
+    Whoever waits wants to be told that it goes on every `told_every_s` seconds, or not at all; in
+    `parts`, what is finished of a long trial is kept, if anywhere.
+    """
 
     inputs: Inputs
     candidate: Candidate
     model: OpenModel | None = None
     representations: Representations | None = None
+    # Why there is no model, where there should be one.
+    unopened: Exception | None = None
+    parts: Parts | None = None
+    told_every_s: float = inf
+    told_at: float = -inf
+
+    def passed(self, n_ahead: int | None = None) -> Iterator[Passed]:
+        """To be yielded from between batches: that it goes on, where it is time to say so."""
+        if self.told_every_s < inf and time.monotonic() - self.told_at >= self.told_every_s:
+            yield Passed(n_ahead)
+            self.told_at = time.monotonic()
+
+    def told(self, working: Generator[None, None, T]) -> Generator[Passed, None, T]:
+        """What work that yields after each batch returns, telling that it goes on."""
+        while True:
+            try:
+                next(working)
+            except StopIteration as end:
+                found: T = end.value
+                return found
+            yield from self.passed()
+
+    def begun(self, trial: Trial) -> Begun:
+        """A trial whose rows are added image by image, as far as a process that was killed came with it."""
+        begun = Begun(trial.id, Writer(trial.evaluation_version), self.parts)
+        begun.go_on()
+        return begun
 
     def opened(self) -> tuple[OpenModel, Representations]:
         if self.model is None or self.representations is None:
@@ -118,8 +163,11 @@ class Evaluation(Protocol):
         """The Gram matrices or maps that these trials need: refused where one exceeds the memory budget."""
         ...
 
-    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
-        """One result per trial, in any order; an exception fails those not yet yielded."""
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result | Passed]:
+        """One result per trial, in any order; an exception fails those not yet yielded.
+
+        What takes long yields from `bench.passed` between its batches.
+        """
         ...
 
 
@@ -148,7 +196,7 @@ class EvaluationSection(KindSection):
     def trials(self, candidate: Candidate, inputs: Inputs, seed: int) -> Sequence[Trial]:
         raise NotImplementedError
 
-    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result | Passed]:
         raise NotImplementedError
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:

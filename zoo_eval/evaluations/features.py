@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from zoo_eval.evaluations.evaluation import (
     Candidate,
+    Passed,
     Result,
     Workbench,
 )
@@ -39,7 +40,7 @@ class Features(LayeredSection):
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         return len(inputs.stimulus_set(self.stimuli))
 
-    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result | Passed]:
         _, representations = bench.opened()
         stimuli = bench.inputs.stimulus_set(self.stimuli)
         by_layer = {trial.layer: trial for trial in trials if trial.layer}
@@ -58,6 +59,7 @@ class Features(LayeredSection):
                             "vector": vector,
                         }
                     )
+            yield from bench.passed()
         for layer, trial in by_layer.items():
             if layer in broken:
                 yield Result(trial, error=_not_finite(layer, broken[layer]))

@@ -19,6 +19,7 @@ from zoo_eval.evaluations.alignment_rows import (
 )
 from zoo_eval.evaluations.evaluation import (
     Candidate,
+    Passed,
     Result,
     Workbench,
     imagenet_labelled,
@@ -140,7 +141,7 @@ class HumanAlignment(PlacedSection):
         each = sum(2 * self._method(trial.parameters["method"]).n_passes for trial in trials)
         return len(inputs.stimulus_set(self.stimuli)) * each
 
-    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result | Passed]:
         model, _ = bench.opened()
         stimuli, labels = bench.inputs.labelled(self.stimuli)
         maps = bench.inputs.maps(self.importance, stimuli)
@@ -151,9 +152,12 @@ class HumanAlignment(PlacedSection):
             reductions = ChannelReductions(
                 self.channel_reductions, renamed(METHODS.get(name).published_reduction)
             )
-            rows = [
-                {"method": name, **row}
-                for numbers, attributions in model.in_batches(range(len(stimuli)), work.of)
-                for row in seen.rows(attributions, numbers, reductions)
-            ]
-            yield Result(trial, {"alignment": rows})
+            begun, n_each = bench.begun(trial), 2 * work.method.n_passes
+            at_most = model.at_a_time(n_each)
+            yield from bench.passed(n_each * at_most)
+            numbers = range(begun.n_done, len(stimuli))
+            for some, attributions in model.in_batches(numbers, work.of, at_most=at_most):
+                found = seen.rows(attributions, some, reductions)
+                begun.add([{"method": name, **row} for row in found], len(some))
+                yield from bench.passed(n_each * at_most)
+            yield Result(trial, {"alignment": begun.rows})

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from zoo_eval.evaluations.evaluation import (
     Candidate,
+    Passed,
     Result,
     Workbench,
     gram_request,
@@ -53,11 +54,14 @@ class Layers(LayeredSection):
         # The centred Gram matrix.
         return [replace(request, after_bytes=gram_bytes(n_stimuli))]
 
-    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result | Passed]:
         model, representations = bench.opened()
         stimuli = bench.inputs.stimulus_set(self.stimuli)
         names = [str(trial.layer) for trial in trials]
-        grams = representations.grams(stimuli, names, sketch=self.sketch, seed=trials[0].seed)
+        seed = trials[0].seed
+        work = representations.computing(stimuli, names, sketch=self.sketch, seed=seed)
+        yield from bench.told(work)
+        grams = representations.grams(stimuli, names, sketch=self.sketch, seed=seed)
         for trial, layer in zip(trials, names, strict=True):
             yield self._result(trial, model, grams[layer])
 

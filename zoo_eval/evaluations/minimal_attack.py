@@ -1,6 +1,6 @@
 """The smallest perturbation that changes each image's decision, in [0, 1] pixels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -23,6 +23,7 @@ from zoo_eval.evaluations.attack_run import (
 )
 from zoo_eval.evaluations.evaluation import (
     Candidate,
+    Passed,
     Result,
     Workbench,
     imagenet_labelled,
@@ -81,7 +82,7 @@ class MinimalAttack(PlacedSection):
     save_perturbations: bool = False
     importance: str | None = None
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     needs_model: ClassVar[bool] = True
     shares_work: ClassVar[bool] = False
 
@@ -216,15 +217,15 @@ class MinimalAttack(PlacedSection):
         return Decided(TopK(self.top_k) if self.decision == "top_k" else Argmax())
 
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
-        each = [
-            self.published.passes_per_image()
-            if self.published
-            else Corrected(self._attack(str(trial.attack))).passes_per_image()
-            for trial in trials
-        ]
-        return len(inputs.stimulus_set(self.stimuli)) * (sum(each) + len(each) * CHECKS_PER_IMAGE)
+        return len(inputs.stimulus_set(self.stimuli)) * sum(map(self._passes_per_image, trials))
 
-    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+    def _passes_per_image(self, trial: Trial) -> int:
+        if self.published:
+            return self.published.passes_per_image() + CHECKS_PER_IMAGE
+        own = Corrected(self._attack(str(trial.attack))).passes_per_image()
+        return own + CHECKS_PER_IMAGE
+
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result | Passed]:
         model, _ = bench.opened()
         stimuli, labels = bench.inputs.labelled(self.stimuli)
         views = model.views(stimuli, canvas_px(self.canvas))
@@ -234,12 +235,8 @@ class MinimalAttack(PlacedSection):
         if maps is not None:
             seen = SeenMaps.at(self.place(model.transform, bench.inputs), maps, stimuli)
         for trial in trials:
-            torch.manual_seed(trial.random_seed)
-            attacked: list[AttackOutcome] = []
-            # A batch too large for the GPU is attacked again from its start, in halves.
             attack_run = self._attack_run(trial, model, views)
-            for part in model.in_batches(shown, attack_run.on):
-                attacked.extend(part)
+            attacked = yield from self._attacked(trial, attack_run, shown, bench)
             tables = self._tables(trial, stimuli.ids, attacked)
             for stored in tables.get("perturbations", ()):
                 number = stimuli.ids.index(stored["stimulus_id"])
@@ -254,6 +251,27 @@ class MinimalAttack(PlacedSection):
                     for row in seen.of_attack(attacked, self._reductions)
                 ]
             yield Result(trial, tables)
+
+    def _attacked(
+        self, trial: Trial, attack_run: AttackRun, shown: Sequence[Stimulus], bench: Workbench
+    ) -> Generator[Passed, None, list[AttackOutcome]]:
+        """One outcome for each image, those of finished parts as they were."""
+        model, _ = bench.opened()
+        begun, n_each = bench.begun(trial), self._passes_per_image(trial)
+        at_most = model.at_a_time(n_each)
+        keep_all = self.save_perturbations or self.importance is not None
+
+        def attack(batch: Sequence[Stimulus]) -> list[AttackOutcome]:
+            # Of what is drawn, nothing hangs on the batches before this one, or on a failed try.
+            torch.manual_seed(trial.random_seed + batch[0].number)
+            return attack_run.on(batch)
+
+        yield from bench.passed(n_each * at_most)
+        # A batch too large for the GPU is attacked again from its start, in halves.
+        for part in model.in_batches(shown[begun.n_done :], attack, at_most=at_most):
+            begun.add([one.as_row(whole=keep_all) for one in part], len(part))
+            yield from bench.passed(n_each * at_most)
+        return [AttackOutcome.of(row) for row in begun.rows]
 
     @property
     def _reductions(self) -> ChannelReductions:

@@ -12,6 +12,7 @@ from zoo_eval.evaluations.ceilings import Ceilings
 from zoo_eval.evaluations.evaluation import (
     Candidate,
     Evaluation,
+    Passed,
     Result,
     Workbench,
     gram_request,
@@ -223,14 +224,18 @@ class NeuralFit(LayeredSection):
             return stimuli
         return joined(stimuli, inputs.stimulus_set(self.pca_stimuli))
 
-    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result | Passed]:
         model, representations = bench.opened()
         seed = trials[0].seed
         layers = list(dict.fromkeys(str(trial.layer) for trial in trials))
-        grams = representations.grams(
-            self._shown(bench.inputs), layers, sketch=self.sketch, seed=seed
-        )
+        every = self._shown(bench.inputs)
+        work = representations.computing(every, layers, sketch=self.sketch, seed=seed)
+        yield from bench.told(work)
+        grams = representations.grams(every, layers, sketch=self.sketch, seed=seed)
         shown = bench.inputs.stimulus_set(bench.inputs.recording(self.recording).stimuli)
+        for n in sorted(self._draws(trials)):
+            work = representations.drawing(shown, layers, n_units=n, seed=seed)
+            yield from bench.told(work)
         units = {
             n: representations.units(shown, layers, n_units=n, seed=seed)
             for n in sorted(self._draws(trials))

@@ -9,18 +9,19 @@ from pydantic import AfterValidator, Field
 
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.evaluations.ceilings import Ceilings
-from zoo_eval.evaluations.evaluation import Candidate, Evaluation, Result, Workbench
+from zoo_eval.evaluations.evaluation import Candidate, Evaluation, Passed, Result, Workbench
 from zoo_eval.evaluations.layer_choice import LayeredSection
 from zoo_eval.evaluations.spatial_protocols import CORRECTED, PROTOCOLS, SpatialProtocol
 from zoo_eval.evaluations.spatial_scores import MapScores, without_each, without_pairs
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.open_model import OpenModel
+from zoo_eval.networks.positions import Layout
 from zoo_eval.numerics.image_pls import fit_bytes
 from zoo_eval.pictures import levels, png
 from zoo_eval.recordings.recording import Recording
 from zoo_eval.representations.footprint import Request
 from zoo_eval.representations.grams import NonFinite
-from zoo_eval.representations.position_maps import KeptMaps, MapsRequest, PositionMaps, layouts
+from zoo_eval.representations.position_maps import MapsRequest, PositionMaps, layouts
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 from zoo_eval.transforms import Transform
 from zoo_eval.trial import Trial
@@ -141,12 +142,13 @@ class SpatialFit(LayeredSection):
         )
         return [MapsRequest(found, n_images, (n_rows, n_columns), after)]
 
-    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result | Passed]:
         model, _ = bench.opened()
         recording = bench.inputs.recording(self.recording)
         stimuli = bench.inputs.stimulus_set(recording.stimuli)
         layers = [str(trial.layer) for trial in trials]
-        kept, broken = self._shown(model, stimuli, layers, recording.spatial_shape[:2])
+        shown, found, broken = self._shown(model, layers, recording.spatial_shape[:2])
+        kept = yield from bench.told(shown.showing(stimuli, found))
         photos = self._photos(model, stimuli) if self.keep_maps else ()
         # Fits are float64, which not every accelerator has.
         device = model.device if model.device.type == "cuda" else torch.device("cpu")
@@ -169,9 +171,9 @@ class SpatialFit(LayeredSection):
         return model.transform.squashed() if self.resize == "squash" else model.transform
 
     def _shown(
-        self, model: OpenModel, stimuli: StimulusSet, layers: Sequence[str], grid: tuple[int, int]
-    ) -> tuple[Mapping[str, KeptMaps], Mapping[str, Exception]]:
-        """Maps by layer, and why there are none of the others."""
+        self, model: OpenModel, layers: Sequence[str], grid: tuple[int, int]
+    ) -> tuple[PositionMaps, Mapping[str, Layout], Mapping[str, Exception]]:
+        """What shows images, the layers that it is for, and why not the others."""
         protocol = self._protocol
         found = layouts(model.blueprint, layers)
         broken: dict[str, Exception] = {}
@@ -187,7 +189,7 @@ class SpatialFit(LayeredSection):
             partial(protocol.on_grid, grid=grid),
             partial(protocol.shown, model),
         )
-        return shown.of(stimuli, found), broken
+        return shown, found, broken
 
     def _photos(self, model: OpenModel, stimuli: StimulusSet) -> list[bytes]:
         """PNG of what the model sees of each image."""

@@ -1,6 +1,6 @@
 """OpenModel: weights on one device; [0, 1] pixels in, the model's own transform inside."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TypeVar
 
 import torch
@@ -25,6 +25,10 @@ LARGEST_ON_GPU = 128
 LARGEST_ON_CPU = 32
 CPU_ROOM_BYTES = 2**33
 REDUCED = (torch.bfloat16, torch.float16)
+# Some minutes of work at most: single photos take a CPU a quarter more time than ten together.
+FLOPS_AT_A_TIME = {"cpu": 2e13, "cuda": 6e14}
+# Fewer leave a device idle.
+LEAST_AT_A_TIME = {"cpu": 1, "cuda": 16}
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -142,19 +146,42 @@ class OpenModel:
     @torch.no_grad()
     def predictions(self, stimuli: StimulusSet) -> Tensor:
         """`predict` of a stimulus set, each of which is predicted once while the model is open."""
-        if stimuli.digest not in self._predictions:
-            views, found, done = self.views(stimuli), None, 0
-            for part in self.in_batches(range(len(views)), lambda rows: self.logits(views[rows])):
-                # Filled in: joined at the end, they would be in memory twice.
-                if found is None:
-                    found = torch.empty((len(views), *part.shape[1:]), dtype=part.dtype)
-                found[done : done + len(part)] = part
-                done += len(part)
-            assert found is not None, "a stimulus set has images"
-            self._predictions[stimuli.digest] = found
+        for _ in self.predicting(stimuli):
+            pass
         return self._predictions[stimuli.digest]
 
-    def in_batches(self, images: Sequence[S], work: Callable[[Sequence[S]], T]) -> Iterator[T]:
+    @torch.no_grad()
+    def predicting(self, stimuli: StimulusSet) -> Generator[None, None, None]:
+        """Does the work of `predictions`, batch by batch."""
+        if stimuli.digest in self._predictions:
+            return
+        views, found, done = self.views(stimuli), None, 0
+        for part in self.in_batches(range(len(views)), lambda rows: self.logits(views[rows])):
+            # Filled in: joined at the end, they would be in memory twice.
+            if found is None:
+                found = torch.empty((len(views), *part.shape[1:]), dtype=part.dtype)
+            found[done : done + len(part)] = part
+            done += len(part)
+            yield
+        assert found is not None, "a stimulus set has images"
+        self._predictions[stimuli.digest] = found
+
+    def at_a_time(self, n_passes: int) -> int:
+        """How many images of so many passes each make a batch that is not longer than it need be.
+
+        What goes on from its last finished batch must cut as those before it did: this depends on
+        the model and the kind of device alone.
+        """
+        kind, flops = self.device.type, max(1, self.blueprint.anatomy.flops * n_passes)
+        return max(LEAST_AT_A_TIME[kind], min(LARGEST_ON_GPU, int(FLOPS_AT_A_TIME[kind] / flops)))
+
+    def in_batches(
+        self,
+        images: Sequence[S],
+        work: Callable[[Sequence[S]], T],
+        *,
+        at_most: int = LARGEST_ON_GPU,
+    ) -> Iterator[T]:
         """`work` on each batch of images (or of their row numbers), in order; a batch that exhausts GPU memory is halved.
 
         Raises:
@@ -162,16 +189,17 @@ class OpenModel:
         """
         start = 0
         while start < len(images):
-            batch = images[start : start + self.batch_size]
+            n = min(self.batch_size, at_most)
+            batch = images[start : start + n]
             result = None
             try:
                 result = work(batch)
             except torch.OutOfMemoryError:
-                if self.batch_size == 1:
+                if n == 1:
                     raise
             # Outside the handler, whose traceback would keep the tensors alive.
             if result is None:
-                self.batch_size //= 2
+                self.batch_size = n // 2
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
             else:

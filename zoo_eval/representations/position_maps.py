@@ -1,7 +1,7 @@
 """Maps of a network's layers at the positions of a recording's grid, kept on disk until they are read."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -106,6 +106,18 @@ class PositionMaps:
         Raises:
             Refusal: a layer is not one tensor per image, or the disk has no room.
         """
+        showing = self.showing(stimuli, found)
+        while True:
+            try:
+                next(showing)
+            except StopIteration as end:
+                kept: dict[str, KeptMaps] = end.value
+                return kept
+
+    def showing(
+        self, stimuli: StimulusSet, found: Mapping[str, Layout]
+    ) -> Generator[None, None, dict[str, "KeptMaps"]]:
+        """Does the work of `of`, batch by batch, and returns what that gives."""
         n_images = len(stimuli)
         kept: dict[str, KeptMaps] = {}
         scratch = Scratch()
@@ -129,7 +141,7 @@ class PositionMaps:
             return True
 
         for _ in self.model.in_batches(range(n_images), work):
-            pass
+            yield
         return kept
 
 

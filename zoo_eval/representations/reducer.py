@@ -1,6 +1,6 @@
 """Reducer: Gram matrices of layers from what passes by, in the passes that were planned."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -30,8 +30,12 @@ class GramReducer:
     plan: Footprint
     seed: int = 0
 
-    def grams(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Kept | NonFinite]:
+    def grams(
+        self, shapes: Mapping[str, tuple[int, ...]]
+    ) -> Generator[None, None, dict[str, Kept | NonFinite]]:
         """Gram matrices by layer, on disk; the layers have activations of these shapes.
+
+        It yields after each batch, and returns them.
 
         Raises:
             Refusal: they do not fit on the disk, or a layer is not one tensor per image.
@@ -40,9 +44,10 @@ class GramReducer:
         scratch, n = Scratch(), len(self.stimuli)
         totals = {layer: Accumulation(scratch.matrix(n, n, torch.float64)) for layer in shapes}
         if self.plan.request.sketch is None:
-            self._multiply(totals)
+            yield from self._multiply(totals)
         else:
-            for layer, codes in self._coded(totals, self.plan.request.sketch).items():
+            coded = yield from self._coded(totals, self.plan.request.sketch)
+            for layer, codes in coded.items():
                 with precision.exact(self._device):
                     totals[layer].multiply(codes, self.plan.n_held, self._device)
         return {layer: self._kept(total, layer, shapes[layer]) for layer, total in totals.items()}
@@ -63,7 +68,7 @@ class GramReducer:
         sketch = request.sketch if request.is_sketched(layer) else None
         return Kept(total.gram, total.row_sums, shape, sketch)
 
-    def _multiply(self, totals: Mapping[str, Accumulation]) -> None:
+    def _multiply(self, totals: Mapping[str, Accumulation]) -> Iterator[None]:
         """Shows the stimuli in the planned passes, in each of which some are held."""
         for group in self.plan.groups:
             held = {}
@@ -74,6 +79,7 @@ class GramReducer:
                 for row, found in self._products(start, held):
                     for layer, products in found.items():
                         totals[layer].add(row, start, products)
+                    yield
                 with precision.exact(self._device):
                     for layer, one in held.items():
                         totals[layer].add_held(start, one)
@@ -88,7 +94,9 @@ class GramReducer:
 
         return self.capture.reduced(self.stimuli, list(held), multiply, start=start)
 
-    def _coded(self, totals: Mapping[str, Accumulation], sketch: int) -> dict[str, Matrix]:
+    def _coded(
+        self, totals: Mapping[str, Accumulation], sketch: int
+    ) -> Generator[None, None, dict[str, Matrix]]:
         """Shows the stimuli once; what stands for them, (stimulus, dimension) by layer, on disk."""
         (group,), request, scratch = self.plan.groups, self.plan.request, Scratch()
         coders, codes = {}, {}
@@ -107,6 +115,7 @@ class GramReducer:
             for layer, one in found.items():
                 codes[layer].write(row, one.codes)
                 totals[layer].count(row, one.moments)
+            yield
         return codes
 
     def _offsets(self, group: Sequence[Slice]) -> dict[Slice, Tensor]:

@@ -1,6 +1,6 @@
 """Representations of one open model: Gram matrices and features, computed once and shared."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +33,13 @@ class _Drawn:
     layer: str
     n_units: int
     seed: int
+
+
+def _wanted(
+    stimuli: StimulusSet, layers: Sequence[str], sketch: int | None, seed: int
+) -> dict[str, _Wanted]:
+    own = None if sketch is None else seed
+    return {layer: _Wanted(stimuli.digest, layer, sketch, own) for layer in layers}
 
 
 class Representations:
@@ -69,19 +76,27 @@ class Representations:
             Refusal: they do not fit in the budget or on the disk, or a layer is not one tensor per
                 image.
         """
-        wanted = {
-            layer: _Wanted(stimuli.digest, layer, sketch, None if sketch is None else seed)
-            for layer in layers
-        }
+        for _ in self.computing(stimuli, layers, sketch=sketch, seed=seed):
+            pass
+        wanted = _wanted(stimuli, layers, sketch, seed)
+        return Grams({layer: self._grams[key] for layer, key in wanted.items()})
+
+    def computing(
+        self,
+        stimuli: StimulusSet,
+        layers: Sequence[str],
+        *,
+        sketch: int | None = None,
+        seed: int = 0,
+    ) -> Generator[None, None, None]:
+        """Does the work of `grams`, batch by batch."""
+        wanted = _wanted(stimuli, layers, sketch, seed)
         missing = [layer for layer, key in wanted.items() if key not in self._grams]
         if missing:
             shapes = self.shapes(stimuli, missing)
             plan = self.footprint(shapes, len(stimuli), sketch=sketch)
-            for layer, gram in (
-                GramReducer(self._capture, stimuli, plan, seed).grams(shapes).items()
-            ):
-                self._grams[wanted[layer]] = gram
-        return Grams({layer: self._grams[key] for layer, key in wanted.items()})
+            found = yield from GramReducer(self._capture, stimuli, plan, seed).grams(shapes)
+            self._grams |= {wanted[layer]: gram for layer, gram in found.items()}
 
     def units(
         self, stimuli: StimulusSet, layers: Sequence[str], *, n_units: int, seed: int
@@ -91,6 +106,15 @@ class Representations:
         Raises:
             Refusal: the disk has no room, or a layer is not one tensor per image.
         """
+        for _ in self.drawing(stimuli, layers, n_units=n_units, seed=seed):
+            pass
+        wanted = {layer: _Drawn(stimuli.digest, layer, n_units, seed) for layer in layers}
+        return LayerUnits({layer: self._units[key] for layer, key in wanted.items()})
+
+    def drawing(
+        self, stimuli: StimulusSet, layers: Sequence[str], *, n_units: int, seed: int
+    ) -> Generator[None, None, None]:
+        """Does the work of `units`, batch by batch."""
         wanted = {layer: _Drawn(stimuli.digest, layer, n_units, seed) for layer in layers}
         missing = [layer for layer, key in wanted.items() if key not in self._units]
         if missing:
@@ -98,9 +122,8 @@ class Representations:
                 layer: drawn(layer, torch.Size(shape).numel(), n_units, seed)
                 for layer, shape in self.shapes(stimuli, missing).items()
             }
-            for layer, kept in keep_units(self._capture, stimuli, numbers).items():
-                self._units[wanted[layer]] = kept
-        return LayerUnits({layer: self._units[key] for layer, key in wanted.items()})
+            found = yield from keep_units(self._capture, stimuli, numbers)
+            self._units |= {wanted[layer]: kept for layer, kept in found.items()}
 
     def features(self, stimuli: StimulusSet, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         """Each batch's features by layer, float32 (stimulus, feature) on the CPU, in order."""

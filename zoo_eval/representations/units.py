@@ -1,6 +1,6 @@
 """Units: a seeded draw of a layer's features, which are kept as they are while stimuli pass by."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,8 +63,10 @@ class LayerUnits(Mapping[str, Units]):
 
 def keep_units(
     capture: Capture, stimuli: StimulusSet, numbers: Mapping[str, Rows]
-) -> dict[str, KeptUnits]:
+) -> Generator[None, None, dict[str, KeptUnits]]:
     """Shows all stimuli once, and keeps the features of these numbers, by layer, on disk.
+
+    It yields after each batch, and returns them.
 
     Raises:
         Refusal: the disk has no room, or a layer is not one tensor per image.
@@ -84,4 +86,5 @@ def keep_units(
     for row, found in capture.reduced(stimuli, list(numbers), take):
         for layer, values in found.items():
             kept[layer].values.write(row, values)
+        yield
     return kept
