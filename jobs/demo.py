@@ -7,6 +7,7 @@ its own, submits jobs/sweep_zoo.py through `ray job submit`, and stops exactly t
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -25,6 +26,7 @@ from zoo_eval.sweep import toml
 
 SWEEP = "sweeps/demo.toml"
 START_TIMEOUT_S = 90
+NOTE_OF_RAY = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+\s+(INFO|SUCC|WARNING)\s")
 PORTS = (
     "--port",
     "--dashboard-port",
@@ -135,10 +137,27 @@ def _stop(head: "subprocess.Popen[bytes]") -> None:
 
 
 def submit(sweep: str, environment: Mapping[str, str], folder: Path = Path()) -> int:
-    """Submits the main job from a folder and streams its log; its exit code."""
+    """Submits the main job from a folder and streams its log; its exit code.
+
+    Ray's notes on how it submits, some twenty lines, are shown where the job never said anything.
+    """
     command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--working-dir", "."]
     command += ["--", "python", "jobs/sweep_zoo.py", sweep]
-    return subprocess.run(command, env=dict(environment), cwd=folder, check=False).returncode
+    notes, has_spoken = [], False
+    with subprocess.Popen(
+        command, env=dict(environment), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace",
+    ) as job:  # fmt: skip
+        assert job.stdout is not None
+        for line in job.stdout:
+            if NOTE_OF_RAY.match(line):
+                notes.append(line)
+            else:
+                has_spoken = True
+                print(line, end="", flush=True)
+    if job.returncode and not has_spoken:
+        print("".join(notes), end="", flush=True)
+    return job.returncode
 
 
 def show(sweep: str) -> int:

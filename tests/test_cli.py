@@ -228,7 +228,9 @@ def test_models_filters_by_pattern_and_by_condition(capsys):
 
 
 def test_a_finished_sweep_starts_no_ray(finished_store, tiny_sweep, capsys, monkeypatch):
-    monkeypatch.setattr("zoo_eval.runners.on_ray.connect", lambda: pytest.fail("Ray was joined"))
+    monkeypatch.setattr(
+        "zoo_eval.runners.on_ray.runner.connect", lambda: pytest.fail("Ray was joined")
+    )
     assert cli.main(["sweep", str(tiny_sweep)]) == 0
     assert "0 trials run" in capsys.readouterr().out
 

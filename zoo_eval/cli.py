@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from zoo_eval import __version__
-from zoo_eval.commands.arguments import take_attacks, take_format, take_recordings
+from zoo_eval.commands.arguments import (
+    take_attacks,
+    take_doctor,
+    take_format,
+    take_models,
+    take_recordings,
+    take_status,
+    take_store,
+)
+from zoo_eval.commands.termination import terminable
 from zoo_eval.errors import BadInput, ZooEvalError
 from zoo_eval.files.names import printable, say
 from zoo_eval.privacy.addresses import in_text
@@ -48,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.excepthook = say_traceback
     options = _parser().parse_args(arguments)
     try:
-        code: int = options.run(options)
+        with terminable():
+            code: int = options.run(options)
     except ZooEvalError as error:
         if options.debug:
             raise
@@ -91,16 +101,6 @@ def _parser() -> Parser:
         own.add_argument("--debug", action="store_true", help="show the traceback of an error")
         own.set_defaults(run=command.run)
     return parser
-
-
-def _take_models(parser: Parser) -> None:
-    parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="names, * and ? allowed")
-    parser.add_argument("--where", metavar="SQL", help="a condition on the columns")
-    parser.add_argument("--sweep", type=Path, metavar="SWEEP.toml", help="with its own models")
-    parser.add_argument(
-        "--layers", action="store_true", help="which layers blocks, stages, feature_info, all mean"
-    )
-    take_format(parser, "table", "csv", "json")
 
 
 def _models(options: Options) -> int:
@@ -159,7 +159,7 @@ def _sweep_options(options: Options) -> "SweepOptions":
 
 def _take_sql(parser: Parser) -> None:
     parser.add_argument("query", metavar="SELECT ...")
-    _take_store(parser)
+    take_store(parser)
     take_format(parser, "table", "csv", "json", "parquet")
 
 
@@ -188,7 +188,7 @@ def _trends(options: Options) -> int:
 
 
 def _take_report(parser: Parser) -> None:
-    _take_store(parser)
+    take_store(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.html")
 
 
@@ -205,7 +205,7 @@ def _report(options: Options) -> int:
 
 
 def _take_export(parser: Parser) -> None:
-    _take_store(parser)
+    take_store(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.duckdb")
 
 
@@ -261,15 +261,6 @@ def _recordings(options: Options) -> int:
     return OK
 
 
-def _take_doctor(parser: Parser) -> None:
-    parser.add_argument("--store", metavar="URI", help="check this store too, every file of it")
-    parser.add_argument(
-        "--repair",
-        action="store_true",
-        help="of the store: trials whose files are damaged run again",
-    )
-
-
 def _doctor(options: Options) -> int:
     from zoo_eval.commands import doctor
 
@@ -283,8 +274,23 @@ def _doctor(options: Options) -> int:
     return INCOMPLETE if any(check.status == "missing" for check in checks) else OK
 
 
+def _status(options: Options) -> int:
+    from zoo_eval.commands import status
+
+    status.show(options.store, options.format, watch=options.watch)
+    return OK
+
+
+def _cancel(options: Options) -> int:
+    from zoo_eval.commands import cancel
+
+    done = cancel.cancelled(options.store)
+    say(done.said)
+    return OK if done.is_asked else INCOMPLETE
+
+
 def _take_compact(parser: Parser) -> None:
-    _take_store(parser)
+    take_store(parser)
     parser.add_argument(
         "--grace-hours", type=float, default=24.0, metavar="H", help="replaced files stay so long"
     )
@@ -297,18 +303,12 @@ def _compact(options: Options) -> int:
     return OK
 
 
-def _take_store(parser: Parser) -> None:
-    parser.add_argument(
-        "--store", required=True, metavar="URI", help="folder or s3://bucket/prefix"
-    )
-
-
 COMMANDS = (
     Command(
         "models",
         "the catalogue",
         "zoo-eval models 'timm/*' --where \"n_params < 30e6 and family = 'vision_transformer'\"",
-        _take_models,
+        take_models,
         _models,
     ),
     Command(
@@ -326,6 +326,20 @@ COMMANDS = (
         _sweep,
     ),
     Command(
+        "status",
+        "how a sweep goes, from any machine; during and after",
+        "zoo-eval status --store results/demo --watch",
+        take_status,
+        _status,
+    ),
+    Command(
+        "cancel",
+        "end a sweep from any machine; the same sweep command goes on later",
+        "zoo-eval cancel --store results/demo",
+        take_store,
+        _cancel,
+    ),
+    Command(
         "sql",
         "DuckDB over a store's tables and views, read-only",
         'zoo-eval sql "SELECT model, top1 FROM leaderboard" --store results/demo',
@@ -336,7 +350,7 @@ COMMANDS = (
         "trends",
         "correlations over models, with bootstrap intervals",
         "zoo-eval trends --store results/demo",
-        _take_store,
+        take_store,
         _trends,
     ),
     Command(
@@ -378,7 +392,7 @@ COMMANDS = (
         "doctor",
         "what this machine has, what is missing, how to fix it",
         "zoo-eval doctor --store results/demo",
-        _take_doctor,
+        take_doctor,
         _doctor,
     ),
 )

@@ -19,7 +19,7 @@ from zoo_eval.models.blueprint import blueprint, weights_digest
 from zoo_eval.notebook.open import open as open_results
 from zoo_eval.queries.connection import connect
 from zoo_eval.report.html import page
-from zoo_eval.runners import on_ray
+from zoo_eval.runners.on_ray import session
 from zoo_eval.store import Store
 from zoo_eval.sweep import file as sweep_file
 from zoo_eval.sweep.cards import LocalModelSection
@@ -130,7 +130,7 @@ def environment(tmp_path_factory):
 def cluster(environment):
     import ray
 
-    on_ray.start(num_cpus=2, object_store_memory=10**8, log_to_driver=True)
+    session.start(num_cpus=2, object_store_memory=10**8, log_to_driver=True)
     yield
     ray.shutdown()
 

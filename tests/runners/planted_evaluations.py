@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from zoo_eval.catalog import ModelCard
-from zoo_eval.evaluations.evaluation import Candidate, Result, Workbench
+from zoo_eval.evaluations.evaluation import Candidate, Passed, Result, Workbench
 from zoo_eval.inputs import Inputs
 from zoo_eval.representations.footprint import GramRequest
+from zoo_eval.storage import parts
 from zoo_eval.sweep.plan import ModelWork, TrialGroup
 from zoo_eval.trial import Trial
 
@@ -46,7 +47,22 @@ class Planted:
     def n_passes(self, trials: Sequence[Trial], inputs: Inputs) -> int:
         return 0
 
-    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result]:
+    def _in_parts(self, trial: Trial, bench: Workbench, first_time: bool) -> Iterator[Passed]:
+        """Notes each of four batches; the first time it dies in the third."""
+        parts.KEPT_EVERY_S = 0.0
+        bench.told_every_s = 0.0
+        begun = bench.begun(trial)
+        for number in range(begun.n_done, 4):
+            with Path(self.folder, f"{self.name} batches").open("a") as file:
+                file.write(str(number))
+            if number == 2 and first_time:
+                time.sleep(1)
+                os.kill(os.getpid(), signal.SIGKILL)
+            begun.add([{"number": number}], 1)
+            yield from bench.passed(5)
+        assert [row["number"] for row in begun.rows] == [0, 1, 2, 3]
+
+    def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result | Passed]:
         met = Path(self.folder, self.name)
         first_time = not met.exists()
         with met.open("a") as file:
@@ -56,6 +72,8 @@ class Planted:
             # and a death before anything is known to have started is nobody's.
             time.sleep(1)
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.behaviour == "dies half-way":
+            yield from self._in_parts(trials[0], bench, first_time)
         if self.behaviour == "hangs":
             time.sleep(3600)
         if self.behaviour == "notes its share":

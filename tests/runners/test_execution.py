@@ -14,7 +14,8 @@ from zoo_eval.inputs import Inputs
 from zoo_eval.numerics import precision
 from zoo_eval.numerics.precision import FLOAT32
 from zoo_eval.queries.connection import connect
-from zoo_eval.runners.execution import Finished, record_refusals, run_work
+from zoo_eval.runners.execution import Finished, Machine, record_refusals, refuse, run_work
+from zoo_eval.runners.faults import DISK, NETWORK, Elsewhere, Fault
 from zoo_eval.store import Store
 from zoo_eval.sweep.file import Budgets
 from zoo_eval.sweep.plan import RefusedTrial
@@ -39,13 +40,16 @@ class Saying(Planted):
         yield from self.results(trials[0])
 
 
-def executed(store: Store, results: Callable[[Trial], list[Result]]) -> Finished:
+def executed(
+    store: Store,
+    results: Callable[[Trial], list[Result]],
+    elsewhere: frozenset[Fault] = frozenset(),
+) -> Finished:
     reports = run_work(
         work(Saying("m", "works", "unused", results)),
         Inputs(),
         store,
-        device=torch.device("cpu"),
-        budgets=Budgets(1),
+        Machine(torch.device("cpu"), Budgets(1), elsewhere),
     )
     return list(reports)[-1]
 
@@ -132,3 +136,42 @@ def test_what_was_not_run_by_the_numerics_of_its_key_is_refused(store):
     assert trial["status"] == "refused"
     assert "numerics 'float32', but torch.backends.cuda.matmul is tf32" in trial["error_message"]
     assert connect(store).rows("SELECT * FROM accuracy") == []
+
+
+def raising(error):
+    def results(trial):
+        raise error
+
+    return results
+
+
+def test_what_another_machine_may_do_better_is_handed_on_and_nothing_of_it_is_recorded(store):
+    with pytest.raises(Elsewhere, match="no route") as caught:
+        executed(store, raising(ConnectionError("no route")), frozenset({NETWORK}))
+    assert caught.value.fault == NETWORK
+    assert caught.value.error_type == "ConnectionError"
+    assert store.ledger().status == {}
+
+
+def test_where_there_is_no_elsewhere_it_is_a_failure_of_its_class(store):
+    assert executed(store, raising(ConnectionError("no route")), frozenset({DISK})).n_failed == 1
+    found = connect(store).rows("SELECT failure_class, error_type FROM failures")
+    assert found == [{"failure_class": "network", "error_type": "ConnectionError"}]
+
+
+def test_an_ok_trial_has_no_class(store):
+    assert executed(store, lambda trial: [Result(trial, {"accuracy": [ROW]})]).n_ok == 1
+    assert connect(store).rows("SELECT failure_class FROM trials") == [{"failure_class": None}]
+
+
+def test_all_of_a_models_work_is_refused_in_one_commit(store):
+    some = work(Planted("m", "works", "unused"), Planted("n", "works", "unused"))
+    report = refuse(some, "larger than any GPU", store)
+    assert (report.n_ok, report.n_failed, report.n_refused, report.n_passes) == (0, 0, 2, 0)
+    assert report.first_error == "larger than any GPU"
+    rows = connect(store).rows("SELECT status, error_message, commit_id FROM trials")
+    assert {(row["status"], row["error_message"]) for row in rows} == {
+        ("refused", "larger than any GPU")
+    }
+    assert len(rows) == 2
+    assert len({row["commit_id"] for row in rows}) == 1

@@ -11,7 +11,8 @@ from tests.runners.comparison import assert_each_trial_once, rows
 from zoo_eval import cli
 from zoo_eval.commands import sweep
 from zoo_eval.commands.sweep import SweepOptions
-from zoo_eval.errors import StoreError
+from zoo_eval.errors import StoreError, ZooEvalError
+from zoo_eval.evaluations.accuracy import Accuracy
 from zoo_eval.queries.connection import connect
 from zoo_eval.sources import timm
 from zoo_eval.storage.local_folder import LocalFolder
@@ -257,3 +258,29 @@ def test_numerics_are_part_of_what_a_trial_is_and_are_not_mixed(request_, finish
         "WHERE model IS NOT NULL",
     )
     assert current == [{"amp": "bfloat16"}]
+
+
+def test_a_gpu_that_fails_is_a_row_and_ends_the_run_and_the_same_command_does_the_rest(
+    request_, tmp_path, monkeypatch
+):
+    run_accuracy, failed = Accuracy.run, []
+
+    def broken(evaluation, trials, bench):
+        if not failed:
+            failed.append(trials[0].id)
+            raise RuntimeError("CUDA error: device-side assert triggered")
+        return run_accuracy(evaluation, trials, bench)
+
+    monkeypatch.setattr(Accuracy, "run", broken)
+    with pytest.raises(ZooEvalError, match=r"the GPU failed, and this process can use it no more"):
+        run(request_)
+    (row,) = query(tmp_path, "SELECT trial_id, status, failure_class, error_type FROM failures")
+    assert row == {
+        "trial_id": failed[0],
+        "status": "failed",
+        "failure_class": "gpu",
+        "error_type": "RuntimeError",
+    }
+    code, said = run(replace(request_, retry_failed=True))
+    assert code == 0, said
+    assert query(tmp_path, "SELECT * FROM failures") == []

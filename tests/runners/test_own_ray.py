@@ -15,7 +15,8 @@ import pytest
 
 from tests.runners import doors
 from zoo_eval.errors import BadInput
-from zoo_eval.runners import on_ray, own_ray
+from zoo_eval.runners import own_ray
+from zoo_eval.runners.on_ray import session
 
 
 def permissions(path: Path) -> int:
@@ -102,9 +103,9 @@ def test_a_running_sweep_is_closed_to_others(tiny_sweep, tmp_path):
 def nothing_starts(monkeypatch):
     """What `ray.init` is told instead of starting anything; the environment is as before afterwards."""
     told = {}
-    monkeypatch.setattr(on_ray.ray, "init", lambda **options: told.update(options))
+    monkeypatch.setattr(session.ray, "init", lambda **options: told.update(options))
     # Another test may have left one to this process.
-    monkeypatch.setattr(on_ray.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(session.ray, "is_initialized", lambda: False)
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.setenv(name, os.environ[name])
     return told
@@ -112,22 +113,103 @@ def nothing_starts(monkeypatch):
 
 def test_a_user_who_switched_tokens_off_keeps_them_off(nothing_starts, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    monkeypatch.setattr(on_ray, "_addresses", lambda: {"127.0.0.1"})
-    on_ray.start()
+    monkeypatch.setattr(session, "_addresses", lambda: {"127.0.0.1"})
+    session.start()
     assert os.environ["RAY_AUTH_MODE"] == "disabled"
     assert nothing_starts["address"] == "local"
 
 
 def test_a_ray_that_others_could_reach_is_ended_with_a_line(nothing_starts, monkeypatch):
-    monkeypatch.setattr(on_ray.ray, "shutdown", lambda: None)
-    monkeypatch.setattr(on_ray, "_addresses", lambda: {"192.0.2.7"})
+    monkeypatch.setattr(session.ray, "shutdown", lambda: None)
+    monkeypatch.setattr(session, "_addresses", lambda: {"192.0.2.7"})
     with pytest.raises(BadInput, match=r"Ray listens on 192.0.2.7, which others .* --runner local"):
-        on_ray.connect()
+        session.connect()
 
 
 def test_a_cluster_of_the_users_is_joined_as_it_is(nothing_starts, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "203.0.113.5:6379")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "mine")
-    on_ray.connect()
-    assert nothing_starts == {"address": "203.0.113.5:6379"}
+    monkeypatch.setattr(session, "answers", lambda host, port, timeout_s: True)
+    session.connect()
+    assert nothing_starts["address"] == "203.0.113.5:6379"
     assert os.environ["RAY_AUTH_TOKEN"] == "mine"
+
+
+SLEEPS = "import sys, time; open(sys.argv[1], 'a'); time.sleep(600)"
+
+
+def sleeper(folder: Path) -> subprocess.Popen:
+    """A process that names the folder, as Ray's own do."""
+    return subprocess.Popen([sys.executable, "-c", SLEEPS, str(folder / "log")])
+
+
+def test_what_is_left_of_a_ray_ends_with_its_driver_however_that_ends(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    code = (
+        "import os, signal, sys\nfrom zoo_eval.runners import own_ray\n"
+        "folder = own_ray.private_folder()\nown_ray.guard(folder)\n"
+        "print(folder, flush=True)\nsys.stdin.read()"
+    )
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    folder = Path(driver.stdout.readline().strip())
+    left = sleeper(folder)
+    assert folder.exists()
+    driver.kill()
+    driver.communicate()
+    assert left.wait(timeout=60) == -9
+    deadline = time.monotonic() + 60
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not folder.exists()
+
+
+def test_what_a_machine_that_was_switched_off_left_goes_with_the_next(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    code = "from zoo_eval.runners import own_ray; print(own_ray.private_folder())"
+    command = [sys.executable, "-c", code]
+    gone = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    mine, strange = own_ray.private_folder(), tmp_path / "zoo-no-owner"
+    strange.mkdir()
+    (strange / own_ray.OWNER).write_text("{}")
+    left, others = sleeper(gone), sleeper(mine)
+    try:
+        own_ray.end_abandoned()
+        # Its end was waited for already, by whoever ended it.
+        left.wait(timeout=60)
+        assert others.poll() is None
+    finally:
+        others.kill()
+        others.wait()
+    assert not gone.exists()
+    assert mine.exists()
+    assert strange.exists()
+
+
+def test_a_ray_that_does_not_start_in_time_is_said_in_a_line(nothing_starts, monkeypatch):
+    def late(**options):
+        raise Exception("The current node timed out during startup.\nLook at the logs.")
+
+    monkeypatch.setattr(session.ray, "init", late)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(BadInput, match=r"timed out during startup.* --runner local") as caught:
+        session.connect()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:1"])
+def test_an_address_where_nothing_answers_is_said_at_once(nothing_starts, monkeypatch, address):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(
+        BadInput, match=rf"nothing answers at {re.escape(address)}.* --runner local"
+    ):
+        session.connect()
+    assert nothing_starts == {}
+
+
+@pytest.mark.parametrize("address", ["auto", "ray://127.0.0.1:10001"])
+def test_what_is_no_host_and_port_is_left_to_ray(nothing_starts, monkeypatch, address):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    session.connect()
+    assert nothing_starts["address"] == address

@@ -1,6 +1,5 @@
 """Who gets what next, shares of a GPU, deadlines, and who is charged with a lost process; no Ray."""
 
-import heapq
 import random
 import re
 from dataclasses import replace
@@ -13,23 +12,17 @@ from zoo_eval.errors import BadInput
 from zoo_eval.evaluations.evaluation import Candidate
 from zoo_eval.models.blueprint import blueprint
 from zoo_eval.runners.execution import Finished, Started
+from zoo_eval.runners.expected import CONTEXT_BYTES, HEADROOM, NOTHING_MEASURED, Expected
+from zoo_eval.runners.faults import GPU_MEMORY, NODE, PROCESS
+from zoo_eval.runners.moves import GiveBack, HandOver, Start
+from zoo_eval.runners.queue import MAX_DEATHS, MAX_INNOCENT_DEATHS, Queue, Queued
 from zoo_eval.runners.schedule import (
-    CONTEXT_BYTES,
     HANG_FLOOR_S,
     HANG_S_PER_PASS,
-    HEADROOM,
-    MAX_DEATHS,
-    MAX_INNOCENT_DEATHS,
-    NOTHING_MEASURED,
     START_TIMEOUT_S,
-    Expected,
-    GiveBack,
-    HandOver,
-    Queued,
     Schedule,
-    Start,
 )
-from zoo_eval.runners.slots import Slots, SlotShape
+from zoo_eval.runners.slots import Capacity, Slots, SlotShape
 
 GPU_BYTES = 2**34
 
@@ -63,14 +56,16 @@ def test_what_was_never_measured_gets_a_whole_gpu():
 def test_whole_gpus_go_first_then_the_longest_then_the_first_in_line():
     some = planted("a")
     wanted = [
-        Queued(some, 3, seconds=5, share=1.0),
-        Queued(some, 1, seconds=2, share=1.0),
-        Queued(some, 2, seconds=2, share=1.0),
-        Queued(some, 0, seconds=9, share=0.25),
+        Queued(some, 1, seconds=5),
+        Queued(some, 2, seconds=2),
+        Queued(some, 3, seconds=2),
+        Queued(some, 0, seconds=9, room=(0.25,)),
     ]
-    heap = wanted[::-1]
-    heapq.heapify(heap)
-    assert [heapq.heappop(heap) for _ in wanted] == wanted
+    queue, found = Queue(wanted[::-1]), []
+    while queue:
+        found.append(queue.first(0))
+        queue.take(found[-1])
+    assert found == wanted
 
 
 def test_only_the_group_that_had_started_is_charged_and_what_is_done_is_not_tried_again():
@@ -110,7 +105,7 @@ def test_nothing_is_left_of_an_order_that_was_finished_when_its_process_died():
 
 
 CPU, GPU = SlotShape(0, 1), SlotShape(1, 1)
-TWO_CPUS, TWO_GPUS = SlotShape(0, 2), SlotShape(2, 8)
+TWO_CPUS, TWO_GPUS = Capacity(0, 2), Capacity(2, 8)
 DONE = {"n_ok": 1, "n_failed": 0, "n_refused": 0, "n_passes": 0, "planned_passes": 0}
 
 
@@ -185,7 +180,7 @@ def test_as_many_slots_start_as_there_is_room_for_and_no_more_than_work():
 
 @pytest.mark.parametrize("shape", [CPU, GPU])
 def test_a_cluster_that_has_nothing_yet_is_asked_for_one_slot(shape):
-    assert Driven([planted("a"), planted("b")], Slots(shape), SlotShape(0, 0)).move() == [
+    assert Driven([planted("a"), planted("b")], Slots(shape), Capacity(0, 0)).move() == [
         Start(1, shape)
     ]
 
@@ -242,7 +237,7 @@ def test_nothing_is_handed_over_before_there_are_inputs_and_slots_start_meanwhil
 def test_shares_are_cut_when_a_gpu_is_known_and_slots_that_no_longer_fit_are_given_back():
     everything = [named("small"), named("large")]
     expected = Expected({}, {"small": largest_peak(0.25), "large": largest_peak(1.0)})
-    driven = Driven(everything, Slots(GPU, shares=True), SlotShape(1, 8), expected)
+    driven = Driven(everything, Slots(GPU, shares=True), Capacity(1, 8), expected)
     # The first slot is a whole GPU: nothing is known of it.
     driven.begin(GPU_BYTES)
     assert driven.given == {1: ["large"]}
@@ -257,12 +252,13 @@ def test_shares_follow_the_smallest_gpu():
     expected = Expected({}, {"m": largest_peak(0.5)})
     for seen, share in (((GPU_BYTES,), 0.5), ((GPU_BYTES, GPU_BYTES // 2, GPU_BYTES), 1.0)):
         everything = [named(f"unknown {n}") for n in seen] + [named("m")]
-        driven = Driven(everything, Slots(GPU, shares=True), SlotShape(8, 8), expected)
+        driven = Driven(everything, Slots(GPU, shares=True), Capacity(8, 8), expected)
         driven.move()
         for slot, gpu_bytes in enumerate(seen, start=1):
             driven.schedule.started(slot, gpu_bytes)
-        shares = {queued.work.name: queued.share for queued in driven.schedule._queue}
-        assert shares["m"] == share
+        driven.move(inputs_ready=False)
+        rooms = {queued.work.name: queued.room for queued in driven.schedule._queue}
+        assert rooms["m"] == (share,)
     whole = Driven([named("m")], Slots(GPU), TWO_GPUS, expected)
     whole.begin(GPU_BYTES)
     assert whole.shapes == {1: GPU}
@@ -271,7 +267,7 @@ def test_shares_follow_the_smallest_gpu():
 def test_four_small_models_share_a_gpu():
     everything = [named(str(n)) for n in range(6)]
     expected = Expected({}, {str(n): largest_peak(0.25) for n in range(6)})
-    driven = Driven(everything, Slots(GPU, shares=True), SlotShape(1, 8), expected)
+    driven = Driven(everything, Slots(GPU, shares=True), Capacity(1, 8), expected)
     driven.begin(GPU_BYTES)
     for slot in driven.shapes:
         driven.schedule.started(slot, GPU_BYTES)
@@ -301,13 +297,13 @@ def test_a_slot_hangs_when_its_group_takes_too_long_and_every_report_gives_it_mo
     assert driven.schedule.hung() == []
 
 
-def lose(driven, *reports):
+def lose(driven, *reports, fault=PROCESS):
     """Begins, reports, and loses the slot that has the work."""
     driven.begin()
     slot = max(driven.given)
     for started, index in reports:
         (driven.start_group if started else driven.finish_group)(slot, index)
-    loss = driven.schedule.lost(slot)
+    loss = driven.schedule.lost(slot, fault)
     driven.shapes.pop(slot)
     return loss
 
@@ -345,6 +341,77 @@ def test_a_death_between_groups_is_nobodys():
     assert lose(driven).given_up == {0: MAX_INNOCENT_DEATHS}
 
 
+def test_a_node_that_is_lost_is_nobodys_death_whatever_had_started():
+    driven = Driven([planted("a")], Slots(CPU, at_most=1))
+    for _ in range(MAX_DEATHS):
+        loss = lose(driven, (True, 0), fault=NODE)
+        assert loss.given_up == {}
+        assert loss.tried_again
+
+
+def start_all(driven, gpu_bytes):
+    """Moves until nothing is left to do, with every slot that starts up at once."""
+    while moves := driven.move():
+        for move in moves:
+            if isinstance(move, Start):
+                driven.schedule.started(move.slot, gpu_bytes)
+
+
+def test_what_is_too_much_for_a_share_of_a_gpu_gets_a_whole_one_and_keeps_it():
+    cards = [ModelCard(name, "local", "timm/test_vit") for name in "ab"]
+    everything = [
+        work(Planted(card.name, "works", "unused"), candidate=Candidate(card)) for card in cards
+    ]
+    expected = Expected({}, dict.fromkeys("ab", largest_peak(0.25)))
+    driven = Driven(everything, Slots(GPU, shares=True), TWO_GPUS, expected)
+    start_all(driven, GPU_BYTES)
+    slot = min(driven.given)
+    assert driven.shapes[slot].num_gpus == 0.25
+    driven.start_group(slot, 0)
+    driven.schedule.lost(slot, GPU_MEMORY)
+    driven.shapes.pop(slot)
+    # A smaller GPU that comes up later does not take it back.
+    n_given = len(driven.given)
+    start_all(driven, GPU_BYTES // 2)
+    assert len(driven.given) > n_given
+    shares = {driven.given[slot][0]: driven.shapes[slot].num_gpus for slot in driven.shapes}
+    assert shares["a"] == 1
+
+
+def test_a_slot_whose_machine_goes_ends_its_group_and_hands_back_the_rest_uncharged():
+    driven = Driven([planted("a", "b"), planted("c")], Slots(CPU))
+    driven.begin()
+    first, second = driven.given
+    driven.start_group(first, 0)
+    driven.schedule.leaving(first)
+    assert driven.schedule.is_leaving(first)
+    assert driven.move() == []
+    driven.finish_group(first, 0)
+    driven.schedule.handed_back(first)
+    driven.shapes.pop(first)
+    # One that is through is not given anything more, and one that is idle neither.
+    driven.schedule.leaving(second)
+    driven.finish_group(second, 0)
+    driven.schedule.finished(second)
+    driven.begin()
+    assert driven.given_back == [second]
+    third = max(driven.given)
+    assert driven.given[third] == ["b"]
+    for _ in range(MAX_DEATHS - 1):
+        assert lose(driven, (True, 0)).tried_again
+
+
+def test_nothing_waits_of_work_that_was_finished_when_it_was_handed_back():
+    driven = Driven([planted("a")], Slots(CPU, at_most=1))
+    driven.begin()
+    (slot,) = driven.given
+    driven.start_group(slot, 0)
+    driven.schedule.leaving(slot)
+    driven.finish_group(slot, 0)
+    driven.schedule.handed_back(slot)
+    assert driven.schedule.is_over
+
+
 def fail_to_start(driven):
     (start,) = driven.move()
     del driven.shapes[start.slot]
@@ -366,7 +433,7 @@ def test_slots_that_cannot_start_end_the_sweep_unless_one_starts_between():
 
 
 def test_a_slot_that_never_comes_up_ends_the_sweep_only_where_nobody_works():
-    alone = Driven([planted("a")], Slots(GPU), SlotShape(0, 4))
+    alone = Driven([planted("a")], Slots(GPU), Capacity(0, 4))
     alone.move()
     alone.clock.now += START_TIMEOUT_S
     assert alone.move() == []
@@ -388,7 +455,7 @@ def test_a_slot_that_never_comes_up_ends_the_sweep_only_where_nobody_works():
 def test_whatever_happens_each_group_is_done_or_given_up_once_within_the_clusters_room(seed):
     chance = random.Random(seed)
     everything = [planted(*(f"{n}.{i}" for i in range(chance.randint(1, 4)))) for n in range(6)]
-    driven = Driven(everything, capacity=SlotShape(0, 3))
+    driven = Driven(everything, capacity=Capacity(0, 3))
     settled = []
     running = {}
     while not driven.schedule.is_over:
@@ -408,7 +475,10 @@ def test_whatever_happens_each_group_is_done_or_given_up_once_within_the_cluster
                 driven.finish_group(slot, index)
                 settled.append(one.groups[index].evaluation.name)
                 running[slot] = (one, index + 1)
-                if index + 1 == len(one.groups):
+                if chance.random() < 0.2:
+                    driven.schedule.handed_back(slot)
+                    del driven.shapes[slot], running[slot]
+                elif index + 1 == len(one.groups):
                     driven.schedule.finished(slot)
                     del running[slot]
     assert sorted(settled) == sorted(name for one in everything for name in names(one))

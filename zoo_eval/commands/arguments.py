@@ -41,5 +41,36 @@ def take_recordings(parser: ArgumentParser) -> None:
     parser.add_argument("--format", choices=("table", "json"), default="table")
 
 
+def take_models(parser: ArgumentParser) -> None:
+    parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="names, * and ? allowed")
+    parser.add_argument("--where", metavar="SQL", help="a condition on the columns")
+    parser.add_argument("--sweep", type=Path, metavar="SWEEP.toml", help="with its own models")
+    parser.add_argument(
+        "--layers", action="store_true", help="which layers blocks, stages, feature_info, all mean"
+    )
+    take_format(parser, "table", "csv", "json")
+
+
+def take_doctor(parser: ArgumentParser) -> None:
+    parser.add_argument("--store", metavar="URI", help="check this store too, every file of it")
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="of the store: trials whose files are damaged run again",
+    )
+
+
+def take_status(parser: ArgumentParser) -> None:
+    take_store(parser)
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument("--watch", action="store_true", help="again and again, until it ends")
+
+
+def take_store(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--store", required=True, metavar="URI", help="folder or s3://bucket/prefix"
+    )
+
+
 def take_format(parser: ArgumentParser, *formats: str) -> None:
     parser.add_argument("--format", choices=formats, default="table", help=FORMATS)

@@ -4,7 +4,6 @@ import importlib.util
 import os
 import platform
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import psutil
 
 from zoo_eval.errors import BadInput, StoreError
 from zoo_eval.privacy.addresses import shown
+from zoo_eval.runners.head import answers
 from zoo_eval.runners.provenance import code_revision
 from zoo_eval.storage import address, marker
 from zoo_eval.store import Store
@@ -141,19 +141,11 @@ def _ray_address() -> Iterator[Check]:
     if not address:
         return
     parsed = urlparse(address if "://" in address else f"ray://{address}")
-    if parsed.hostname and parsed.port and _reachable(parsed.hostname, parsed.port, timeout_s=2):
+    if parsed.hostname and parsed.port and answers(parsed.hostname, parsed.port, timeout_s=2):
         yield Check("RAY_ADDRESS", "ok", shown(address))
     else:
         fix = "start that cluster, or unset RAY_ADDRESS"
         yield Check("RAY_ADDRESS", "missing", f"{shown(address)} does not answer", fix)
-
-
-def _reachable(host: str, port: int, *, timeout_s: float) -> bool:
-    try:
-        with socket.create_connection((host, port), timeout=timeout_s):
-            return True
-    except OSError:
-        return False
 
 
 def _gpus() -> Check:
@@ -211,7 +203,7 @@ def _hub() -> Check:
         return Check("model hub", "ok", "offline by HF_HUB_OFFLINE: only cached weights")
     endpoint = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
     port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
-    if endpoint.hostname and _reachable(endpoint.hostname, port, timeout_s=HUB_TIMEOUT_S):
+    if endpoint.hostname and answers(endpoint.hostname, port, timeout_s=HUB_TIMEOUT_S):
         return Check("model hub", "ok", shown(endpoint.geturl()))
     fix = "use cached weights or own checkpoints, or check the network and HF_ENDPOINT"
     return Check("model hub", "warn", f"{shown(endpoint.geturl())} does not answer", fix)

@@ -1,21 +1,26 @@
 """Running a sweep: plan, run what is pending, say how it ended; the command and the job share it."""
 
+import os
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from zoo_eval.catalog import ModelCard
-from zoo_eval.errors import BadInput
+from zoo_eval.errors import BadInput, Cancelled
 from zoo_eval.files.names import say
 from zoo_eval.inputs import Inputs
 from zoo_eval.paths import SweepPath
 from zoo_eval.privacy.addresses import shown
 from zoo_eval.runners.execution import record_refusals
+from zoo_eval.runners.expected import Expected
 from zoo_eval.runners.in_process import InProcess
+from zoo_eval.runners.live import Live
 from zoo_eval.runners.progress import Progress
+from zoo_eval.runners.reporter import Reporter
 from zoo_eval.runners.runner import Runner
-from zoo_eval.runners.schedule import Expected
 from zoo_eval.store import Ledger, Store
 from zoo_eval.sweep import file as sweep_file
 from zoo_eval.sweep.cards import Roster, roster
@@ -23,6 +28,7 @@ from zoo_eval.sweep.cost import Speeds, describe_cost, describe_work
 from zoo_eval.sweep.file import Sweep
 from zoo_eval.sweep.load import read_inputs
 from zoo_eval.sweep.plan import Plan, RefusedTrial, Settled, plan
+from zoo_eval.sweep.probe import probed
 
 RunnerName = Literal["ray", "local"]
 Say = Callable[[str], None]
@@ -76,17 +82,21 @@ class SweepOptions:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a sweep ended: trials that were run, by status, and those that had failed before."""
+    """How a sweep ended: trials that were run, by status, and those that had failed before.
+
+    `n_pending` are those that a cancelled sweep left for the next.
+    """
 
     n_ok: int
     n_failed: int
     n_refused: int
     n_failed_before: int
+    n_pending: int = 0
 
     @property
     def is_complete(self) -> bool:
         """Whether every wanted trial is done."""
-        return not (self.n_failed or self.n_refused or self.n_failed_before)
+        return not (self.n_failed or self.n_refused or self.n_failed_before or self.n_pending)
 
 
 def show_plan(options: SweepOptions) -> int:
@@ -105,7 +115,8 @@ def show_plan(options: SweepOptions) -> int:
     settled = Settled(ledger, options.retry_failed)
     todo = plan(sweep, chosen.cards, inputs, settled, recorded=recorded)
     _refuse_misfit(todo, options.models)
-    speeds = Speeds.measured(store)
+    # A slot of a cluster has one thread of a CPU.
+    speeds = Speeds.of(todo, store, partial(probed, 1))
     work = sorted(todo.work, key=lambda work: -work.cost)
     lines = [describe(todo), *chosen.matched(), *of_recordings(inputs), *remarks(inputs)]
     lines += [describe_work(one, speeds) for one in work]
@@ -135,7 +146,10 @@ def run(options: SweepOptions, say: Say = say) -> int:
         BadInput: the sweep file, a path or the store is wrong; nothing was run.
         StoreError: the store cannot be written; what was committed is kept.
     """
-    outcome = run_sweep(options.read(), options.run, say)
+    # What a terminal shows can be written over; a pipe, a file or a job's log has lines.
+    is_live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    progress = Live.of if is_live else Progress.of
+    outcome = run_sweep(options.read(), options.run, say, progress=progress)
     if outcome.n_failed or outcome.n_failed_before:
         say("failed trials are rows of the view `failures`; --retry-failed runs them again")
     return 0 if outcome.is_complete else 1
@@ -164,7 +178,8 @@ def run_sweep(
     """
     store = Store(sweep.store.uri.address, create=True)
     store.check_space()
-    with store.claim():
+    with store.claim() as lease, Reporter(store.uri, lease, options.runner) as reporter:
+        show, say = say, reporter.hearing(say)
         for evaluation in sweep.evaluations:
             store.declare(evaluation.tables, evaluation.views)
         everything = roster(sweep.models, live)
@@ -180,27 +195,48 @@ def run_sweep(
             say(f"refused: {_describe_refused(refused)}")
         record_refusals(todo.refused, store)
         counted = progress(todo, say)
-        if todo.work:
-            runner.run(todo, counted, _expected(todo, store))
-    return _summarised(todo, counted, store, say)
+        reporter.watch(todo, counted, show)
+        n_pending = _run(runner, todo, counted, store) if todo.work else 0
+        return _summarised(todo, counted, store, say, n_pending)
+
+
+def _run(runner: Runner, todo: Plan, progress: Progress, store: Store) -> int:
+    """Runs a plan's work; how many trials of it are left because somebody cancelled the sweep."""
+    # On Ray a slot of a CPU has one thread, and GPUs are not this process's to try.
+    probe = probed if isinstance(runner, InProcess) else partial(probed, 1)
+    speeds = Speeds.of(todo, store, probe)
+    known = speeds.batch_sizes
+    todo.work = [replace(one, batch_sizes=known.get(one.name, {})) for one in todo.work]
+    expected = Expected({w.name: speeds.seconds(w) for w in todo.work}, speeds.peak_gpu_bytes)
+    progress.expects(todo, expected.seconds)
+    try:
+        runner.run(todo, progress, expected)
+    except Cancelled:
+        return progress.n_trials - progress.n_done
+    finally:
+        progress.close()
+    return 0
 
 
 def _runner(sweep: Sweep, models: Roster, store: Store, options: RunOptions) -> Runner:
     if options.runner == "local":
         return InProcess(sweep, models, store)
     # Only here: whoever runs without Ray does not pay for importing it.
-    from zoo_eval.runners.on_ray import OnRay
+    from zoo_eval.runners.on_ray.runner import OnRay
 
     return OnRay(sweep, models, store, max_slots=options.max_slots)
 
 
-def _summarised(todo: Plan, progress: Progress, store: Store, say: Say) -> Outcome:
+def _summarised(todo: Plan, progress: Progress, store: Store, say: Say, n_pending: int) -> Outcome:
     outcome = Outcome(
         progress.n_ok,
         progress.n_failed,
         progress.n_refused + len(todo.refused),
         todo.failed_before,
+        n_pending,
     )
+    if n_pending:
+        say(f"cancelled: {n_pending} trials are left; the same command goes on with them")
     say(
         f"{progress.n_done} trials run: {outcome.n_ok} ok, {outcome.n_failed} failed, "
         f"{outcome.n_refused} refused; {outcome.n_failed_before} failed before; store {shown(store.uri)}"
@@ -240,9 +276,3 @@ def remarks(inputs: Inputs) -> list[str]:
 
 def _describe_refused(refused: RefusedTrial) -> str:
     return f"{refused.trial.model}: {refused.trial.evaluation}: {refused.reason}"
-
-
-def _expected(todo: Plan, store: Store) -> Expected:
-    speeds = Speeds.measured(store)
-    seconds = {work.name: speeds.seconds(work) for work in todo.work}
-    return Expected(seconds, speeds.peak_gpu_bytes)

@@ -138,7 +138,7 @@ def _run(sweep: Sweep, options: RunOptions, taken: Sequence[Taken], shows: bool)
 
 
 def _refuse_unsendable(taken: Sequence[Taken]) -> None:
-    from zoo_eval.runners.on_ray import why_unsendable
+    from zoo_eval.runners.on_ray.session import why_unsendable
 
     for one in taken:
         if (why := why_unsendable(one.card)) is not None:
@@ -224,6 +224,8 @@ def _settings(base: Sweep | None, settings: Mapping[str, Any]) -> Table:
 
 
 def _not_done(outcome: Outcome) -> str:
+    if outcome.n_pending:
+        return f"the sweep was cancelled; {outcome.n_pending} trials are left: run the same again"
     failed = outcome.n_failed + outcome.n_failed_before
     return (
         f"{failed} trials failed and {outcome.n_refused} were refused: results.failures() says why; "

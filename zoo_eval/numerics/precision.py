@@ -107,6 +107,15 @@ def found(numerics: Numerics) -> dict[str, Any]:
     return {**numerics.key, "tf32": "tf32" in said.values()}
 
 
+def unchanged(numerics: Numerics) -> bool:
+    """Whether PyTorch computes by these numerics now."""
+    try:
+        found(numerics)
+    except OtherNumerics:
+        return False
+    return True
+
+
 @contextmanager
 def using(numerics: Numerics) -> Iterator[None]:
     """Within the block, networks run by these numerics; afterwards PyTorch is as it was."""

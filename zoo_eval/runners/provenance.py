@@ -13,6 +13,7 @@ from zoo_eval import __version__
 from zoo_eval.digests import canonical_json
 
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "foolbox", "pillow", "ray")
+BUILT_FROM = "revision.txt"
 
 
 @cache
@@ -29,9 +30,26 @@ def library_versions() -> str:
 
 @cache
 def code_revision() -> str:
-    """The git commit of this checkout (with + if it has changes), else the package's version."""
-    folder = Path(__file__).parent
+    """The git commit of this code: of its checkout (with + if it has changes), or of its image.
+
+    The package's version where neither is known.
+    """
+    return revision_of(Path(__file__))
+
+
+def revision_of(file: Path) -> str:
+    """The revision of the package that a file, zoo_eval/runners/provenance.py, is in.
+
+    An image has no .git: its build writes the commit into `zoo_eval/revision.txt`. A checkout's own
+    git is asked only where it knows this file: a package installed into another project's folder is
+    not of that project's revision.
+    """
+    kept = file.parents[1] / BUILT_FROM
+    if kept.is_file() and (built_from := kept.read_text().strip()):
+        return built_from
+    folder = file.parent
     try:
+        _git("ls-files", "--error-unmatch", file.name, folder=folder)
         commit = _git("rev-parse", "HEAD", folder=folder)
         changed = _git("status", "--porcelain", "--untracked-files=no", folder=folder)
     except (OSError, subprocess.CalledProcessError):

@@ -3,8 +3,8 @@
 from typing import Protocol
 
 from zoo_eval.inputs import Inputs
+from zoo_eval.runners.expected import Expected
 from zoo_eval.runners.progress import Progress
-from zoo_eval.runners.schedule import Expected
 from zoo_eval.sweep.plan import Plan
 
 

@@ -1,39 +1,71 @@
 """Estimates: how long a plan takes, from the FLOPs of its models and the speeds a store measured."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from zoo_eval.queries.connection import connect
 from zoo_eval.store import Store
 from zoo_eval.sweep.plan import ModelWork, Plan
+from zoo_eval.sweep.probe import Probed, probed
 from zoo_eval.units import duration, size_text
 
-# What an estimate assumes where nothing was measured yet; it says so.
-ASSUMED_FLOPS_PER_S = 1e12
+# Of a core of a CPU: what an estimate rests on where nothing was measured or probed; it says so.
+ASSUMED = Probed(1e10, "assumed: nothing was measured yet")
 
 
 @dataclass(frozen=True)
 class Speeds:
-    """Measured image passes per second by model, FLOPs per second for the others, and GPU memory."""
+    """Measured image passes per second by model, FLOPs per second for the others, and GPU memory.
+
+    `batch_sizes` are by model and device.
+    `devices` are what the FLOPs per second were measured on; where there are none, `unmeasured` says
+    what takes their place.
+    """
 
     by_model: Mapping[str, float] = field(default_factory=dict)
     flops_per_s: float | None = None
     peak_gpu_bytes: Mapping[str, int] = field(default_factory=dict)
+    batch_sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    devices: Sequence[str] = ()
+    unmeasured: Probed = ASSUMED
 
     @classmethod
     def measured(cls, store: Store | None) -> "Speeds":
         """What the trials of a store measured."""
         if store is None:
             return cls()
-        connection = connect(store)
-        return cls(connection.image_rates(), connection.flop_rate(), connection.gpu_peaks())
+        found = connect(store)
+        return cls(
+            found.image_rates(),
+            found.flop_rate(),
+            found.gpu_peaks(),
+            found.batch_sizes(),
+            found.devices(),
+        )
+
+    @classmethod
+    def of(cls, todo: Plan, store: Store | None, probe: Callable[[], Probed] = probed) -> "Speeds":
+        """What a store measured, or what this machine is probed for where the plan needs it."""
+        found = cls.measured(store)
+        unknown = [one for one in todo.work if one.cost and one.name not in found.by_model]
+        if not unknown or found.flops_per_s:
+            return found
+        return replace(found, unmeasured=probe())
 
     def seconds(self, work: ModelWork) -> float:
         """The work's time on one slot, at most."""
         n_passes = sum(group.n_passes for group in work.groups)
         if work.name in self.by_model:
             return n_passes / self.by_model[work.name]
-        return work.cost / (self.flops_per_s or ASSUMED_FLOPS_PER_S)
+        return work.cost / (self.flops_per_s or self.unmeasured.flops_per_s)
+
+    @property
+    def rests_on(self) -> str:
+        """What times rest on."""
+        if self.flops_per_s is None:
+            return f"at {self.unmeasured.flops_per_s:.2g} FLOP/s, {self.unmeasured.how}"
+        where = f" on {', '.join(self.devices)}" if self.devices else ""
+        return f"at the {self.flops_per_s:.2g} FLOP/s measured in this store{where}"
 
 
 def describe_work(work: ModelWork, speeds: Speeds) -> str:
@@ -51,14 +83,9 @@ def describe_cost(todo: Plan, speeds: Speeds) -> str:
         return "nothing to run"
     times = {work.name: speeds.seconds(work) for work in todo.work}
     longest = max(times, key=times.__getitem__)
-    rests_on = (
-        f"at the {speeds.flops_per_s:.2g} FLOP/s measured in this store"
-        if speeds.flops_per_s
-        else f"at an assumed {ASSUMED_FLOPS_PER_S:.0e} FLOP/s: no speed was measured yet"
-    )
     return (
         f"at most {todo.n_passes} image passes, {sum(o.cost for o in todo.work):.2g} FLOPs: "
-        f"about {sum(times.values()) / 3600:.2g} slot-hours {rests_on}; the longest model, "
+        f"about {sum(times.values()) / 3600:.2g} slot-hours {speeds.rests_on}; the longest model, "
         f"{longest}, takes about {duration(times[longest])}{_memory(todo.work)}"
     )
 

@@ -35,10 +35,14 @@ class TrialGroup:
 
 @dataclass(frozen=True)
 class ModelWork:
-    """A model, opened once, and everything pending on it; or what needs no model."""
+    """A model, opened once, and everything pending on it; or what needs no model.
+
+    `batch_sizes` are those that earlier trials came to, by the device's name.
+    """
 
     candidate: Candidate
     groups: tuple[TrialGroup, ...]
+    batch_sizes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
