@@ -8,7 +8,7 @@ SOURCES := zoo_eval jobs benchmarks tests
 export RAY_USAGE_STATS_ENABLED := 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 
-.PHONY: setup demo test kernels fuzz storm check format bench docs lock clean
+.PHONY: setup demo test kernels fuzz storm chaos image check format bench docs lock clean
 
 setup: .venv/installed
 
@@ -41,6 +41,14 @@ fuzz: setup
 # Writers, readers and compactions on one store in a bucket whose requests fail: some twenty minutes.
 storm: setup
 	$(BIN)/python -m tests.storage.storm
+
+# Sweeps on several nodes, killed, stopped and cut off at random: an hour. A short part is in the tests.
+chaos: setup
+	$(BIN)/python -m tests.chaos
+
+# The image, built and tried; by its own steps in a clean root where no docker answers: five minutes.
+image: setup
+	$(BIN)/python -m tests.deploy.image
 
 check: setup
 	$(BIN)/ruff check $(SOURCES)
@@ -77,6 +85,7 @@ docs: setup
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --all-extras pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --constraint requirements.lock requirements.gcp.in --output-file requirements.gcp.lock
 
 clean:
 	rm -rf .venv results build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
