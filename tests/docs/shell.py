@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 
@@ -20,10 +20,20 @@ from zoo_eval.numerics.attacks import conformance
 NOT_RUN = {
     "chmod": "changes a file in the home folder of whoever runs the tests",
     "curl": "asks the network",
+    "docker": "builds and sends an image; tests/deploy reads its file, `make image` builds it",
+    "scancel": "asks Slurm",
     "sha256sum": "of what curl would have fetched",
+    "squeue": "asks Slurm",
+    "uv": "installs",
 }
 # What a page leaves to its reader.
-STAND_INS = {"SWEEP.toml": "sweeps/demo.toml", "timm/resnet*": "local/*"}
+STAND_INS = {
+    "SWEEP.toml": "sweeps/demo.toml",
+    "timm/resnet*": "local/*",
+    "s3://YOUR-BUCKET/PREFIX": "results/demo",
+    "gs://YOUR-BUCKET/PREFIX": "results/demo",
+    "/shared/results": "results/demo",
+}
 ENDS = {"&&", ";", "|"}
 
 
@@ -59,6 +69,9 @@ def _zoo_eval(words: list[str], patch: pytest.MonkeyPatch) -> None:
         arguments += ["--images", "1", "--scales", "1"]
         # Attacks of other libraries may fail it.
         passing = {0, 1} if "foolbox:" in arguments[2] else {0}
+    if arguments[0] == "cancel":
+        # Nobody is at work.
+        passing = {1}
     assert cli.main(arguments) in passing
 
 
@@ -122,10 +135,25 @@ def _export(words: list[str], patch: pytest.MonkeyPatch) -> None:
     assert all(re.fullmatch(r"[A-Z_]+=\S+", word) for word in words[1:]), words
 
 
+def _kubectl(words: list[str], patch: pytest.MonkeyPatch) -> None:
+    assert words[1] in {"apply", "delete", "get", "logs", "wait"}, words
+    for flag, file in pairwise(words):
+        assert flag != "--filename" or (ROOT / file).is_file(), words
+
+
+def _sbatch(words: list[str], patch: pytest.MonkeyPatch) -> None:
+    """The script exists and is given the two that it wants."""
+    script, *given = words[1:]
+    assert (ROOT / script).is_file(), words
+    assert len(given) == 2, words
+
+
 DOERS = {
     "zoo-eval": _zoo_eval,
     "python": _python,
     "ray": _ray,
     "make": _make,
     "export": _export,
+    "kubectl": _kubectl,
+    "sbatch": _sbatch,
 }

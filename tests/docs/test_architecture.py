@@ -149,7 +149,7 @@ def called(tmp_path_factory) -> set[str]:
         ahead._pool.cache_clear()
     assert len(rows) == 1
     inside = f"{PACKAGE}{os.sep}"
-    return {f"{file.removeprefix(inside)}:{name}" for file, name in found if inside in file}
+    return {f"{file.removeprefix(inside)}:{name}" for file, name in list(found) if inside in file}
 
 
 @pytest.mark.parametrize("way", WAYS)

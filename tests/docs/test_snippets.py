@@ -33,7 +33,7 @@ from zoo_eval.sweep.load import read_inputs
 from zoo_eval.sweep.plan import Settled, plan
 
 # A drawing, or what a command prints, is no snippet; only these pages may have one.
-DRAWN = {"architecture.md", "recordings.md"}
+DRAWN = {"architecture.md", "recordings.md", "watching.md"}
 
 
 @pytest.fixture(scope="module")
