@@ -191,7 +191,7 @@ def main() -> int:
     """Runs, a line each; last a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=24)
-    parser.add_argument("--faults", type=int, default=6, help="of a run")
+    parser.add_argument("--faults", type=int, default=8, help="of a run")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     os.environ.update(s3_server.KEYS, PYTHONPATH=str(ROOT))
