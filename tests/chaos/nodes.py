@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -51,14 +51,9 @@ class Nodes:
 
     def slots(self, *, busy: bool = True) -> list[psutil.Process]:
         """Processes of slots that are at work, or of whatever worker there is."""
-        titles = {one: doors.command(one) for one in self._workers()}
+        titles = {one: doors.command(one) for one in _processes(self.cluster.worker_nodes)}
         begins, holds = ("ray::Slot", ".run") if busy else ("ray::", "")
         return [one for one, said in titles.items() if said.startswith(begins) and holds in said]
-
-    def _workers(self) -> Iterator[psutil.Process]:
-        for node in self.cluster.worker_nodes:
-            with suppress(psutil.Error):
-                yield from psutil.Process(_raylet(node)).children(recursive=True)
 
     def kill_raylet(self, choose: Any) -> bool:
         """Kills a worker's raylet, and starts another worker."""
@@ -91,13 +86,21 @@ class Nodes:
 
     def end(self) -> None:
         """Ends all of it."""
-        workers = list(self._workers())
-        for node in [*self.cluster.worker_nodes, self.cluster.head_node]:
+        nodes = [*self.cluster.worker_nodes, self.cluster.head_node]
+        workers = list(_processes(nodes))
+        for node in nodes:
             node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
         for one in workers:
             with suppress(psutil.Error):
                 one.kill()
         ray._common.utils.reset_ray_address()
+
+
+def _processes(nodes: Iterable[Any]) -> Iterator[psutil.Process]:
+    """What the raylets of nodes have started, and is there."""
+    for node in nodes:
+        with suppress(psutil.Error):
+            yield from psutil.Process(_raylet(node)).children(recursive=True)
 
 
 def _raylet(node: Any) -> int:
