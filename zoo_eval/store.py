@@ -283,7 +283,11 @@ class Store:
                     leases.held(self.objects, self.name, self._reached, locked=locked)
                 )
             self.objects.patience_s = PATIENCE_S
-            yield self._lease
+            try:
+                yield self._lease
+            finally:
+                # Whoever leaves has no time: a lease that is left behind expires.
+                self.objects.patience_s = 0.0
 
     def check_held(self) -> None:
         """Nothing, while no other sweep has taken over what `claim` holds, and nobody has cancelled it.

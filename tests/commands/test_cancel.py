@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import pytest
 
 from tests.runners.comparison import assert_each_trial_once, assert_same_results
-from tests.storage import s3_server
-from tests.storage.conftest import s3_keys as s3_keys
 from tests.storage.planted import commit
 from tests.storage.test_leases import age, elsewhere
 from zoo_eval import cli
@@ -92,15 +90,6 @@ def test_the_command_ends_with_1(tiny_sweep, tmp_path, monkeypatch):
     said: list[str] = []
     assert sweep.run(SweepOptions(tiny_sweep, tmp_path, runner="local"), said.append) == 1
     assert said[-1].startswith("0 trials run")
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def store(request, tmp_path, s3_keys):
-    if request.param == "folder":
-        yield Store(str(tmp_path / "store"), create=True)
-        return
-    with s3_server.running() as server:
-        yield Store(server.uri("prefix"), create=True)
 
 
 def wait_until_cancelled(lease: Lease) -> bool:

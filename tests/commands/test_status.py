@@ -5,11 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
-
 from tests.runners.test_progress import group, planned
-from tests.storage import s3_server
-from tests.storage.conftest import s3_keys as s3_keys
 from tests.storage.planted import commit, failed
 from tests.storage.test_leases import age, elsewhere
 from zoo_eval import cli
@@ -20,15 +16,6 @@ from zoo_eval.runners.reporter import Reporter
 from zoo_eval.storage import bulletin
 from zoo_eval.storage.leases import Lease
 from zoo_eval.store import Store
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def store(request, tmp_path, s3_keys):
-    if request.param == "folder":
-        yield Store(str(tmp_path / "store"), create=True)
-        return
-    with s3_server.running() as server:
-        yield Store(server.uri("prefix"), create=True)
 
 
 def lines(store: Store) -> list[str]:

@@ -146,28 +146,26 @@ def test_nothing_of_it_is_for_other_users_and_no_folder_stays(lab):
     assert [one.name for one in (lab.folder / "disk").iterdir()] == [f"zoo-weights-{os.getuid()}"]
 
 
-def test_before_its_limit_the_sweep_hands_back_and_the_job_queues_itself_again(lab):
+def hands_back(lab, number: signal.Signals) -> None:
+    """A job at work is sent a signal, and its sweep hands back what it was at."""
     (lab.log / "long").touch()
     job = lab.submit()
     lab.until("running")
     lab.until("joined")
     time.sleep(0.3)
-    os.kill(job.pid, signal.SIGUSR1)
+    os.kill(job.pid, number)
     job.wait(60)
     assert lab.said("driver")[-1] == "handed back"
+
+
+def test_before_its_limit_the_sweep_hands_back_and_the_job_queues_itself_again(lab):
+    hands_back(lab, signal.SIGUSR1)
     number = [line for line in lab.said("scontrol") if line.startswith("requeue ")]
     assert len(number) == 1
 
 
 def test_cancelled_it_hands_back_and_stays_away(lab):
-    (lab.log / "long").touch()
-    job = lab.submit()
-    lab.until("running")
-    lab.until("joined")
-    time.sleep(0.3)
-    os.kill(job.pid, signal.SIGTERM)
-    job.wait(60)
-    assert lab.said("driver")[-1] == "handed back"
+    hands_back(lab, signal.SIGTERM)
     assert not [line for line in lab.said("scontrol") if "requeue" in line]
 
 

@@ -31,10 +31,6 @@ class Standing:
         """Whether no slot is up."""
         return len(self._starting) == self.taken.n_slots
 
-    def shape(self, slot: int) -> SlotShape:
-        """What a slot takes."""
-        return self._shapes[slot]
-
     def start(self, shape: SlotShape, deadline: float) -> int:
         """One more, under a number of its own."""
         self._n += 1

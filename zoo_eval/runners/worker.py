@@ -28,11 +28,10 @@ class Slot:
         self.get = get
         on_gpu = shape.num_gpus > 0 and torch.cuda.is_available()
         self.device = torch.device("cuda:0" if on_gpu else "cpu")
+        elsewhere = {fault for fault in FAULTS if fault.elsewhere}
         if on_gpu and shape.num_gpus < 1:
             # Shares are only counted by Ray: without this a neighbour could be starved.
             torch.cuda.set_per_process_memory_fraction(shape.num_gpus, self.device)
-        elsewhere = {fault for fault in FAULTS if fault.elsewhere}
-        if on_gpu and shape.num_gpus < 1:
             # What is too much for a share may be little for a whole one.
             elsewhere.add(GPU_MEMORY)
         self.machine = Machine(self.device, budgets, frozenset(elsewhere))

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from zoo_eval.storage import leases
 from zoo_eval.storage.objects import Found, Objects
-from zoo_eval.storage.processes import is_gone, machine
+from zoo_eval.storage.processes import is_gone
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def driver(objects: Objects, bulletin: tuple[dict[str, Any], Found] | None = Non
 def _state(
     said: dict[str, Any], found: Found, now: float | None
 ) -> Literal["working", "dead", "unknown"]:
-    if said and said["machine"] == machine() and is_gone(said):
+    if said and is_gone(said):
         return "dead"
     if now is None:
         return "unknown"

@@ -20,9 +20,9 @@ T = TypeVar("T")
 LEAST_FREE_BYTES = 64 * 2**20
 TEMPORARY = ".uncommitted"
 LOCK = ".lock"
-# What disks say that have no locks, as some clusters' shared ones.
 # What may pass: a full disk, or a shared one whose server does not answer.
 PASSING = (errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EHOSTDOWN)
+# What disks say that have no locks, as some clusters' shared ones.
 LOCKLESS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 

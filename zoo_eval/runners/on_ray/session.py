@@ -58,11 +58,16 @@ def connect() -> None:
 
 def _check_answers(address: str) -> None:
     """Ray itself tries for minutes; what is no host and port (`auto`, `ray://...`) is Ray's to tell."""
+    found = _host_and_port(address)
+    if found is not None and not answers(*found, timeout_s=ANSWER_S):
+        raise ConnectionError(f"nothing answers at {address}")
+
+
+def _host_and_port(address: str) -> tuple[str, int] | None:
     host, _, port = address.rpartition(":")
     if "/" in host or not host or not port.isdecimal():
-        return
-    if not answers(host.strip("[]"), int(port), timeout_s=ANSWER_S):
-        raise ConnectionError(f"nothing answers at {address}")
+        return None
+    return host.strip("[]"), int(port)
 
 
 @contextmanager
@@ -168,11 +173,12 @@ def why_unsendable(thing: object) -> str | None:
 def head() -> Head:
     """What this process cannot do without: the cluster's head, and the raylet of this machine."""
     here = ray.get_runtime_context()
-    host, _, port = here.gcs_address.rpartition(":")
+    address = _host_and_port(here.gcs_address)
+    assert address is not None, here.gcs_address
     nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray
     (node,) = (one for one in nodes if one["NodeID"] == here.get_node_id())
     services = {
-        "head": (host.strip("[]"), int(port)),
+        "head": address,
         "raylet": (node["NodeManagerAddress"], node["NodeManagerPort"]),
     }
     return Head(services, OWN_PATIENCE_S if "RAY_ADDRESS" not in os.environ else HEAD_PATIENCE_S)
