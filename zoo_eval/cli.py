@@ -3,53 +3,28 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from zoo_eval import __version__
 from zoo_eval.commands.arguments import (
     take_attacks,
     take_doctor,
-    take_format,
     take_models,
     take_recordings,
     take_status,
     take_store,
 )
+from zoo_eval.commands.command import BAD, INCOMPLETE, OK, Command, Options, Parser
+from zoo_eval.commands.results import RESULTS
 from zoo_eval.commands.termination import terminable
 from zoo_eval.errors import BadInput, ZooEvalError
 from zoo_eval.files.names import printable, say
-from zoo_eval.privacy.addresses import in_text
 from zoo_eval.privacy.logs import say_traceback
 
 if TYPE_CHECKING:
     from zoo_eval.commands.sweep import SweepOptions
-
-OK, INCOMPLETE, BAD = 0, 1, 2
-Options = argparse.Namespace
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaints cannot steer the terminal either, and quote no key."""
-
-    def error(self, message: str) -> NoReturn:
-        super().error(printable(in_text(message)))
-
-
-@dataclass(frozen=True)
-class Command:
-    """One of the commands: what it takes and what it does; it returns an exit code.
-
-    What a command needs is imported when it runs: `zoo-eval --help` waits for no library.
-    """
-
-    name: str
-    help: str
-    example: str
-    take: Callable[[Parser], None]
-    run: Callable[[Options], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -155,67 +130,6 @@ def _sweep_options(options: Options) -> "SweepOptions":
         retry_failed=options.retry_failed,
         max_slots=getattr(options, "max_slots", None),
     )
-
-
-def _take_sql(parser: Parser) -> None:
-    parser.add_argument("query", metavar="SELECT ...")
-    take_store(parser)
-    take_format(parser, "table", "csv", "json", "parquet")
-
-
-def _sql(options: Options) -> int:
-    from zoo_eval.commands.output import write
-    from zoo_eval.queries.cells import ARROW, TEXT
-    from zoo_eval.queries.connection import connect
-    from zoo_eval.store import Store
-
-    holder = ARROW if options.format == "parquet" else TEXT
-    write(connect(Store(options.store)).query(options.query, holder), options.format)
-    return OK
-
-
-def _trends(options: Options) -> int:
-    from zoo_eval.queries.connection import connect
-    from zoo_eval.store import Store
-    from zoo_eval.trends.comparisons import as_text, trends
-
-    store = Store(options.store)
-    rows = trends(connect(store))
-    store.replace("trends", rows)
-    for line in as_text(rows).split("\n"):
-        say(line)
-    return OK
-
-
-def _take_report(parser: Parser) -> None:
-    take_store(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.html")
-
-
-def _report(options: Options) -> int:
-    from zoo_eval.report.html import write
-    from zoo_eval.store import Store
-
-    try:
-        write(Store(options.store), options.out)
-    except OSError as error:
-        raise BadInput(f"{options.out} cannot be written ({error}); correct --out") from error
-    say(f"report: {options.out}")
-    return OK
-
-
-def _take_export(parser: Parser) -> None:
-    take_store(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.duckdb")
-
-
-def _export(options: Options) -> int:
-    from zoo_eval.queries.connection import export
-    from zoo_eval.store import Store
-
-    counts = export(Store(options.store), options.out)
-    say(f"{options.out}: {sum(counts.values())} rows in {len(counts)} tables")
-    return OK
 
 
 def _attacks(options: Options) -> int:
@@ -339,34 +253,7 @@ COMMANDS = (
         take_store,
         _cancel,
     ),
-    Command(
-        "sql",
-        "DuckDB over a store's tables and views, read-only",
-        'zoo-eval sql "SELECT model, top1 FROM leaderboard" --store results/demo',
-        _take_sql,
-        _sql,
-    ),
-    Command(
-        "trends",
-        "correlations over models, with bootstrap intervals",
-        "zoo-eval trends --store results/demo",
-        take_store,
-        _trends,
-    ),
-    Command(
-        "report",
-        "one HTML file that works offline",
-        "zoo-eval report --store results/demo --out report.html",
-        _take_report,
-        _report,
-    ),
-    Command(
-        "export",
-        "all tables and views in one DuckDB file, to share",
-        "zoo-eval export --store results/demo --out zoo.duckdb",
-        _take_export,
-        _export,
-    ),
+    *RESULTS,
     Command(
         "attacks",
         "the minimal attacks, and how near they come to exact minima",

@@ -49,7 +49,9 @@ def tuned_problem(n=120, p=200, targets=12, **changes):
     return given, (inner, cross, torch.from_numpy(given.responses[given.train]), alphas, held_out)
 
 
-@pytest.mark.parametrize(("n", "p", "targets"), [(120, 200, 12), (200, 30, 12), (80, 300, 1)])
+@pytest.mark.parametrize(
+    ("n", "p", "targets"), [(120, 200, 12), (200, 30, 12), (80, 300, 1), (80, 90, 250)]
+)
 def test_the_choice_and_the_predictions_equal_himalaya(n, p, targets):
     given, arguments = tuned_problem(n=n, p=p, targets=targets, mean=2, noise=2)
     tuned = ridge.tune(*arguments)

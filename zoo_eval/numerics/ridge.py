@@ -140,14 +140,20 @@ def _held_out_errors(
         # leaves no error along it.
         block = weighted @ own.T - 1 / n
         factor, failed = torch.linalg.cholesky_ex(block)
+        # Solved for the training rows or for the targets, whichever are fewer.
+        for_rows = rotated.shape[1] > n
+        if for_rows:
+            weighted = torch.cholesky_solve(weighted, factor)
         for some in target_parts(rotated.shape[1]):
-            errors = torch.cholesky_solve(weighted @ rotated[:, some], factor)
+            errors = weighted @ rotated[:, some]
+            if not for_rows:
+                errors = torch.cholesky_solve(errors, factor)
             yield part, some, errors.masked_fill((failed != 0)[:, None, None], torch.nan)
 
 
 def penalty_bytes(n_train: int, n_held_out: int, n_targets: int) -> int:
     """What the errors on an inner fold take, for each penalty."""
-    return 8 * n_held_out * (n_train + 2 * n_held_out + 6 * n_targets)
+    return 8 * n_held_out * (2 * n_train + 2 * n_held_out + 6 * n_targets)
 
 
 def mean_eigenvalue(inner: Tensor) -> float:
