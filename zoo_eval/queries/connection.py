@@ -2,9 +2,13 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
 from importlib import resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -12,40 +16,54 @@ import pyarrow as pa
 
 from zoo_eval.errors import BadInput, StoreError, ZooEvalError, one_line
 from zoo_eval.privacy import files
-from zoo_eval.queries import mistakes
+from zoo_eval.queries import mistakes, reading, scanning
 from zoo_eval.queries.cells import ARROW, Holder
+from zoo_eval.queries.limits import Limits
+from zoo_eval.queries.running import CutOff, TooLarge, cut_off, within
 from zoo_eval.queries.wanted import wanted
 from zoo_eval.store import Store
 from zoo_eval.tables import TRIALS, VIEWS, Table, View
 
 # What only the query is to blame for.
 WRONG_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+READ_ONLY = "only one SELECT at a time: the store is read-only here"
+# So many rows are counted at once: a limit of memory is not passed by many more.
+ROWS_AT_ONCE = 100_000
+# No extension is fetched, no variable of Python's looked at, nothing drawn into what a query writes.
+SETTINGS: Mapping[str, Any] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+    "enable_progress_bar": False,
+    "TimeZone": "UTC",
+    "allowed_directories": [scanning.ROOT],
+    # Of each file once, however many views read it.
+    "parquet_metadata_cache": True,
+}
 
 
 class Connection:
     """A store's tables and views, as they were when it was opened.
 
     `names` are those of all that can be asked; `left_out` says why a view that another package
-    declared cannot.
+    declared cannot. One thread at a time asks it; others take `another()`.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, limits: Limits | None = None) -> None:
         self._store = store
-        self._duckdb = duckdb.connect()
-        # Local session settings only; queries see nothing but the store.
-        self._duckdb.execute("SET TimeZone = 'UTC'")
-        # It would be drawn into what a query writes.
-        self._duckdb.execute("SET enable_progress_bar = false")
+        self.limits = limits or Limits()
         # One moment's: a commit that is made meanwhile is in none of the tables.
         contents = self._contents = store.contents()
         tables = contents.tables
-        for name, table in tables.items():
-            self._duckdb.register(f"_{name}", table.schema_in_sql.empty_table())
-        self._unread_tables = set(tables)
-        for table in tables.values():
+        self._files = scanning.Files(contents)
+        self._root, self._spill = _opened(self.limits, self._files)
+        self._duckdb = self._root
+        self._lock = threading.RLock()
+        self._brought = set[str]()
+        # The first is what the others' views read.
+        for table in sorted(tables.values(), key=lambda one: one.name != TRIALS.name):
+            self._files.announce(table.name, table.schema_in_sql)
             self._duckdb.execute(f'CREATE VIEW "{table.name}" AS {_visible(table)}')
-        self._duckdb.execute("SET enable_external_access = false")
-        self._duckdb.execute("SET lock_configuration = true")
         # The views are created when they are asked for: all of them take a fifth of a second.
         self._views = {name: view_sql(name) for name in VIEWS}
         self._not_created = set(VIEWS)
@@ -55,6 +73,15 @@ class Connection:
         created = (view.name for view in declared if view.name not in self.left_out)
         self.names = (*tables, *VIEWS, *created)
         self._views |= {view.name: view.sql for view in declared}
+
+    def another(self) -> "Connection":
+        """One over the same tables and views, of the same moment, for another thread.
+
+        All of them share the memory that queries may take.
+        """
+        other = copy(self)
+        other._duckdb = self._root.cursor()
+        return other
 
     def _create(self, views: Iterable[View]) -> dict[str, str]:
         """Creates views that may build on each other, in whatever order; why some cannot be."""
@@ -78,7 +105,15 @@ class Connection:
     def _one_select(self, sql: str) -> str:
         statements = self._duckdb.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise BadInput("only one SELECT at a time: the store is read-only here")
+            raise BadInput(READ_ONLY)
+        # DuckDB takes for a SELECT what copies or deletes in a WITH.
+        ((told,),) = self._duckdb.execute("SELECT json_serialize_sql($1)", [sql]).fetchall()
+        if not reading.only_reads(told):
+            raise BadInput(READ_ONLY)
+        if (name := reading.opened(told)) is not None:
+            raise BadInput(
+                f"{name}: only the store's tables and views can be read; ask these by name"
+            )
         return sql
 
     def query(self, sql: str, holder: Holder = ARROW) -> pa.Table:
@@ -88,27 +123,47 @@ class Connection:
         an offset, for Python an infinite date or a year beyond 9999 besides, for text bytes too.
 
         Raises:
-            BadInput: the SQL is wrong, or would change something.
+            BadInput: the SQL is wrong, would change something, or came to a limit.
             StoreError: a file of the store is damaged.
         """
-        try:
+        with self._said(sql):
             self._bring(self._one_select(sql))
-            result = self._duckdb.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
+            result = self._cut_off(lambda: self._duckdb.sql(sql))
+        return self.held(sql, result.rename_columns(_distinct(result.column_names)), holder)
+
+    def _cut_off(self, ask: Callable[[], duckdb.DuckDBPyRelation]) -> pa.Table:
+        """The rows of a relation, within the limits."""
+
+        def rows() -> pa.Table:
+            return within(ask().to_arrow_reader(ROWS_AT_ONCE), self.limits)
+
+        try:
+            return cut_off(rows, self._duckdb.interrupt, self.limits)
+        except (CutOff, KeyboardInterrupt):
+            # What was interrupted may not have ended yet.
+            self._duckdb = self._root.cursor()
+            raise
+
+    @contextmanager
+    def _said(self, sql: str) -> Iterator[None]:
+        """Has an error of a query said in one line."""
+        try:
+            yield
+        except (duckdb.Error, OSError) as error:
             raise self._mistake(sql, error) from error
         except (pa.ArrowException, ValueError, OverflowError) as error:
             raise BadInput(
                 f"SQL: Arrow has no type for a column ({one_line(error)}); CAST(... AS VARCHAR)"
             ) from error
-        return self.held(sql, result.rename_columns(_distinct(result.column_names)), holder)
 
     def _define(self, sql: str) -> set[str]:
         """Creates the views that a query reads; the tables that it reads."""
         tables, views = wanted(sql, self._contents.tables, self._views)
-        for name in views:
-            if name in self._not_created:
-                self._duckdb.execute(f"CREATE VIEW {name} AS {self._views[name]}")
-                self._not_created.discard(name)
+        with self._lock:
+            for name in views:
+                if name in self._not_created:
+                    self._duckdb.execute(f"CREATE VIEW {name} AS {self._views[name]}")
+                    self._not_created.discard(name)
         return tables
 
     def _bring(self, sql: str) -> None:
@@ -116,15 +171,13 @@ class Connection:
         found = self._define(sql)
         if found & {name for name, table in self._contents.tables.items() if table.ledgered}:
             found.add(TRIALS.name)
-        for name in found & self._unread_tables:
-            # Nearly every view reads the ledger, which is small: from its many files only once.
-            read = self._contents.read if name == TRIALS.name else self._contents.dataset
-            try:
-                rows = read(name, self._contents.tables[name].schema_in_sql)
-            except (OSError, StoreError) as error:
-                raise self._unread() from error
-            self._duckdb.register(f"_{name}", rows)
-            self._unread_tables.discard(name)
+        with self._lock:
+            for name in found - self._brought:
+                try:
+                    self._files.bring(name)
+                except (OSError, StoreError) as error:
+                    raise self._unread() from error
+                self._brought.add(name)
 
     def held(self, sql: str, found: pa.Table, holder: Holder) -> pa.Table:
         """What a SELECT found, with text where this holder has no values.
@@ -132,7 +185,7 @@ class Connection:
         Raises:
             BadInput: as `query` does.
         """
-        try:
+        with self._said(sql):
             relation = self._duckdb.sql(self._one_select(sql))
             odd = {
                 place
@@ -145,9 +198,7 @@ class Connection:
                 f"CAST(#{place + 1} AS VARCHAR)" if place in odd else f"#{place + 1}"
                 for place in range(found.num_columns)
             )
-            again = relation.project(", ".join(chosen)).to_arrow_table()
-        except duckdb.Error as error:
-            raise self._mistake(sql, error) from error
+            again = self._cut_off(lambda: relation.project(", ".join(chosen)))
         return again.rename_columns(found.column_names)
 
     def columns(self, sql: str) -> tuple[str, ...]:
@@ -156,15 +207,16 @@ class Connection:
         Raises:
             BadInput: as `query` does, for what can be told without computing it.
         """
-        try:
+        with self._said(sql):
             self._define(self._one_select(sql))
             return tuple(_distinct(self._duckdb.sql(sql).columns))
-        except duckdb.Error as error:
-            raise self._mistake(sql, error) from error
 
-    def _mistake(self, sql: str, error: duckdb.Error) -> ZooEvalError:
-        if not isinstance(error, WRONG_SQL) and self._contents.damage() is not None:
+    def _mistake(self, sql: str, error: Exception) -> ZooEvalError:
+        if self._files.failed:
+            self._files.failed = False
             return self._unread()
+        if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
+            return TooLarge(self.limits)
 
         def columns(name: str) -> Sequence[str]:
             self._define(name)
@@ -260,9 +312,28 @@ def select(table: pa.Table, where: str | None, option: str = "--where") -> pa.Ta
             raise BadInput(f"{option}: {one_line(error)}") from error
 
 
-def connect(store: Store) -> Connection:
-    """Opens a store for queries."""
-    return Connection(store)
+def connect(store: Store, limits: Limits | None = None) -> Connection:
+    """Opens a store for queries, each within limits; DuckDB spills what is more to a folder of its own."""
+    return Connection(store, limits)
+
+
+def _opened(
+    limits: Limits, files: scanning.Files
+) -> tuple[duckdb.DuckDBPyConnection, TemporaryDirectory[str]]:
+    """DuckDB, which sees nothing but the store, and where it spills: that goes when nobody uses it."""
+    spill = TemporaryDirectory(prefix="zoo_eval-", dir=limits.spill)
+    opened = duckdb.connect()
+    opened.register_filesystem(files)
+    settings = {
+        **SETTINGS,
+        "memory_limit": f"{limits.memory_bytes}B",
+        "temp_directory": spill.name,
+    }
+    for name, value in settings.items():
+        opened.execute(f"SET {name} = {value!r}")
+    opened.execute("SET enable_external_access = false")
+    opened.execute("SET lock_configuration = true")
+    return opened, spill
 
 
 def view_sql(name: str) -> str:
@@ -313,9 +384,11 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 def _visible(table: Table) -> str:
     """Of what belongs to trials, only rows of the one commit that finished its trial."""
+    columns = ", ".join(f'"{one.name}"' for one in table.columns)
+    rows = f"SELECT {columns} FROM {scanning.source(table.name)}"
     if not table.ledgered:
-        return f"SELECT * FROM _{table.name}"
+        return rows
     return (
-        f"SELECT * FROM _{table.name} SEMI JOIN (SELECT trial_id, commit_id FROM _trials "
+        f"{rows} SEMI JOIN (SELECT trial_id, commit_id FROM trials "
         "WHERE status = 'ok') USING (trial_id, commit_id)"
     )

@@ -37,5 +37,4 @@ def wanted(
 
 
 def _words(sql: str) -> set[str]:
-    # Before the name of a table as it is stored stands a _.
-    return {word.removeprefix("_") for word in WORD.findall(sql.lower())}
+    return set(WORD.findall(sql.lower()))

@@ -1,5 +1,6 @@
 """Bucket: the objects under a prefix of S3, GCS, Azure or what speaks as they do."""
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +36,8 @@ class Bucket:
     def __init__(self, store: "S3Store | GCSStore | AzureStore") -> None:
         self.store = store
         self._fetched: TemporaryDirectory[str] | None = None
+        # What of an object lies on this machine, from a place up to another.
+        self._parts: dict[str, list[tuple[int, int]]] = {}
 
     def create(self, path: str, content: bytes) -> bool:
         from obstore.exceptions import AlreadyExistsError
@@ -122,14 +125,37 @@ class Bucket:
         if overwritten:
             raise NotExclusive("it ignores If-None-Match, so that writers overwrite each other")
 
-    def on_disk(self, paths: Sequence[str]) -> list[str]:
+    def part(self, path: str, start: int, end: int) -> bytes:
+        held = self._place(path)
+        if not held.exists():
+            held = held.with_suffix(".parts")
+            self._fetch_part(path, held, start, end)
+        with open(held, "rb", buffering=0) as file:
+            return os.pread(file.fileno(), end - start, start)
+
+    def _fetch_part(self, path: str, file: Path, start: int, end: int) -> None:
+        known = self._parts.setdefault(path, [])
+        if any(first <= start and end <= last for first, last in known):
+            return
+        asked = partial(self.store.get_range, plain(path), start=start, end=end)
+        content = self._tried(lambda: bytes(asked()))
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(descriptor, content, start)
+        finally:
+            os.close(descriptor)
+        known.append((start, end))
+
+    def _place(self, path: str) -> Path:
+        """Where on this machine an object's bytes are kept, once they are fetched."""
         if self._fetched is None:
             # For its owner alone, and gone with this.
             self._fetched = TemporaryDirectory(prefix="zoo_eval-")
-        folder = Path(self._fetched.name)
+        return Path(self._fetched.name, plain(path).replace("/", ":"))
 
+    def on_disk(self, paths: Sequence[str]) -> list[str]:
         def fetch(path: str) -> str:
-            file = folder / plain(path).replace("/", ":")
+            file = self._place(path)
             if not file.exists():
                 held, aside = self.get(path), file.with_suffix(f".{uuid4().hex}")
                 aside.write_bytes(held)

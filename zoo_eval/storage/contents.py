@@ -59,13 +59,13 @@ class Contents:
 
     def paths(self, table: str) -> list[str]:
         """The files that hold a table's rows, in the order in which they were committed."""
-        return [one.path for one in self._files(table)]
+        return [one.path for one in self.files(table)]
 
     def is_of_trials(self, table: str) -> bool:
         """Whether a table's files are commits' (those of others are replaced as a whole)."""
         return table == TRIALS.name or self.tables[table].ledgered
 
-    def _files(self, table: str) -> Sequence[Named]:
+    def files(self, table: str) -> Sequence[Named]:
         if self.is_of_trials(table):
             return self.snapshot.files.get(table, ())
         derived = self.snapshot.kept.get(table)

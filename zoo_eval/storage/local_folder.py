@@ -90,6 +90,10 @@ class LocalFolder:
     def get(self, path: str) -> bytes:
         return self._place(path).read_bytes()
 
+    def part(self, path: str, start: int, end: int) -> bytes:
+        with open(self._place(path), "rb", buffering=0) as file:
+            return os.pread(file.fileno(), end - start, start)
+
     def head(self, path: str) -> Found | None:
         try:
             stat = self._place(path).stat()

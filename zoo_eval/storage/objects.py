@@ -55,6 +55,10 @@ class Objects(Protocol):
         """An object's bytes; FileNotFoundError without one."""
         ...
 
+    def part(self, path: str, start: int, end: int) -> bytes:
+        """An object's bytes from one place up to another; fetched once, as objects never change."""
+        ...
+
     def head(self, path: str) -> Found | None:
         """What a listing would say of one object."""
         ...
