@@ -3,7 +3,7 @@
 import itertools
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from importlib import resources
@@ -27,6 +27,10 @@ from zoo_eval.tables import TRIALS, VIEWS, Table, View
 # What only the query is to blame for.
 WRONG_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 READ_ONLY = "only one SELECT at a time: the store is read-only here"
+# Views that nearly all others read: computed once, as what they are of never changes.
+KEPT = {"current_trials"}
+# Which commit counts for each trial that is done.
+COUNTED = "SELECT trial_id, commit_id FROM trials WHERE status = 'ok'"
 # So many rows are counted at once: a limit of memory is not passed by many more.
 ROWS_AT_ONCE = 100_000
 # No extension is fetched, no variable of Python's looked at, nothing drawn into what a query writes.
@@ -61,9 +65,12 @@ class Connection:
         self._lock = threading.RLock()
         self._brought = set[str]()
         # The first is what the others' views read.
+        self._duckdb.execute("CREATE SCHEMA kept")
         for table in sorted(tables.values(), key=lambda one: one.name != TRIALS.name):
             self._files.announce(table.name, table.schema_in_sql)
             self._duckdb.execute(f'CREATE VIEW "{table.name}" AS {_visible(table)}')
+            if table.name == TRIALS.name:
+                self._duckdb.execute(f"CREATE TABLE kept.counted AS {COUNTED} LIMIT 0")
         # The views are created when they are asked for: all of them take a fifth of a second.
         self._views = {name: view_sql(name) for name in VIEWS}
         self._not_created = set(VIEWS)
@@ -128,14 +135,16 @@ class Connection:
         """
         with self._said(sql):
             self._bring(self._one_select(sql))
-            result = self._cut_off(lambda: self._duckdb.sql(sql))
-        return self.held(sql, result.rename_columns(_distinct(result.column_names)), holder)
+            relation = self._duckdb.sql(sql)
+            result = self._cut_off(relation)
+            found = result.rename_columns(_distinct(result.column_names))
+            return self._held(relation, found, holder)
 
-    def _cut_off(self, ask: Callable[[], duckdb.DuckDBPyRelation]) -> pa.Table:
+    def _cut_off(self, relation: duckdb.DuckDBPyRelation) -> pa.Table:
         """The rows of a relation, within the limits."""
 
         def rows() -> pa.Table:
-            return within(ask().to_arrow_reader(ROWS_AT_ONCE), self.limits)
+            return within(relation.to_arrow_reader(ROWS_AT_ONCE), self.limits)
 
         try:
             return cut_off(rows, self._duckdb.interrupt, self.limits)
@@ -162,9 +171,15 @@ class Connection:
         with self._lock:
             for name in views:
                 if name in self._not_created:
-                    self._duckdb.execute(f"CREATE VIEW {name} AS {self._views[name]}")
+                    self._create_view(name, self._views[name])
                     self._not_created.discard(name)
         return tables
+
+    def _create_view(self, name: str, sql: str) -> None:
+        if name in KEPT:
+            self._duckdb.execute(f"CREATE TABLE kept.{name} AS FROM ({sql}) LIMIT 0")
+            sql = f"FROM kept.{name}"
+        self._duckdb.execute(f"CREATE VIEW {name} AS {sql}")
 
     def _bring(self, sql: str) -> None:
         """Has the tables that a query reads hold their rows: nobody waits for those of others."""
@@ -177,7 +192,14 @@ class Connection:
                     self._files.bring(name)
                 except (OSError, StoreError) as error:
                     raise self._unread() from error
+                if name == TRIALS.name:
+                    self._duckdb.execute(f"INSERT INTO kept.counted {COUNTED}")
                 self._brought.add(name)
+            for name in KEPT - self._not_created - self._brought:
+                view = self._views[name]
+                if wanted(view, self._contents.tables, self._views)[0] <= self._brought:
+                    self._duckdb.execute(f"INSERT INTO kept.{name} {view}")
+                    self._brought.add(name)
 
     def held(self, sql: str, found: pa.Table, holder: Holder) -> pa.Table:
         """What a SELECT found, with text where this holder has no values.
@@ -186,19 +208,21 @@ class Connection:
             BadInput: as `query` does.
         """
         with self._said(sql):
-            relation = self._duckdb.sql(self._one_select(sql))
-            odd = {
-                place
-                for place, (kind, column) in enumerate(zip(relation.types, found.columns))
-                if holder.lacks_type(kind) or holder.lacks_values(column)
-            }
-            if not odd:
-                return found
-            chosen = (
-                f"CAST(#{place + 1} AS VARCHAR)" if place in odd else f"#{place + 1}"
-                for place in range(found.num_columns)
-            )
-            again = self._cut_off(lambda: relation.project(", ".join(chosen)))
+            return self._held(self._duckdb.sql(self._one_select(sql)), found, holder)
+
+    def _held(self, relation: duckdb.DuckDBPyRelation, found: pa.Table, holder: Holder) -> pa.Table:
+        odd = {
+            place
+            for place, (kind, column) in enumerate(zip(relation.types, found.columns))
+            if holder.lacks_type(kind) or holder.lacks_values(column)
+        }
+        if not odd:
+            return found
+        chosen = (
+            f"CAST(#{place + 1} AS VARCHAR)" if place in odd else f"#{place + 1}"
+            for place in range(found.num_columns)
+        )
+        again = self._cut_off(relation.project(", ".join(chosen)))
         return again.rename_columns(found.column_names)
 
     def columns(self, sql: str) -> tuple[str, ...]:
@@ -388,7 +412,4 @@ def _visible(table: Table) -> str:
     rows = f"SELECT {columns} FROM {scanning.source(table.name)}"
     if not table.ledgered:
         return rows
-    return (
-        f"{rows} SEMI JOIN (SELECT trial_id, commit_id FROM trials "
-        "WHERE status = 'ok') USING (trial_id, commit_id)"
-    )
+    return f"{rows} SEMI JOIN kept.counted USING (trial_id, commit_id)"
