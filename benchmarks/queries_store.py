@@ -68,7 +68,8 @@ class Planted:
 
     def _trial(self, evaluation: str, protocol: str, **more: Any) -> Trial:
         return Trial(
-            evaluation, 1, protocol, model=self.model, weights_digest=self.weights, **more
+            evaluation, 1, protocol, model=self.model, weights_digest=self.weights,
+            transform={"input_px": 224}, **more,
         )  # fmt: skip
 
     def _card(self) -> Iterator[tuple[str, dict[str, Any], Trial]]:

@@ -51,6 +51,7 @@ VIEWS = (
     "failures",
     "neural_modes",
     "neural_folds",
+    "neural_means",
     "neural_targets",
     "neural_regions",
     "both_directions",

@@ -2,15 +2,29 @@
 -- In every fold the layer with the highest selection_score (from the training folds only) is
 -- chosen, and its score on the untouched fold is reported: score is their mean, of the statistic
 -- named, over the folds in which it is defined. `layer` is the one chosen most often.
-WITH chosen AS (
-    SELECT * FROM neural_folds
-    QUALIFY row_number() OVER (
-        PARTITION BY
-            model, weights_digest, recording_digest, stimuli_digest, protocol, parameters, seed,
-            readout, fold
-        ORDER BY selection_score DESC NULLS LAST, layer
-    ) = 1
-)
+WITH choices AS (
+    SELECT
+        model, weights_digest, recording_digest, stimuli_digest, protocol, parameters, seed,
+        readout, fold,
+        arg_min(
+            {
+                layer: layer, recording: recording, mode: mode, statistic: statistic, score: score,
+                selection_score: selection_score, reliability: reliability,
+                reliability_estimator: reliability_estimator,
+                r_over_sqrt_ceiling: r_over_sqrt_ceiling, started_at: started_at
+            },
+            -- The highest score, a NaN before all, and of equals the first layer by its name.
+            {
+                is_null: selection_score IS NULL, is_number: NOT isnan(selection_score),
+                descending: -selection_score, layer: layer
+            }
+        ) AS best
+    FROM neural_folds
+    GROUP BY
+        model, weights_digest, recording_digest, stimuli_digest, protocol, parameters, seed,
+        readout, fold
+),
+chosen AS (SELECT * EXCLUDE (best), unnest(best) FROM choices)
 SELECT
     model, weights_digest, arg_max(recording, fold) AS recording, recording_digest,
     stimuli_digest, protocol, parameters, seed, readout, any_value(mode) AS mode,

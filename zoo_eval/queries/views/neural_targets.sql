@@ -3,24 +3,17 @@
 -- `correlation` for r / c, one of scale `variance` for r^2 / c; all are there to compare conventions,
 -- null unless c > 0.
 -- undefined says why folds have no r, null where all have one; undefined_ceiling why there is no c.
-WITH targets AS (
-    SELECT trial_id, model, recording, layer, readout, protocol, fold,
-        unnest(target_ids) AS target, unnest(r)::DOUBLE AS r, unnest(undefined) AS undefined
-    FROM neural_scores JOIN neural_modes AS k USING (trial_id)
-    WHERE k.mode = 'fit'
-),
-means AS (
-    SELECT t.model, t.weights_digest, s.recording, t.recording_digest, t.stimuli_digest,
-        s.protocol, t.parameters, t.seed, s.layer, s.readout, s.target,
-        avg(s.r) FILTER (NOT isnan(s.r)) AS r,
-        count(*) FILTER (isnan(s.r)) AS n_undefined_folds,
-        string_agg(DISTINCT nullif(s.undefined, ''), ', ' ORDER BY nullif(s.undefined, ''))
-            AS undefined,
-        count(*) AS n_folds
-    FROM targets AS s JOIN current_trials AS t USING (trial_id)
-    GROUP BY ALL
+WITH means AS (
+    SELECT model, weights_digest, recording, recording_digest, stimuli_digest, protocol, parameters, seed,
+        layer, readout, n_folds, json_extract_string(parameters, '$.split') AS split,
+        unnest(target_ids) AS target, unnest(r) AS r,
+        unnest(n_undefined_folds) AS n_undefined_folds, unnest(undefined) AS undefined
+    FROM neural_means
 )
-SELECT m.*, c.estimator, c.scale, c.ceiling, c.undefined AS undefined_ceiling,
+SELECT m.model, m.weights_digest, m.recording, m.recording_digest, m.stimuli_digest, m.protocol,
+    m.parameters, m.seed, m.layer, m.readout, m.target, m.r,
+    coalesce(m.n_undefined_folds, 0) AS n_undefined_folds, m.undefined, m.n_folds,
+    c.estimator, c.scale, c.ceiling, c.undefined AS undefined_ceiling,
     m.r / sqrt(c.positive) AS r_over_sqrt_ceiling,
     m.r / c.positive AS r_over_ceiling,
     m.r ** 2 / c.positive AS r2_over_ceiling,
@@ -30,4 +23,4 @@ LEFT JOIN (
     SELECT *, CASE WHEN ceiling > 0 THEN ceiling END AS positive
     FROM current_ceilings WHERE target <> 'all'
 ) AS c ON c.recording_digest = m.recording_digest AND c.seed = m.seed AND c.target = m.target
-    AND c.split IS NOT DISTINCT FROM json_extract_string(m.parameters, '$.split')
+    AND c.split IS NOT DISTINCT FROM m.split

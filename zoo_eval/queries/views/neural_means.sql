@@ -1,0 +1,46 @@
+-- How well is each target predicted, as one row a layer and readout, with lists over its targets?
+-- What neural_targets unfolds: r is the mean over folds, in the order of target_ids. n_undefined_folds and
+-- undefined are of the folds without r, null where every target has one in all.
+WITH modes AS (
+    SELECT trial_id FROM neural_modes WHERE mode = 'fit'
+),
+fits AS (
+    SELECT trial_id, recording, layer, readout, protocol,
+        count(*) AS n_folds,
+        list(r) AS folds,
+        -- Of a sum that is NaN some may be; only then they are looked for.
+        CASE WHEN bool_or(isnan(list_sum(r))) THEN list(r) END AS with_nan,
+        list(undefined) FILTER (undefined IS NOT NULL) AS reasons
+    FROM neural_scores SEMI JOIN modes USING (trial_id)
+    GROUP BY ALL
+),
+-- A fit's targets are its recording's in every fold: they are read in one.
+names AS (
+    SELECT trial_id, any_value(target_ids) AS target_ids
+    FROM neural_scores
+    JOIN (SELECT trial_id, min(fold) AS fold FROM neural_scores GROUP BY trial_id) USING (trial_id, fold)
+    GROUP BY trial_id
+)
+SELECT f.trial_id, t.model, t.weights_digest, f.recording, t.recording_digest, t.stimuli_digest,
+    f.protocol, t.parameters, t.seed, f.layer, f.readout, f.n_folds, n.target_ids,
+    CASE WHEN f.with_nan IS NULL THEN list_transform(
+        range(1, len(n.target_ids) + 1),
+        lambda i: list_avg(list_transform(f.folds, lambda one: one[i]))
+    ) ELSE list_transform(
+        range(1, len(n.target_ids) + 1),
+        lambda i: list_avg(list_transform(f.with_nan, lambda one: nullif(one[i], 'nan'::FLOAT)))
+    ) END AS r,
+    CASE WHEN f.with_nan IS NOT NULL THEN list_transform(
+        range(1, len(n.target_ids) + 1),
+        lambda i: len(list_filter(f.with_nan, lambda one: isnan(one[i])))
+    ) END AS n_undefined_folds,
+    CASE WHEN f.reasons IS NOT NULL THEN list_transform(
+        range(1, len(n.target_ids) + 1),
+        lambda i: list_aggregate(
+            list_sort(list_distinct(
+                list_filter(list_transform(f.reasons, lambda one: one[i]), lambda why: why <> '')
+            )),
+            'string_agg', ', '
+        )
+    ) END AS undefined
+FROM fits AS f JOIN names AS n USING (trial_id) JOIN current_trials AS t USING (trial_id)
