@@ -74,3 +74,19 @@ def take_store(parser: ArgumentParser) -> None:
 
 def take_format(parser: ArgumentParser, *formats: str) -> None:
     parser.add_argument("--format", choices=formats, default="table", help=FORMATS)
+
+
+def take_limits(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--seconds", metavar="N", help="a query is cut off then; 300, or $ZOO_EVAL_QUERY_SECONDS"
+    )
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="a query is cut off beyond that; 2GiB, or $ZOO_EVAL_QUERY_MEMORY",
+    )
+    parser.add_argument(
+        "--spill",
+        metavar="FOLDER",
+        help="for what does not fit into memory; the temporary one, or $ZOO_EVAL_QUERY_SPILL",
+    )

@@ -1,8 +1,9 @@
 """The commands that ask a store what was found: SQL, statistics, the report, one file to share."""
 
+import os
 from pathlib import Path
 
-from zoo_eval.commands.arguments import take_format, take_store
+from zoo_eval.commands.arguments import take_format, take_limits, take_store
 from zoo_eval.commands.command import OK, Command, Options, Parser
 from zoo_eval.errors import BadInput
 from zoo_eval.files.names import say
@@ -12,16 +13,20 @@ def _take_sql(parser: Parser) -> None:
     parser.add_argument("query", metavar="SELECT ...")
     take_store(parser)
     take_format(parser, "table", "csv", "json", "parquet")
+    take_limits(parser)
 
 
 def _sql(options: Options) -> int:
     from zoo_eval.commands.output import write
     from zoo_eval.queries.cells import ARROW, TEXT
     from zoo_eval.queries.connection import connect
+    from zoo_eval.queries.limits import limits_from
     from zoo_eval.store import Store
 
+    given = {f"--{name}": getattr(options, name) for name in ("seconds", "memory", "spill")}
+    within = limits_from(given, os.environ)
     holder = ARROW if options.format == "parquet" else TEXT
-    write(connect(Store(options.store)).query(options.query, holder), options.format)
+    write(connect(Store(options.store), within).query(options.query, holder), options.format)
     return OK
 
 

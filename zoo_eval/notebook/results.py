@@ -12,6 +12,7 @@ from zoo_eval.files.names import in_html
 from zoo_eval.privacy.addresses import shown
 from zoo_eval.queries.cells import PYTHON, TEXT
 from zoo_eval.queries.connection import Connection, connect
+from zoo_eval.queries.limits import Limits
 from zoo_eval.store import Store
 from zoo_eval.trends.comparisons import trends
 
@@ -122,14 +123,15 @@ class Results:
     Each is there by its name: `results.tolerances()` or `results["tolerances"]`.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, limits: Limits | None = None) -> None:
         self.store = store
+        self.limits = limits
         self._opened: Connection | None = None
 
     @property
     def _connection(self) -> Connection:
         if self._opened is None:
-            self._opened = connect(self.store)
+            self._opened = connect(self.store, self.limits)
         return self._opened
 
     @property

@@ -1,15 +1,16 @@
 """connect(store): a read-only DuckDB over a store's tables and views; the only importer of duckdb."""
 
 import itertools
+import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -18,12 +19,13 @@ from zoo_eval.errors import BadInput, StoreError, ZooEvalError, one_line
 from zoo_eval.privacy import files
 from zoo_eval.queries import mistakes, reading, scanning
 from zoo_eval.queries.cells import ARROW, Holder
-from zoo_eval.queries.limits import Limits
+from zoo_eval.queries.limits import Limits, limits_from
 from zoo_eval.queries.running import CutOff, TooLarge, cut_off, within
 from zoo_eval.queries.wanted import wanted
 from zoo_eval.store import Store
 from zoo_eval.tables import TRIALS, VIEWS, Table, View
 
+T = TypeVar("T")
 # What only the query is to blame for.
 WRONG_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 READ_ONLY = "only one SELECT at a time: the store is read-only here"
@@ -55,7 +57,7 @@ class Connection:
 
     def __init__(self, store: Store, limits: Limits | None = None) -> None:
         self._store = store
-        self.limits = limits or Limits()
+        self.limits = limits or limits_from({}, os.environ)
         # One moment's: a commit that is made meanwhile is in none of the tables.
         contents = self._contents = store.contents()
         tables = contents.tables
@@ -135,19 +137,20 @@ class Connection:
         """
         with self._said(sql):
             self._bring(self._one_select(sql))
-            relation = self._duckdb.sql(sql)
-            result = self._cut_off(relation)
+            relation = self._relation(sql)
+            result = self._rows(relation)
             found = result.rename_columns(_distinct(result.column_names))
             return self._held(relation, found, holder)
 
-    def _cut_off(self, relation: duckdb.DuckDBPyRelation) -> pa.Table:
-        """The rows of a relation, within the limits."""
+    def _relation(self, sql: str) -> duckdb.DuckDBPyRelation:
+        return self._cut_off(lambda: self._duckdb.sql(sql))
 
-        def rows() -> pa.Table:
-            return within(relation.to_arrow_reader(ROWS_AT_ONCE), self.limits)
+    def _rows(self, relation: duckdb.DuckDBPyRelation) -> pa.Table:
+        return self._cut_off(lambda: within(relation.to_arrow_reader(ROWS_AT_ONCE), self.limits))
 
+    def _cut_off(self, do: Callable[[], T]) -> T:
         try:
-            return cut_off(rows, self._duckdb.interrupt, self.limits)
+            return cut_off(do, self._duckdb.interrupt, self.limits)
         except (CutOff, KeyboardInterrupt):
             # What was interrupted may not have ended yet.
             self._duckdb = self._root.cursor()
@@ -208,7 +211,7 @@ class Connection:
             BadInput: as `query` does.
         """
         with self._said(sql):
-            return self._held(self._duckdb.sql(self._one_select(sql)), found, holder)
+            return self._held(self._relation(self._one_select(sql)), found, holder)
 
     def _held(self, relation: duckdb.DuckDBPyRelation, found: pa.Table, holder: Holder) -> pa.Table:
         odd = {
@@ -222,7 +225,7 @@ class Connection:
             f"CAST(#{place + 1} AS VARCHAR)" if place in odd else f"#{place + 1}"
             for place in range(found.num_columns)
         )
-        again = self._cut_off(relation.project(", ".join(chosen)))
+        again = self._rows(relation.project(", ".join(chosen)))
         return again.rename_columns(found.column_names)
 
     def columns(self, sql: str) -> tuple[str, ...]:
@@ -233,7 +236,7 @@ class Connection:
         """
         with self._said(sql):
             self._define(self._one_select(sql))
-            return tuple(_distinct(self._duckdb.sql(sql).columns))
+            return tuple(_distinct(self._relation(sql).columns))
 
     def _mistake(self, sql: str, error: Exception) -> ZooEvalError:
         if self._files.failed:

@@ -4,7 +4,9 @@ DuckDB computes in a thread of its own, so that this one hears what it is told: 
 this process has grown by more than the query may take, or a signal.
 """
 
+import atexit
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +24,7 @@ T = TypeVar("T")
 LOOKED_EVERY_S = 0.05
 # How long an interrupted query may take to end; one that is within one long function is left behind.
 GRACE_S = 2.0
+LEFT_BEHIND: list[threading.Event] = []
 RESIDENT = Path("/proc/self/statm")
 
 
@@ -61,7 +64,7 @@ class _Work(Generic[T]):
     def run(self) -> None:
         try:
             self.found.append(self.do())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # raised again by `result`
             self.error = error
         finally:
             self.done.set()
@@ -80,6 +83,7 @@ def cut_off(do: Callable[[], T], interrupt: Callable[[], None], limits: Limits) 
     """
     work = _Work(do)
     ends, most = time.monotonic() + limits.seconds, _resident_bytes() + 2 * limits.memory_bytes
+    # Nobody is kept waiting at the end by one that is left behind.
     threading.Thread(target=work.run, daemon=True, name="query").start()
     try:
         while not work.done.wait(min(LOOKED_EVERY_S, max(ends - time.monotonic(), 0))):
@@ -100,6 +104,16 @@ def _ended(work: _Work[T], interrupt: Callable[[], None]) -> None:
         interrupt()
         if work.done.wait(LOOKED_EVERY_S):
             return
+    LEFT_BEHIND.append(work.done)
+
+
+@atexit.register
+def _leave() -> None:
+    """Ends the process where a query was left behind: C++ dies loudly once Python is gone beneath it."""
+    if not all(done.wait(GRACE_S) for done in LEFT_BEHIND):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _resident_bytes() -> int:
