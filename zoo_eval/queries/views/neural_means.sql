@@ -14,12 +14,9 @@ fits AS (
     FROM neural_scores SEMI JOIN modes USING (trial_id)
     GROUP BY ALL
 ),
--- A fit's targets are its recording's in every fold: they are read in one.
+-- A fit's targets are its recording's in every fold: their names are read in the first.
 names AS (
-    SELECT trial_id, any_value(target_ids) AS target_ids
-    FROM neural_scores
-    JOIN (SELECT trial_id, min(fold) AS fold FROM neural_scores GROUP BY trial_id) USING (trial_id, fold)
-    GROUP BY trial_id
+    SELECT trial_id, recording, layer, readout, protocol, target_ids FROM neural_scores WHERE fold = 0
 )
 SELECT f.trial_id, t.model, t.weights_digest, f.recording, t.recording_digest, t.stimuli_digest,
     f.protocol, t.parameters, t.seed, f.layer, f.readout, f.n_folds, n.target_ids,
@@ -43,4 +40,5 @@ SELECT f.trial_id, t.model, t.weights_digest, f.recording, t.recording_digest, t
             'string_agg', ', '
         )
     ) END AS undefined
-FROM fits AS f JOIN names AS n USING (trial_id) JOIN current_trials AS t USING (trial_id)
+FROM fits AS f JOIN names AS n USING (trial_id, recording, layer, readout, protocol)
+JOIN current_trials AS t USING (trial_id)
