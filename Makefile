@@ -78,6 +78,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.spatial_fit --quick
 	$(BIN)/python -m benchmarks.zoo --quick
 	$(BIN)/python -m benchmarks.store --quick
+	$(BIN)/python -m benchmarks.queries --quick
 	$(BIN)/python -m benchmarks.anatomies --quick
 
 docs: setup
