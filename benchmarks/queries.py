@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def asked(store: str) -> dict[str, Any]:
     first, connection = timed(lambda: opened(store), n_runs=1, warm=False)
     seconds = {"leaderboard": first}
     for name, sql in whole():
-        seconds[name] = timed(lambda sql=sql: connection.query(sql), n_runs=1, warm=False)[0]
+        seconds[name] = timed(partial(connection.query, sql), n_runs=1, warm=False)[0]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {"s": {name: round(s, 2) for name, s in seconds.items()}, "gib": round(peak, 2)}
 

@@ -22,7 +22,7 @@ LAYERS, FOLDS, TARGETS, IMAGES = 50, 10, 168, 1_000
 MEAN, DEVIATION = 0.3, 0.15
 N_FAMILIES = 40
 TARGET_IDS = [f"it_{number:03d}" for number in range(TARGETS)]
-DIGESTS = {
+DIGESTS: dict[str, Any] = {
     "stimuli": "photos",
     "stimuli_digest": "5" * 32,
     "recording": "planted",
@@ -55,7 +55,8 @@ class Planted:
             return draw.normal(MEAN, DEVIATION, shape).astype(np.float32)
         shared = np.random.default_rng(0).normal(size=(1, 1, TARGETS)) * 0.75**0.5
         shared = 0.7 * shared + 0.7 * 0.75**0.5 * draw.normal(size=(LAYERS, 1, TARGETS))
-        return (MEAN + DEVIATION * (shared + 0.5 * draw.normal(size=shape))).astype(np.float32)
+        drawn = MEAN + DEVIATION * (shared + 0.5 * draw.normal(size=shape))
+        return np.asarray(drawn, np.float32)
 
     def commit(self, store: Store) -> None:
         """All of a model, at once."""

@@ -77,6 +77,7 @@ def test_no_file_is_looked_for_or_written_outside(name, store, tmp_path):
             lambda path, of=objects: of.create(path, b"planted"),
             lambda path, of=objects: of.replace(path, b"planted"),
             lambda path, of=objects: of.on_disk([path]),
+            lambda path, of=objects: of.part(path, 0, 1),
             *(objects.get, objects.head, objects.delete),
         ):
             with pytest.raises(LeadsOut):

@@ -25,7 +25,6 @@ def store(tmp_path_factory):
         "FROM ACCURACY SELECT count(*)",
         'SELECT count(*) FROM "Accuracy"',
         "SELECT count(*) FROM memory.main.accuracy",
-        "WITH x AS (SELECT * FROM _accuracy) SELECT count(*) FROM x",
         "SELECT (SELECT count(*) FROM accuracy)",
         "SELECT count(*) FROM query_table('accu' || 'racy')",
         "SELECT count(*) FROM query('SELECT * FROM acc' || 'uracy')",

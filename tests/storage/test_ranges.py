@@ -140,8 +140,10 @@ def test_reals_are_split_and_all_else_is_a_dictionary(held):
         told.column(place).path_in_schema: set(told.column(place).encodings)
         for place in range(told.num_columns)
     }
-    for name in ("score", "r.list.element", "halves.list.element"):
+    for name in ("score", "r.list.element"):
         assert "BYTE_STREAM_SPLIT" in encodings[name]
+    # DuckDB reads no halves that are split.
+    assert encodings["halves.list.element"] <= {"PLAIN", "RLE"}
     for name in ("name", "none"):
         assert "RLE_DICTIONARY" in encodings[name]
     assert pq.read_table(pa.BufferReader(held)).equals(planted())
