@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -350,6 +351,8 @@ def _opened(
     """DuckDB, which sees nothing but the store, and where it spills: that goes when nobody uses it."""
     spill = TemporaryDirectory(prefix="zoo_eval-", dir=limits.spill)
     opened = duckdb.connect()
+    # Closed before Python ends: it reads through Python.
+    weakref.finalize(spill, opened.close)
     opened.register_filesystem(files)
     settings = {
         **SETTINGS,

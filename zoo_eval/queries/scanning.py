@@ -8,7 +8,7 @@ DuckDB itself does not. Of a bucket, small files are fetched at once, of large o
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,7 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 from zoo_eval.storage.contents import Contents
+from zoo_eval.storage.ledger import Named
 from zoo_eval.storage.parquet import parquet
 from zoo_eval.storage.ranges import Ranges
 from zoo_eval.tables import TRIALS
@@ -27,8 +28,9 @@ ROOT = f"{PROTOCOL}://"
 FETCHED_BYTES = 4 * 2**20
 # Files never change.
 WRITTEN = datetime(2000, 1, 1, tzinfo=UTC)
-# More files of a table that every view reads are read at once.
+# More small files of a table than these are read at once, unless they are too much.
 MOST_FILES = 32
+AT_ONCE_BYTES = 32 * 2**20
 NO_ROWS = "no-rows.parquet"
 
 
@@ -65,14 +67,26 @@ class Files(AbstractFileSystem):  # type: ignore[misc]
             StoreError: a file that is read at once is damaged.
         """
         contents, named = self._contents, self._contents.files(table)
+        loose = [one for one in named if one.size <= FETCHED_BYTES]
         if not contents.objects.is_local:
-            contents.objects.on_disk([one.path for one in named if one.size <= FETCHED_BYTES])
-        if table == TRIALS.name and (contents.snapshot.hides_trials or len(named) > MOST_FILES):
-            # Nearly every view reads these, which are small: from its many files only once.
-            rows = parquet(contents.read(table))
-            self._put(table, {f"{table}/rows.parquet": rows})
+            contents.objects.on_disk([one.path for one in loose])
+        hides = table == TRIALS.name and contents.snapshot.hides_trials
+        if hides or (len(loose) > MOST_FILES and sum(one.size for one in loose) <= AT_ONCE_BYTES):
+            # A query opens each file again for every view that reads it: many small ones cost more so.
+            read = dict.fromkeys(one.path for one in (named if hides else loose))
+            rows = self._rows(table, list(read))
+            others = (one for one in named if one.path not in read)
+            self._put(table, {f"{table}/rows.parquet": rows} | self._ranges(others))
         else:
-            self._put(table, {one.path: Ranges(contents.objects, one) for one in named})
+            self._put(table, self._ranges(named))
+
+    def _rows(self, table: str, paths: Sequence[str]) -> bytes:
+        schema = self._contents.tables[table].schema_in_sql
+        with self._contents.complaining():
+            return parquet(self._contents.dataset(table, schema, paths).to_table())
+
+    def _ranges(self, named: Iterable[Named]) -> dict[str, Ranges | bytes]:
+        return {one.path: Ranges(self._contents.objects, one) for one in named}
 
     def _put(
         self, table: str, files: Mapping[str, Ranges | bytes], schema: pa.Schema | None = None

@@ -35,7 +35,8 @@ class Bucket:
 
     def __init__(self, store: "S3Store | GCSStore | AzureStore") -> None:
         self.store = store
-        self._fetched: TemporaryDirectory[str] | None = None
+        # For its owner alone, and gone with this.
+        self._fetched = TemporaryDirectory(prefix="zoo_eval-")
         # What of an object lies on this machine, from a place up to another.
         self._parts: dict[str, list[tuple[int, int]]] = {}
 
@@ -148,9 +149,6 @@ class Bucket:
 
     def _place(self, path: str) -> Path:
         """Where on this machine an object's bytes are kept, once they are fetched."""
-        if self._fetched is None:
-            # For its owner alone, and gone with this.
-            self._fetched = TemporaryDirectory(prefix="zoo_eval-")
         return Path(self._fetched.name, plain(path).replace("/", ":"))
 
     def on_disk(self, paths: Sequence[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """Contents: a store's tables as they were at one moment."""
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -41,16 +42,18 @@ class Contents:
     def ledger(self) -> Ledger:
         return self.snapshot.ledger
 
-    def dataset(self, table: str, schema: pa.Schema | None = None) -> ds.Dataset:
+    def dataset(
+        self, table: str, schema: pa.Schema | None = None, paths: Sequence[str] | None = None
+    ) -> ds.Dataset:
         """A table's committed files as an Arrow dataset, with the declared or a wider schema.
 
-        Those of a bucket are fetched.
+        Those of a bucket are fetched. `paths` are those that are wanted; all by default.
 
         Raises:
             OSError: they cannot be.
         """
         schema = schema or self.tables[table].schema
-        if not (files := self.paths(table)):
+        if not (files := self.paths(table) if paths is None else paths):
             return ds.dataset(schema.empty_table())
         found = ds.dataset(self.objects.on_disk(files), schema=schema, format=CHECKED)
         if table == TRIALS.name and self.snapshot.hides_trials:
@@ -79,8 +82,18 @@ class Contents:
         Raises:
             StoreError: a file is damaged; it is named.
         """
-        try:
+        with self.complaining():
             return self.dataset(table, schema).to_table(columns=columns)
+
+    @contextmanager
+    def complaining(self) -> Iterator[None]:
+        """Has what cannot be read said with what to do.
+
+        Raises:
+            StoreError: a file is damaged; it is named.
+        """
+        try:
+            yield
         except UNREADABLE as error:
             raise StoreError(self.damage() or f"store {self.name}: {one_line(error)}") from error
 
