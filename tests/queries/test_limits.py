@@ -69,8 +69,8 @@ def test_what_would_write_read_elsewhere_or_exhaust_is_one_line(
     assert listed(place) == before
     assert not listed(tmp_path)
     assert planted_variable.num_rows == 1
-    # It is there for the next.
-    assert connection.rows("SELECT model FROM accuracy") == [{"model": "a"}]
+    # It is there for the next, who may have more time.
+    assert connection.another(Limits()).rows("SELECT model FROM accuracy") == [{"model": "a"}]
 
 
 def test_many_ways_are_tried():
@@ -207,6 +207,13 @@ def test_the_command_takes_limits(uri, capsys):
     assert cli.main(["sql", COUNTING, "--store", uri, "--seconds", "0.3"]) == 2
     assert "cut off after 0.3 s" in capsys.readouterr().err
     assert cli.main(["sql", "SELECT 1 AS n", "--store", uri, "--memory", "64MiB"]) == 0
+
+
+def test_another_may_have_limits_of_its_own(uri):
+    first = connect(Store(uri))
+    with pytest.raises(TooLong, match="cut off after 0"):
+        first.another(SHORT).query(COUNTING)
+    assert first.another().limits == first.limits == Limits()
 
 
 def test_others_ask_at_the_same_time_and_see_what_the_first_sees(uri):

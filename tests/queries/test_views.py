@@ -8,6 +8,7 @@ import pytest
 from tests.planted_rows import failure, ledger_row, result_row
 from tests.rounding import printed
 from zoo_eval.errors import BadInput
+from zoo_eval.queries import measured
 from zoo_eval.queries.connection import connect, export, question, select
 from zoo_eval.store import Store
 from zoo_eval.tables import TABLES, VIEWS
@@ -441,7 +442,7 @@ def test_an_empty_store_answers_every_question_with_no_rows(store):
     connection = connect(store)
     for name in (*TABLES, *VIEWS):
         assert connection.rows(f"SELECT * FROM {name}") == []
-    assert connection.image_rates() == {}
+    assert measured.image_rates(connection) == {}
 
 
 def test_every_view_says_which_question_it_answers():
@@ -462,15 +463,15 @@ def test_rates_are_weighted_by_time_and_ok_trials_alone_count(store):
     gate(store, "a", ledger={"images_per_s": 40.0, "seconds": 3.0})
     accuracy(store, "b", ledger={"images_per_s": 5.0})
     accuracy(store, "c", ledger={"images_per_s": 99.0, **failure()})
-    assert connect(store).image_rates() == {"a": 32.5, "b": 5.0}
+    assert measured.image_rates(connect(store)) == {"a": 32.5, "b": 5.0}
 
 
 def test_the_flop_rate_is_the_median_of_models_whose_flops_are_known(store):
-    assert connect(store).flop_rate() is None
+    assert measured.flop_rate(connect(store)) is None
     for model, flops, rate in (("a", 100, 10.0), ("b", 1000, 2.0), ("c", 10, 7.0)):
         gate(store, model, flops=flops, ledger={"images_per_s": rate, "seconds": 2.0})
     gate(store, "d", ledger={"images_per_s": 1e9})
-    assert connect(store).flop_rate() == 1000.0
+    assert measured.flop_rate(connect(store)) == 1000.0
 
 
 def test_an_export_holds_every_table_and_view(store, tmp_path):
@@ -507,7 +508,7 @@ def test_the_largest_measured_gpu_memory_is_known_by_model(store):
         facts = {"peak_gpu_bytes": peak}
         add(store, "accuracy", "accuracy", minute=minute, ledger=facts, stimuli_digest=f"{minute}")
     accuracy(store, "on a CPU")
-    assert connect(store).gpu_peaks() == {"a": 7}
+    assert measured.gpu_peaks(connect(store)) == {"a": 7}
 
 
 def test_each_target_is_normalised_by_each_ceiling_under_each_convention(store):

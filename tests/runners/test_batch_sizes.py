@@ -9,6 +9,7 @@ from zoo_eval.commands import sweep
 from zoo_eval.commands.sweep import SweepOptions
 from zoo_eval.models.open_model import OpenModel
 from zoo_eval.queries.connection import connect
+from zoo_eval.queries.measured import batch_sizes
 from zoo_eval.store import Store
 
 MOST = 3
@@ -62,7 +63,7 @@ def test_a_size_that_was_too_large_is_not_tried_again(asked, tmp_path):
     run(tmp_path, "imagenet_*.jpg")
     assert max(asked["local/vit"]) > MOST
     largest = max(size for size in asked["local/vit"] if size <= MOST)
-    sizes = connect(Store(str(tmp_path / "store"))).batch_sizes()
+    sizes = batch_sizes(connect(Store(str(tmp_path / "store"))))
     assert sizes["local/vit"] == {"cpu": largest}
     at_first = sizes["local/efficientnet"]["cpu"]
     assert at_first > MOST
@@ -71,4 +72,4 @@ def test_a_size_that_was_too_large_is_not_tried_again(asked, tmp_path):
     assert max(asked["local/vit"]) == largest
     # Another model's memory is its own.
     assert max(asked["local/efficientnet"]) > MOST
-    assert connect(Store(str(tmp_path / "store"))).batch_sizes() == sizes
+    assert batch_sizes(connect(Store(str(tmp_path / "store")))) == sizes

@@ -3,12 +3,10 @@
 import itertools
 import os
 import re
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -20,11 +18,11 @@ from zoo_eval.errors import BadInput, StoreError, ZooEvalError, one_line
 from zoo_eval.privacy import files
 from zoo_eval.queries import mistakes, reading, scanning
 from zoo_eval.queries.cells import ARROW, Holder
+from zoo_eval.queries.definitions import Definitions, view_sql
 from zoo_eval.queries.limits import Limits, limits_from
 from zoo_eval.queries.running import CutOff, TooLarge, cut_off, within
-from zoo_eval.queries.wanted import wanted
 from zoo_eval.store import Store
-from zoo_eval.tables import TRIALS, VIEWS, Table, View
+from zoo_eval.tables import VIEWS, View
 
 T = TypeVar("T")
 # What only the query is to blame for.
@@ -65,31 +63,23 @@ class Connection:
         self._files = scanning.Files(contents)
         self._root, self._spill = _opened(self.limits, self._files)
         self._duckdb = self._root
-        self._lock = threading.RLock()
-        self._brought = set[str]()
-        # The first is what the others' views read.
-        self._duckdb.execute("CREATE SCHEMA kept")
-        for table in sorted(tables.values(), key=lambda one: one.name != TRIALS.name):
-            self._files.announce(table.name, table.schema_in_sql)
-            self._duckdb.execute(f'CREATE VIEW "{table.name}" AS {_visible(table)}')
-            if table.name == TRIALS.name:
-                self._duckdb.execute(f"CREATE TABLE kept.counted AS {COUNTED} LIMIT 0")
-        # The views are created when they are asked for: all of them take a fifth of a second.
-        self._views = {name: view_sql(name) for name in VIEWS}
-        self._not_created = set(VIEWS)
+        self._definitions = Definitions(contents, self._files)
+        self._definitions.create_tables(self._duckdb.execute)
         # What others wrote comes last: it sees nothing but the store either.
         declared = contents.views
         self.left_out = self._create(declared)
         created = (view.name for view in declared if view.name not in self.left_out)
         self.names = (*tables, *VIEWS, *created)
-        self._views |= {view.name: view.sql for view in declared}
+        self._definitions.views.update((view.name, view.sql) for view in declared)
 
-    def another(self) -> "Connection":
+    def another(self, limits: Limits | None = None) -> "Connection":
         """One over the same tables and views, of the same moment, for another thread.
 
-        All of them share the memory that queries may take.
+        Its queries end at limits of their own, or at these; the memory for what all of them compute is
+        what the first was opened with, and they share it.
         """
         other = copy(self)
+        other.limits = limits or self.limits
         other._duckdb = self._root.cursor()
         return other
 
@@ -169,41 +159,15 @@ class Connection:
                 f"SQL: Arrow has no type for a column ({one_line(error)}); CAST(... AS VARCHAR)"
             ) from error
 
-    def _define(self, sql: str) -> set[str]:
-        """Creates the views that a query reads; the tables that it reads."""
-        tables, views = wanted(sql, self._contents.tables, self._views)
-        with self._lock:
-            for name in views:
-                if name in self._not_created:
-                    self._create_view(name, self._views[name])
-                    self._not_created.discard(name)
-        return tables
-
-    def _create_view(self, name: str, sql: str) -> None:
-        if name in KEPT:
-            self._duckdb.execute(f"CREATE TABLE kept.{name} AS FROM ({sql}) LIMIT 0")
-            sql = f"FROM kept.{name}"
-        self._duckdb.execute(f"CREATE VIEW {name} AS {sql}")
+    def _define(self, sql: str) -> None:
+        self._definitions.create(sql, self._duckdb.execute)
 
     def _bring(self, sql: str) -> None:
-        """Has the tables that a query reads hold their rows: nobody waits for those of others."""
-        found = self._define(sql)
-        if found & {name for name, table in self._contents.tables.items() if table.ledgered}:
-            found.add(TRIALS.name)
-        with self._lock:
-            for name in found - self._brought:
-                try:
-                    self._files.bring(name)
-                except (OSError, StoreError) as error:
-                    raise self._unread() from error
-                if name == TRIALS.name:
-                    self._duckdb.execute(f"INSERT INTO kept.counted {COUNTED}")
-                self._brought.add(name)
-            for name in KEPT - self._not_created - self._brought:
-                view = self._views[name]
-                if wanted(view, self._contents.tables, self._views)[0] <= self._brought:
-                    self._duckdb.execute(f"INSERT INTO kept.{name} {view}")
-                    self._brought.add(name)
+        """Has the tables that a query reads hold their rows."""
+        try:
+            self._definitions.bring(sql, self._duckdb.execute)
+        except (OSError, StoreError) as error:
+            raise self._unread() from error
 
     def held(self, sql: str, found: pa.Table, holder: Holder) -> pa.Table:
         """What a SELECT found, with text where this holder has no values.
@@ -240,7 +204,7 @@ class Connection:
             return tuple(_distinct(self._relation(sql).columns))
 
     def _mistake(self, sql: str, error: Exception) -> ZooEvalError:
-        if self._files.failed:
+        if self._files.failed and not isinstance(error, WRONG_SQL):
             self._files.failed = False
             return self._unread()
         if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
@@ -269,54 +233,6 @@ class Connection:
             for name, reason in self.left_out.items()
             if re.search(rf"\b{name}\b", sql)
         )
-
-    def image_rates(self) -> dict[str, float]:
-        """Measured image passes per second by model."""
-        return {
-            row["model"]: row["rate"]
-            for row in self.rows(
-                "SELECT model, sum(images_per_s * seconds) / sum(seconds) AS rate FROM trials "
-                "WHERE images_per_s IS NOT NULL AND status = 'ok' GROUP BY model"
-            )
-        }
-
-    def flop_rate(self) -> float | None:
-        """Measured FLOPs per second: the median of all models whose FLOPs are known."""
-        found = self.rows(
-            "WITH rates AS (SELECT any_value(flops) * sum(images_per_s * seconds) / sum(seconds) "
-            "AS rate FROM trials JOIN models USING (model, weights_digest) "
-            "WHERE images_per_s IS NOT NULL AND status = 'ok' GROUP BY model) "
-            "SELECT median(rate) AS rate FROM rates"
-        )
-        return found[0]["rate"] if found else None
-
-    def devices(self) -> list[str]:
-        """What those were measured on."""
-        found = self.rows(
-            "SELECT DISTINCT device FROM trials "
-            "WHERE images_per_s IS NOT NULL AND status = 'ok' ORDER BY device"
-        )
-        return [row["device"] for row in found]
-
-    def gpu_peaks(self) -> dict[str, int]:
-        """The largest GPU memory that a trial of each model took, in bytes."""
-        return {
-            row["model"]: row["peak"]
-            for row in self.rows(
-                "SELECT model, max(peak_gpu_bytes) AS peak FROM trials "
-                "WHERE peak_gpu_bytes IS NOT NULL AND status = 'ok' GROUP BY model"
-            )
-        }
-
-    def batch_sizes(self) -> dict[str, dict[str, int]]:
-        """Images per batch that the last trial of each model came to, by device."""
-        sizes: dict[str, dict[str, int]] = {}
-        for row in self.rows(
-            "SELECT model, device, arg_max(batch_size, started_at) AS size FROM trials "
-            "WHERE batch_size IS NOT NULL AND status = 'ok' GROUP BY model, device"
-        ):
-            sizes.setdefault(row["model"], {})[row["device"]] = row["size"]
-        return sizes
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """The result of one SELECT as rows."""
@@ -366,11 +282,6 @@ def _opened(
     return opened, spill
 
 
-def view_sql(name: str) -> str:
-    """A view's SQL; its first line is the question it answers."""
-    return resources.files("zoo_eval.queries").joinpath(f"views/{name}.sql").read_text()
-
-
 def question(name: str) -> str:
     """The question a view answers."""
     return view_sql(name).splitlines()[0].removeprefix("-- ")
@@ -410,12 +321,3 @@ def _distinct(names: Sequence[str]) -> list[str]:
         others = (f"{name}_{n}" for n in itertools.count(1))
         distinct.append(next(new for new in itertools.chain([name], others) if new not in distinct))
     return distinct
-
-
-def _visible(table: Table) -> str:
-    """Of what belongs to trials, only rows of the one commit that finished its trial."""
-    columns = ", ".join(f'"{one.name}"' for one in table.columns)
-    rows = f"SELECT {columns} FROM {scanning.source(table.name)}"
-    if not table.ledgered:
-        return rows
-    return f"{rows} SEMI JOIN kept.counted USING (trial_id, commit_id)"

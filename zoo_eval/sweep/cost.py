@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from zoo_eval.queries import measured
 from zoo_eval.queries.connection import connect
 from zoo_eval.store import Store
 from zoo_eval.sweep.plan import ModelWork, Plan
@@ -36,11 +37,11 @@ class Speeds:
             return cls()
         found = connect(store)
         return cls(
-            found.image_rates(),
-            found.flop_rate(),
-            found.gpu_peaks(),
-            found.batch_sizes(),
-            found.devices(),
+            measured.image_rates(found),
+            measured.flop_rate(found),
+            measured.gpu_peaks(found),
+            measured.batch_sizes(found),
+            measured.devices(found),
         )
 
     @classmethod
