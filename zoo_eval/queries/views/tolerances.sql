@@ -16,7 +16,7 @@ WITH settings AS (
 ),
 attacked AS (
     SELECT
-        a.* EXCLUDE (model, commit_id), t.setting, t.measured,
+        a.* EXCLUDE (model, commit_id), t.stimuli, t.started_at, t.setting, t.measured,
         CASE a.status WHEN 'found' THEN a.distance WHEN 'bound_hit' THEN 'infinity'::DOUBLE END
             AS censored,
         -- Rows of old stores have no flags.
@@ -33,7 +33,7 @@ common AS (
 ),
 found AS (
     SELECT
-        measured, attack, norm,
+        measured, attack, norm, any_value(stimuli) AS stimuli, max(started_at) AS started_at,
         quantile_cont(censored, 0.5) AS tolerance,
         quantile_cont(censored, 0.5) FILTER (is_common) AS tolerance_common,
         count(*) FILTER (is_common) AS n_common,
@@ -52,17 +52,14 @@ found AS (
     GROUP BY measured, attack, norm
 )
 SELECT
-    t.model, t.weights_digest, t.stimuli, t.stimuli_digest, f.attack, f.norm, t.protocol,
+    t.model, t.weights_digest, f.stimuli, t.stimuli_digest, f.attack, f.norm, t.protocol,
     t.parameters, t.seed,
     json_extract_string(t.parameters, '$.decision') AS decision,
     json_extract_string(t.parameters, '$.canvas') AS canvas,
     f.tolerance, f.tolerance_common, f.n_common, f.median_found, f.mean_found, f.mean_l2,
     f.bound_hit_share, f.n_found, f.n_bound_hit, f.n_already_wrong, f.n_error, f.forwards_per_image,
-    f.backwards_per_image, t.started_at
+    f.backwards_per_image, f.started_at
 FROM found AS f JOIN (
-    SELECT
-        measured, model, weights_digest, any_value(stimuli) AS stimuli, stimuli_digest, parameters,
-        protocol, seed, max(started_at) AS started_at
+    SELECT DISTINCT measured, model, weights_digest, stimuli_digest, parameters, protocol, seed
     FROM settings
-    GROUP BY measured, model, weights_digest, stimuli_digest, parameters, protocol, seed
 ) AS t USING (measured)
