@@ -28,10 +28,6 @@ T = TypeVar("T")
 # What only the query is to blame for.
 WRONG_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 READ_ONLY = "only one SELECT at a time: the store is read-only here"
-# Views that nearly all others read: computed once, as what they are of never changes.
-KEPT = {"current_trials"}
-# Which commit counts for each trial that is done.
-COUNTED = "SELECT trial_id, commit_id FROM trials WHERE status = 'ok'"
 # So many rows are counted at once: a limit of memory is not passed by many more.
 ROWS_AT_ONCE = 100_000
 # No extension is fetched, no variable of Python's looked at, nothing drawn into what a query writes.
@@ -152,7 +148,7 @@ class Connection:
         """Has an error of a query said in one line."""
         try:
             yield
-        except (duckdb.Error, OSError) as error:
+        except (duckdb.Error, OSError, MemoryError) as error:
             raise self._mistake(sql, error) from error
         except (pa.ArrowException, ValueError, OverflowError) as error:
             raise BadInput(
