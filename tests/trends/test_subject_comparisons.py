@@ -11,7 +11,8 @@ from zoo_eval.queries.connection import connect
 from zoo_eval.report.html import page
 from zoo_eval.store import Store
 from zoo_eval.tables import TRENDS
-from zoo_eval.trends.comparisons import as_text, describe, trends
+from zoo_eval.trends.analysis import as_text, trends
+from zoo_eval.trends.comparisons import describe
 
 TOP1 = {"a": 0.4, "b": 0.6, "c": 0.8}
 RISING, FALLING = (1.0, 2.0, 3.0), (0.03, 0.02, 0.01)

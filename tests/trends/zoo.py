@@ -71,10 +71,30 @@ def model(store, i, **changes):
     align(store, [float(ALIGNMENT[i]) + d for d in (-0.01, 0, 0.01, -0.02, 0.02)], model=MODELS[i])
 
 
+class Together:
+    """A store that is written to once, at the end."""
+
+    def __init__(self, store):
+        self._store, self._rows, self._trials = store, {}, []
+
+    def commit(self, rows, trials):
+        for table, some in rows.items():
+            self._rows.setdefault(table, []).extend(some)
+        self._trials.extend(trials)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *raised):
+        if not any(raised):
+            self._store.commit(self._rows, self._trials)
+
+
 def made(path, n=40) -> Store:
     store = Store(str(path), create=True)
-    for i in range(n):
-        model(store, i)
+    with Together(store) as together:
+        for i in range(n):
+            model(together, i)
     return store
 
 

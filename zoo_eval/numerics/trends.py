@@ -95,15 +95,23 @@ def _midranks(side: Array, times: Array) -> Array:
 def _kendall(x: Array, y: Array, times: Array) -> Array:
     """tau-b: of all pairs of models, the sum of their signs over what it could be without ties."""
     signs_x, signs_y = (_signs(side) for side in (x, y))
-
-    def total(signs: Array) -> Array:
-        summed: Array = ((times @ signs) * times).sum(1)
-        return summed
-
-    untied = total(np.abs(signs_x)) * total(np.abs(signs_y))
-    found = total(signs_x * signs_y) / np.sqrt(np.where(untied > 0, untied, np.nan))
+    untied = _untied(x, signs_x, times) * _untied(y, signs_y, times)
+    found = _over_pairs(signs_x * signs_y, times) / np.sqrt(np.where(untied > 0, untied, np.nan))
     clipped: Array = np.clip(found, -1, 1)
     return clipped
+
+
+def _untied(side: Array, signs: Array, times: Array) -> Array:
+    """Ordered pairs that differ: (resample,)."""
+    if len(np.unique(side)) < len(side):
+        return _over_pairs(np.abs(signs), times)
+    pairs: Array = times.sum(1) ** 2 - (times**2).sum(1)
+    return pairs
+
+
+def _over_pairs(signs: Array, times: Array) -> Array:
+    summed: Array = ((times @ signs) * times).sum(1)
+    return summed
 
 
 def _signs(side: Array) -> Array:
@@ -148,8 +156,9 @@ def naive_interval(
     if n_counted < FEWEST_DRAWN:
         return Naive(None, None, 0)
     rows = np.random.default_rng(seed).integers(n_models, size=(n_resamples, n_models))
-    times = np.zeros((n_resamples, n_models))
-    np.add.at(times, (np.arange(n_resamples)[:, None], rows), 1)
+    places = rows + n_models * np.arange(n_resamples)[:, None]
+    drawn = np.bincount(places.ravel(), minlength=n_resamples * n_models)
+    times = drawn.reshape(n_resamples, n_models).astype(np.float64)
     draws = correlation.weighted(x, y, times)
     draws = draws[np.isfinite(draws)]
     if not len(draws):

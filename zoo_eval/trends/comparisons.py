@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -172,6 +173,16 @@ def _sql(trend: str, view: View, columns: Sequence[str]) -> str:
 
 def _left_out(connection: Connection) -> dict[str, int]:
     """Models that no comparison has, by reason, and how many may be `compared`."""
+    # A connection sees one moment of its store.
+    if connection not in _LEFT_OUT:
+        _LEFT_OUT[connection] = _counted_out(connection)
+    return dict(_LEFT_OUT[connection])
+
+
+_LEFT_OUT: WeakKeyDictionary[Connection, dict[str, int]] = WeakKeyDictionary()
+
+
+def _counted_out(connection: Connection) -> dict[str, int]:
     (found,) = connection.rows(
         "SELECT (SELECT count(*) FROM model_accuracy) AS compared, "
         "(SELECT count(DISTINCT model) FROM gates WHERE gate = 'fail' "

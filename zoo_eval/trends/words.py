@@ -15,7 +15,7 @@ def describe(row: Row) -> str:
     name = " ".join(filter(None, [row["statistic"], _detail(row)]))
     if row["estimate"] is None and row.get("p_value") is None:
         why = f" ({row['no_interval']})" if row.get("no_interval") else ""
-        return f"{name} undefined with {row['n_models']} models{why}"
+        return f"{name} undefined with {_models(row)}{why}"
     estimate = "" if row["estimate"] is None else f" {number(row['estimate'])}"
     said = [f"{name}{estimate}{_interval(row)}"]
     if row.get("p_value") is not None:
@@ -30,14 +30,17 @@ def who(row: Row) -> str:
         n, effective = row["n_families"], row["effective_families"]
         families = f" of {n} {'family' if n == 1 else 'families'} (G* {effective:.1f})"
     infinite = f", {row['n_infinite']} of them infinite" if row["n_infinite"] else ""
-    models = "1 model" if row["n_models"] == 1 else f"{row['n_models']} models"
-    return f"{_pairs(row)}{models}{families}{infinite}"
+    return f"{_pairs(row)}{_models(row)}{families}{infinite}"
 
 
 def left_out(row: Row) -> str:
     """Who is not among the models, and why, e.g. "2 gate failed, 1 infinite"; empty where nobody."""
     reasons = json.loads(row.get("exclusions") or "{}")
     return ", ".join(f"{n} {why}" for why, n in sorted(reasons.items()))
+
+
+def _models(row: Row) -> str:
+    return "1 model" if row["n_models"] == 1 else f"{row['n_models']} models"
 
 
 def _pairs(row: Row) -> str:

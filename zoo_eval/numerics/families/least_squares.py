@@ -20,8 +20,10 @@ def coefficients(design: Array, y: Array, families: Families) -> tuple[Array, Ar
         (..., term) and (..., family, term); NaN where the terms cannot be told apart.
     """
     members = np.eye(len(families.names))[families.codes]
-    products = np.einsum("ma,mb,mg->gab", design, design, members, optimize=True)
-    moments = np.einsum("...m,ma,mg->...ga", y, design, members, optimize=True)
+    n_terms = design.shape[1]
+    squares = (design[:, :, None] * design[:, None, :]).reshape(len(design), n_terms**2)
+    products = (members.T @ squares).reshape(-1, n_terms, n_terms)
+    moments = members.T @ (y[..., None] * design)
     everything = _solved(products.sum(0)[None], moments.sum(-2)[..., None, :])
     others = _solved(products.sum(0) - products, moments.sum(-2)[..., None, :] - moments)
     return everything[..., 0, :], others
@@ -29,12 +31,9 @@ def coefficients(design: Array, y: Array, families: Families) -> tuple[Array, Ar
 
 def _solved(products: Array, moments: Array) -> Array:
     """Of systems (system, term, term) and right sides (..., system, term)."""
-    able = np.linalg.matrix_rank(
-        products, tol=1e-9 * max(1.0, float(np.abs(products).max())), hermitian=True
-    )
-    regular = np.where(
-        (able == products.shape[-1])[:, None, None], products, np.eye(products.shape[-1])
-    )
+    sizes = np.linalg.eigvalsh(products)
+    able = sizes[:, 0] > 1e-10 * np.maximum(sizes[:, -1], 1e-300)
+    regular = np.where(able[:, None, None], products, np.eye(products.shape[-1]))
     solved = np.linalg.solve(regular, moments[..., None])[..., 0]
-    found: Array = np.where((able == products.shape[-1])[:, None], solved, np.nan)
+    found: Array = np.where(able[:, None], solved, np.nan)
     return found
