@@ -64,19 +64,17 @@ Written by `python -m benchmarks.trends`, which also drew the figure and the tab
 
 ```sh
 zoo-eval trends --store results/demo
-zoo-eval trends --store results/demo --compare local/lite0 local/lite1
 zoo-eval sql "SELECT subject, statistic, detail, estimate, low, high, p_adjusted FROM trends" --store results/demo
 ```
 
-It prints answers first, then statistics, and keeps all of them in the table `trends`:
+It prints answers first, then statistics, and keeps all of them in the table `trends`; `--compare MODEL MODEL`
+sets two models against each other besides, as often as it is given. Of made-up models, for example:
 
-```text
-Does tolerance of photos, ddn l2 (tolerance) rise with accuracy?
-  Yes, it rises: Spearman's correlation with top-1 is 0.87 [0.65, 0.95] (p 0.0015, adjusted 0.0045; 40 models of
-  10 families (G* 10.0)).
-```
+> Does tolerance of photos, ddn l2 (tolerance) rise with accuracy?
+> Yes, it rises: Spearman's correlation with top-1 is 0.87 [0.65, 0.95] (p 0.0015, adjusted 0.0045; 40 models
+> of 10 families (G\\* 10.0)).
 
-(An example with made-up models.) Every row says of whom it is (`population`), who is left out and why
+Every row says of whom it is (`population`), who is left out and why
 (`exclusions`: `gate failed`, `without accuracy`, `without this value`, `not a number`, `infinite`, `without
 year`, ...), how many models, of how many families, and how interval and p were made (`method`).
 
