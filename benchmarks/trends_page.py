@@ -167,7 +167,7 @@ that a line's slope changes; at most {share["change_point_false_positives"]}.
 def _wanted(found: Mapping[str, float]) -> str:
     """Whether coverage is where it is wanted, in words."""
     worst, highest = found["worst_coverage"], found["highest_coverage"]
-    if 0.93 <= worst and highest <= 0.98:
+    if worst >= 0.93 and highest <= 0.98:
         return "Wanted were 93 to 98 % throughout, and so it is."
     below = "some settings have less than 93 %" if worst < 0.93 else ""
     above = f"some have more than 98 %, up to {100 * highest:.1f} %" if highest > 0.98 else ""
