@@ -39,14 +39,14 @@ def figure(covered: Sequence[Row]) -> str:
         "shape": alt.Shape("sizes:N", legend=None),
     }  # fmt: skip
     drawn = alt.Chart().mark_line(point=alt.OverlayMarkDef(size=40)).encode(**places)
-    once = alt.Data(values=[{}])
+    once = alt.InlineData(values=[{}])
     wanted = (
         alt.Chart(once)
         .mark_rect(opacity=0.2, color="#009e73")
         .encode(y=alt.datum(93), y2=alt.datum(98))
     )
     chart = (
-        alt.layer(wanted, drawn, data=alt.Data(values=points))
+        alt.layer(wanted, drawn, data=alt.InlineData(values=points))
         .properties(width=260, height=240)
         .facet(column=alt.Column("alike:N", title=None))
         .properties(background="#fcfcfa")

@@ -65,9 +65,7 @@ def corrected(
     alone = spread[0, 0] / s**2
     both = alone + spread[1, 1] / (4 * c**2) - spread[0, 1] / (s * c)
     t = float(stdtrit(n_targets - 1, 0.975))
-    ends = [
-        value * float(np.exp(sign * t * max(variance, 0.0) ** 0.5))
-        for variance in (both, alone)
-        for sign in (-1, 1)
-    ]
-    return Corrected(value, *ends, n_targets, None)
+    factor, factor_known = (float(np.exp(t * max(one, 0.0) ** 0.5)) for one in (both, alone))
+    ends = (value / factor, value * factor)
+    ends_known = (value / factor_known, value * factor_known)
+    return Corrected(value, *ends, *ends_known, n_targets, None)

@@ -87,7 +87,7 @@ def _partial(
     if "training data" in names:
         columns += _indicators(data)
     covariates = np.column_stack([np.empty((len(sample.x), 0)), *columns])
-    known = np.isfinite(covariates).all(1)
+    known = np.asarray(np.isfinite(covariates).all(axis=1))
     chosen = sample.among(known, f"without {' or '.join(names)}")
     if not correlation.ranked:
         covariates = covariates[known][np.isfinite(chosen.y)]

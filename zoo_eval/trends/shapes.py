@@ -1,8 +1,9 @@
 """Rows of the shape of a relation: which curve tells unseen families best, whether it turns, and where."""
 
 import numpy as np
+import numpy.typing as npt
 
-from zoo_eval.numerics.families.change_point import change_point
+from zoo_eval.numerics.families.change_point import ChangePoint, change_point
 from zoo_eval.numerics.families.shapes import (
     LINE,
     SHAPES,
@@ -12,6 +13,9 @@ from zoo_eval.numerics.families.shapes import (
 )
 from zoo_eval.numerics.families.two_lines import TwoLines, two_lines
 from zoo_eval.trends.rows import BY_FAMILY, Row, Sample
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 TWO_LINES = "two-lines test (Simonsohn 2018), slopes' errors over families (CV3)"
 SUP_F = "sup-F; p by wild cluster bootstrap over families (Webb weights)"
@@ -77,7 +81,7 @@ def _compared(sample: Sample) -> list[Row]:
     return [row for shape in SHAPES for row in _shape(sample, shape, errors[shape], errors[LINE])]
 
 
-def _shape(sample: Sample, shape: Shape, errors: np.ndarray, of_line: np.ndarray) -> list[Row]:
+def _shape(sample: Sample, shape: Shape, errors: Array, of_line: Array) -> list[Row]:
     rows = [
         sample.row(
             "unseen_rmse",
@@ -118,7 +122,7 @@ def _change(sample: Sample) -> Row:
     )
 
 
-def _without(sample: Sample, chosen: np.ndarray):
+def _without(sample: Sample, chosen: Mask) -> ChangePoint | None:
     return change_point(
         sample.x[chosen], sample.y[chosen], sample.families.among(chosen), n_resamples=0
     )

@@ -4,7 +4,7 @@ MacKinnon, Nielsen & Webb 2023 (Journal of Applied Econometrics 38:671, arXiv 23
 it is the cluster-robust variance CV3, which errs least where families are few or unequal.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -91,25 +91,29 @@ def estimated(
         scale: on which it is taken to be normal.
     """
     known = left_out[np.isfinite(left_out)]
-    found = {
-        "value": value if np.isfinite(value) else None,
-        "n_models": len(families.codes),
-        "n_families": len(families.names),
-        "effective": families.effective,
-        "without_low": float(known.min()) if len(known) else None,
-        "without_high": float(known.max()) if len(known) else None,
-        "moves_most": _moves_most(value, left_out, families),
-    }
+    alone = Estimate(
+        value=value if np.isfinite(value) else None,
+        low=None,
+        high=None,
+        p_value=None,
+        n_models=len(families.codes),
+        n_families=len(families.names),
+        effective=families.effective,
+        no_interval=None,
+        without_low=float(known.min()) if len(known) else None,
+        without_high=float(known.max()) if len(known) else None,
+        moves_most=_moves_most(value, left_out, families),
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         middle, others = scale.there(np.array(value)), scale.there(left_out)
         spread = float(error(middle, others))
     why = _no_interval(value, left_out, spread, families)
     if why is not None or not np.isfinite(value):
-        return Estimate(low=None, high=None, p_value=None, no_interval=why, **found)
+        return replace(alone, no_interval=why)
     wide = float(half_width(np.array(spread), families.effective))
     low, high = (float(scale.back(middle + side * wide)) for side in (-1, 1))
     p = float(2 * stdtr(families.effective - 1, -abs(float(middle)) / spread))
-    return Estimate(low=low, high=high, p_value=p, no_interval=None, **found)
+    return replace(alone, low=low, high=high, p_value=p)
 
 
 def _moves_most(value: float, left_out: Array, families: Families) -> str | None:
