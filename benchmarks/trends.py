@@ -41,7 +41,9 @@ MONOTONE: Mapping[str, Callable[[Array], Array]] = {
     "log": lambda u: np.log(u + 0.05),
     "plateau": lambda u: np.minimum(u, 0.5),
 }
-FALLING = {"rises, then falls": lambda u: np.where(u < 0.6, u, 1.2 - u)}
+FALLING: Mapping[str, Callable[[Array], Array]] = {
+    "rises, then falls": lambda u: np.where(u < 0.6, u, 1.2 - u)
+}
 LEVEL = 0.05
 
 
