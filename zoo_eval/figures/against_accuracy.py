@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from zoo_eval.figures.axes import axis
 from zoo_eval.figures.figure import Figure, Row, slug
 from zoo_eval.figures.known import Known
@@ -25,6 +27,7 @@ TITLES = {
 }
 # How far above the values a level is still drawn, in their span: further up it would flatten them.
 HIGHEST_LEVEL = 0.6
+OTHER_MAPS = "other images' maps"
 PLANTED_RESPONSES = "Planted responses, to check the method: not neural data"
 PLANTED_MAPS = "Planted maps, to check the method: not human data"
 
@@ -122,18 +125,26 @@ def _levels(
     one: Comparison, measured: Measured, rows: Sequence[Row]
 ) -> tuple[list[Level], tuple[str, ...]]:
     """What the points are compared with; in words where it lies too far above them."""
+    nulls = _nulls(rows)
+    levels = (
+        [Level(OTHER_MAPS, *map(float, np.quantile(nulls, [0.05, 0.95])))]
+        if len(nulls) > MOST_BARS
+        else []
+    )
     ceilings = [row["human_ceiling"] for row in one.rows if row.get("human_ceiling") is not None]
     if measured.level is not None:
-        found = Level(measured.level[0], measured.level[1], measured.level[1])
+        ceiling = Level(measured.level[0], measured.level[1], measured.level[1])
     elif ceilings:
-        found = Level("people with each other", min(ceilings), max(ceilings))
+        ceiling = Level("people with each other", min(ceilings), max(ceilings))
     else:
-        return [], ()
+        return levels, ()
     values = [row[measured.column] for row in rows if row[measured.column] is not None]
     low, high = min(values, default=0.0), max(values, default=0.0)
-    if found.low <= high + HIGHEST_LEVEL * max(high - low, 0.1):
-        return [found], ()
-    return [], (f"Not drawn, for it lies far above the points: {found.name}, {found.low:.3g}.",)
+    if ceiling.low <= high + HIGHEST_LEVEL * max(high - low, 0.1):
+        return [*levels, ceiling], ()
+    return levels, (
+        f"Not drawn, for it lies far above the points: {ceiling.name}, {ceiling.low:.3g}.",
+    )
 
 
 def _planted(one: Comparison, known: Known) -> str | None:
@@ -149,13 +160,15 @@ def _said(one: Comparison, measured: Measured, rows: Sequence[Row]) -> Iterator[
         yield f"{counted(excluded)} left out: a value is NaN or minus infinity."
     if len(rows) > MOST_BARS:
         yield f"No intervals are drawn: there are more than {MOST_BARS} models."
+        if _nulls(rows):
+            yield f"Grey band: 90 % of the models with {OTHER_MAPS}, what the centre is worth."
         return
     bars = ["Horizontal bars: 95 % interval of top-1"]
     if any(f"{measured.column}_low" in row for row in rows):
         bars.append(f"vertical bars: one standard error {measured.bars}")
     yield f"{'; '.join(bars)}."
     if _nulls(rows):
-        yield "Grey ticks: the same with other images' maps, what looking at the centre is worth."
+        yield f"Grey ticks: the same with {OTHER_MAPS}, what looking at the centre is worth."
 
 
 def counted(n: int) -> str:

@@ -10,14 +10,28 @@ Spec = dict[str, Any]
 LONGEST_NAME = 80
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Square pictures in rows and columns, each row with a line above it and one below."""
+
+    rows: int
+    columns: int
+    lines_px: float
+
+    def height_px(self, width_px: float) -> float:
+        """How high it is at a width."""
+        return self.rows * (width_px / self.columns + self.lines_px)
+
+
 @dataclass(frozen=True, eq=False)
 class Figure:
     """A figure, whatever its width and whether on light paper or dark.
 
     `name` is for files and commands: of a-z, 0-9 and `-`. `section` is what it belongs to: `neural`,
-    `maps`, `tolerance`, `alignment`, `tradeoff`, `layers` or `gallery`. `alt` says what is seen, `notes`
+    `maps`, `tolerance`, `alignment`, `tradeoff`, `layers`, `gallery` or `spatial`. `alt` says what is seen, `notes`
     what the reader must know: exclusions with their counts, what bars and lines are. `trend` and
-    `subject` are those of the comparison that it draws; None where it draws none.
+    `subject` are those of the comparison that it draws; None where it draws none. `grid` is that of a
+    figure of pictures, whose height follows from its width.
     """
 
     name: str
@@ -28,6 +42,7 @@ class Figure:
     notes: tuple[str, ...] = ()
     trend: str | None = None
     subject: str | None = None
+    grid: Grid | None = None
 
     @property
     def data(self) -> Mapping[str, Sequence[Row]]:

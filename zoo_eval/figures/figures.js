@@ -83,7 +83,36 @@ function listen(view, element, { brushed, opened, hovered }) {
   }
 }
 
-// Draws a figure into an element and follows its width; answers with what the page may do to it.
+// The colour behind an element: what is not picked is veiled with it.
+function paper(element) {
+  for (let one = element; one; one = one.parentElement) {
+    const colour = getComputedStyle(one).backgroundColor;
+    if (!/^rgba\(.*, 0\)$|^transparent$/.test(colour)) return colour;
+  }
+  return "#ffffff";
+}
+
+// Follows the element's width; answers with how to stop.
+function follow(view, element) {
+  const widths = new ResizeObserver(
+    once(() => {
+      const width = element.clientWidth;
+      if (width > 0 && width !== view.width()) view.width(width).runAsync();
+    }),
+  );
+  widths.observe(element);
+  return () => widths.disconnect();
+}
+
+// By name; without a prototype, so that no model is in it that was not put there.
+function named(names) {
+  if (names === null || names === undefined) return null;
+  const picked = Object.create(null);
+  for (const name of names) picked[name] = true;
+  return picked;
+}
+
+// Draws a figure into an element; answers with what the page may do to it.
 async function draw(element, figure, options = {}) {
   const { models = [], theme = "light", renderer = "canvas" } = options;
   const view = new View(parse(filled(figure, models), null, { ast: true }), {
@@ -92,38 +121,20 @@ async function draw(element, figure, options = {}) {
     container: element,
     logLevel: Warn,
   });
-  element.setAttribute("role", "img");
-  await view.signal("theme", theme).runAsync();
+  const run = async (...signals) => {
+    for (const [name, value] of signals) view.signal(name, value);
+    await view.runAsync();
+  };
+  await run(["theme", theme], ["paper", paper(element)]);
   listen(view, element, options);
-  const widths = new ResizeObserver(
-    once(() => {
-      const width = element.clientWidth;
-      if (width > 0 && width !== view.width()) view.width(width).runAsync();
-    }),
-  );
-  widths.observe(element);
+  const unfollow = follow(view, element);
   return {
     view,
-    pick(names) {
-      // Without a prototype: no model is in it that was not put there.
-      let picked = null;
-      if (names !== null && names !== undefined) {
-        picked = Object.create(null);
-        for (const name of names) picked[name] = true;
-      }
-      return view.signal("picked", picked).runAsync();
-    },
-    theme(name) {
-      return view.signal("theme", name).runAsync();
-    },
-    clear() {
-      if ("brush_store" in view.getState({ data: () => true }).data) {
-        return view.data("brush_store", []).runAsync();
-      }
-      return Promise.resolve(view);
-    },
+    pick: (names) => run(["picked", named(names)]),
+    theme: (name) => run(["theme", name], ["paper", paper(element)]),
+    clear: () => run(...("brush" in view.getState().signals ? [["brush_x", [0, 0]], ["brush_y", [0, 0]]] : [])),
     finalize() {
-      widths.disconnect();
+      unfollow();
       view.finalize();
     },
   };

@@ -36,7 +36,8 @@ SHAPES = (
 )  # fmt: skip
 # What is set against these papers: text, axes, what is drawn for comparison.
 PAPER = {"light": "#ffffff", "dark": "#16181c"}
-DIMMED = 0.12
+# What is not picked is veiled with the paper, to this share.
+VEIL = 0.86
 
 
 def tone(light: str, dark: str) -> alt.ExprRef:
@@ -51,12 +52,12 @@ AXIS = tone("#8b929a", "#7a828c")
 
 
 def params() -> tuple[alt.Parameter, ...]:
-    """Signals of every figure: its paper, and the models picked elsewhere (null where all are)."""
+    """Signals of every figure: how it is lit, and the models picked elsewhere (null where all are)."""
     return (
         alt.param(name="theme", value="light"),
         # A literal null would be taken for an absent value.
         alt.param(name="picked", expr="null"),
-        alt.param(name="dim", expr="picked !== null"),
+        alt.param(name="paper", value=PAPER["light"]),
     )
 
 

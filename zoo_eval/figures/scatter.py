@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import altair as alt
 import numpy as np
@@ -11,12 +10,13 @@ import numpy as np
 from zoo_eval.figures import looks
 from zoo_eval.figures.axes import Axis
 from zoo_eval.figures.figure import Row, Spec, short
-from zoo_eval.figures.labels import FONT_PX, Named, placed
-from zoo_eval.figures.labels import ALIGN, BASELINE, GAP_PX
+from zoo_eval.figures.labels import ALIGN, BASELINE, FONT_PX, GAP_PX, Named, placed
 from zoo_eval.numerics.pareto import on_front
 
 # Beyond these, bars would hide the points that they belong to.
 MOST_BARS = 100
+# Points and arrows at the upper edge reach so far beyond it.
+ABOVE_PX = 13
 PICKED = "picked !== null && picked[datum.model] === true"
 
 
@@ -78,45 +78,19 @@ class Scatter:
         return {**_drawn(self), "datasets": self._data()}
 
     def _data(self) -> dict[str, list[Row]]:
-        columns = [
-            name
-            for axis in (self.x, self.y)
-            for name in (axis.field, f"{axis.field}_low", f"{axis.field}_high")
-        ]
-        bars = len(self.rows) <= MOST_BARS
-        kept = [
-            "model",
-            "kind",
-            *[one for one in columns if bars or one.endswith(("_low", "_high")) is False],
-            "null",
-        ]
+        fields = [self.x.field, self.y.field]
+        bars = [f"{field}_{end}" for field in fields for end in ("low", "high")]
+        kept = ["model", "kind", *fields]
+        kept += [*bars, "null"] if len(self.rows) <= MOST_BARS else []
         shown = [name for name in kept if any(name in row for row in self.rows)]
-        data = {
-            "points": [{name: _rounded(row.get(name)) for name in shown} for row in self.rows],
-            "front": [
-                {
-                    "model": row["model"],
-                    **{k: _rounded(v) for k, v in self._place(row, "x", "y").items()},
-                }
-                for row in self.front
-            ],
+        tables = {
+            "points": [{name: row.get(name) for name in shown} for row in self.rows],
+            "front": [{"model": row["model"], **self._place(row, "x", "y")} for row in self.front],
+            "arrows": self.arrows,
+            "levels": [{**vars(level), "x": self.x.high} for level in self.levels],
             "labels": self._labels(),
         }
-        arrows = [{name: _rounded(value) for name, value in row.items()} for row in self.arrows]
-        levels = [
-            {
-                "name": level.name,
-                "low": short(level.low),
-                "high": short(level.high),
-                "x": self.x.high,
-            }
-            for level in self.levels
-        ]
-        return {
-            name: rows
-            for name, rows in {**data, "arrows": arrows, "levels": levels}.items()
-            if rows
-        }
+        return {name: [_rounded(row) for row in rows] for name, rows in tables.items() if rows}
 
     def _labels(self) -> list[Row]:
         points = [
@@ -130,7 +104,7 @@ class Scatter:
             {
                 "model": label.model,
                 "text": label.text,
-                **{name: _rounded(value) for name, value in places[label.model].items()},
+                **places[label.model],
                 "dx": GAP_PX * label.side[0],
                 "dy": GAP_PX * label.side[1],
                 "align": ALIGN[label.side[0]],
@@ -145,14 +119,18 @@ def _number(value: float | None) -> float:
     return math.inf if value is None else value
 
 
-def _rounded(value: Any) -> Any:
-    return short(value) if isinstance(value, float) else value
+def _rounded(row: Row) -> Row:
+    return {name: short(one) if isinstance(one, float) else one for name, one in row.items()}
 
 
 def _drawn(scatter: Scatter) -> Spec:
+    models = [kind for kind in looks.KINDS if any(row["kind"] == kind for row in scatter.rows)]
     layers = [
-        *_levels(scatter), *_bars(scatter), *_nulls(scatter), _front(scatter), *_arrows(scatter),
-        *_models(scatter), *_infinite(scatter), *_names(scatter),
+        *_bars(scatter), *_nulls(scatter), *_arrows(scatter), *_infinite(scatter),
+        _models(scatter, models).add_params(alt.selection_interval(name="brush")),
+        *_names(scatter, ""), veil(), *_levels(scatter), _front(scatter),
+        _models(scatter, models, "picked_").transform_filter(PICKED),
+        *(layer.transform_filter(PICKED) for layer in _names(scatter, "picked_")),
     ]  # fmt: skip
     chart = alt.layer(*layers).properties(
         width="container",
@@ -188,24 +166,36 @@ def _placed(scatter: Scatter, data: str, name: str) -> alt.Chart:
     return chart
 
 
-def _opacity(bright: float) -> Any:
-    return alt.condition("dim", alt.value(looks.DIMMED * bright), alt.value(bright))
+def veil() -> alt.Chart:
+    """Paper over what is below where models are picked: one mark, however many it dims."""
+    return (
+        alt.Chart(alt.sequence(0, 1), name="veil")
+        .mark_rect(color=alt.ExprRef("paper"))
+        .encode(
+            x=alt.value(0),
+            x2=alt.value("width"),
+            y=alt.value(-ABOVE_PX),
+            y2=alt.value("height"),
+            opacity=alt.value(alt.ExprRef(f"picked === null ? 0 : {looks.VEIL}")),
+        )
+    )
 
 
-def _models(scatter: Scatter) -> Iterator[alt.Chart]:
-    present = [kind for kind in looks.KINDS if any(row["kind"] == kind for row in scatter.rows)]
-    colour, shape = looks.kind_scales(present)
+def _models(scatter: Scatter, kinds: list[str], prefix: str = "") -> alt.Chart:
+    colour, shape = looks.kind_scales(kinds)
     n = len(scatter.rows)
     size = 55 if n <= 60 else 30 if n <= 400 else 14
-    for name, picked in (("models", False), ("picked_models", True)):
-        chart = _placed(scatter, "points", name)
-        if picked:
-            chart = chart.transform_filter(PICKED)
-        chart = chart.mark_point(filled=True, size=size, clip=False).encode(
-            x=scatter.x.x(), y=scatter.y.y(), color=colour, shape=shape,
-            opacity=alt.value(0.95) if picked else _opacity(0.9 if n <= 400 else 0.7),
-        )  # fmt: skip
-        yield chart if picked else chart.add_params(alt.selection_interval(name="brush"))
+    return (
+        _placed(scatter, "points", f"{prefix}models")
+        .mark_point(filled=True, size=size)
+        .encode(
+            x=scatter.x.x(),
+            y=scatter.y.y(),
+            color=colour,
+            shape=shape,
+            opacity=alt.value(0.9 if n <= 400 else 0.7),
+        )
+    )
 
 
 def _infinite(scatter: Scatter) -> Iterator[alt.Chart]:
@@ -219,7 +209,7 @@ def _infinite(scatter: Scatter) -> Iterator[alt.Chart]:
                 _placed(scatter, "points", f"infinite_{axis.field}")
                 .transform_filter(f"!isValid(datum.{axis.field})")
                 .mark_point(filled=True, shape=shape, size=22, color=looks.INK, **offset)
-                .encode(x=scatter.x.x(), y=scatter.y.y(), opacity=_opacity(0.9))
+                .encode(x=scatter.x.x(), y=scatter.y.y(), opacity=alt.value(0.9))
             )
 
 
@@ -238,17 +228,16 @@ def _bars(scatter: Scatter) -> Iterator[alt.Chart]:
             if across
             else {"x": scatter.x.x(), "y": scatter.y.y(low), "y2": high}
         )
-        yield chart.encode(**ends, opacity=_opacity(0.45))
+        yield chart.encode(**ends, opacity=alt.value(0.45))
 
 
 def _nulls(scatter: Scatter) -> Iterator[alt.Chart]:
-    if any(row.get("null") is not None for row in scatter.rows):
-        size = 45 if len(scatter.rows) <= MOST_BARS else 12
+    if len(scatter.rows) <= MOST_BARS and any("null" in row for row in scatter.rows):
         yield (
             _placed(scatter, "points", "nulls")
             .transform_filter("isValid(datum.null)")
-            .mark_point(shape="stroke", size=size, strokeWidth=1.5, color=looks.SOFT)
-            .encode(x=scatter.x.x(), y=scatter.y.y("null"), opacity=_opacity(0.8))
+            .mark_point(shape="stroke", size=45, strokeWidth=1.5, color=looks.SOFT)
+            .encode(x=scatter.x.x(), y=scatter.y.y("null"), opacity=alt.value(0.8))
         )
 
 
@@ -282,25 +271,27 @@ def _arrows(scatter: Scatter) -> Iterator[alt.Chart]:
     yield (
         _chart("arrows", "arrows")
         .mark_rule(color=colour, strokeWidth=1.3)
-        .encode(x=x("from_x"), x2="to_x", y=y("from_y"), y2="to_y", opacity=_opacity(0.8))
+        .encode(x=x("from_x"), x2="to_x", y=y("from_y"), y2="to_y", opacity=alt.value(0.8))
     )
     # Of the direction as it is drawn, which changes with the width.
     down = "scale('y', datum.to_y) - scale('y', datum.from_y)"
     along = "scale('x', datum.to_x) - scale('x', datum.from_x)"
     angle = alt.ExprRef(f"90 + atan2({down}, {along}) * 180 / PI")
     yield chart.mark_point(shape="wedge", filled=True, size=90, angle=angle, color=colour).encode(
-        x=x("to_x"), y=y("to_y"), opacity=_opacity(0.8)
+        x=x("to_x"), y=y("to_y"), opacity=alt.value(0.8)
     )
 
 
-def _names(scatter: Scatter) -> Iterator[alt.Chart]:
+def _names(scatter: Scatter, prefix: str) -> Iterator[alt.Chart]:
     """Names on a rim of paper, so that a line behind them does not cross them out."""
     per_label = {name: alt.ExprRef(f"datum.{name}") for name in ("align", "baseline", "dx", "dy")}
-    rim = {"stroke": looks.tone(*looks.PAPER.values()), "strokeWidth": 2.5}
+    rim = {"stroke": alt.ExprRef("paper"), "strokeWidth": 2.5}
     for name, outline, bright in (("rims", rim, 0.8), ("names", {}, 0.85)):
         yield (
-            _chart("labels", name)
+            _chart("labels", f"{prefix}{name}")
             .transform_filter("datum.from_width <= width")
             .mark_text(fontSize=FONT_PX, font=looks.FONT, color=looks.INK, **per_label, **outline)
-            .encode(x=scatter.x.x("x"), y=scatter.y.y("y"), text="text:N", opacity=_opacity(bright))
+            .encode(
+                x=scatter.x.x("x"), y=scatter.y.y("y"), text="text:N", opacity=alt.value(bright)
+            )
         )

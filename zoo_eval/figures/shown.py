@@ -1,11 +1,14 @@
 """figures(connection): all that a store has to show, in the order of a paper."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from zoo_eval.figures.against_accuracy import against_accuracy
 from zoo_eval.figures.figure import Figure
 from zoo_eval.figures.known import Known
+from zoo_eval.figures.profiles import profiles
+from zoo_eval.figures.tradeoff import tradeoff
 from zoo_eval.queries.connection import Connection
 
 
@@ -14,7 +17,9 @@ def figures(connection: Connection) -> tuple[Figure, ...]:
 
     The same store gives the same figures, of which no two have one name.
     """
-    return tuple(_named_apart(against_accuracy(Known(connection))))
+    known = Known(connection)
+    found = itertools.chain(against_accuracy(known), tradeoff(known), profiles(known))
+    return tuple(_named_apart(found))
 
 
 def _named_apart(figures: Iterable[Figure]) -> Iterator[Figure]:
