@@ -91,7 +91,10 @@ def _measured(one: Comparison) -> Measured:
     over = "images" if one.trend == "accuracy_vs_spatial" else "folds"
     ceiling = ("ceiling", 1.0) if one.measure in (CEILED, CEILED_MAPS) else None
     return Measured(
-        "score", f"{one.measure}, mean over {over}", level=ceiling, bars=f"of the mean over {over}"
+        "score",
+        f"{worded(one.measure)}, mean over {over}",
+        level=ceiling,
+        bars=f"of the mean over {over}",
     )
 
 
@@ -171,6 +174,12 @@ def _said(one: Comparison, measured: Measured, rows: Sequence[Row]) -> Iterator[
         yield f"Grey ticks: the same with {OTHER_MAPS}, what looking at the centre is worth."
 
 
+def worded(measure: str) -> str:
+    """A measure as an axis says it, e.g. "Pearson r" for pearson_r."""
+    words = measure.replace("_", " ")
+    return words[:1].upper() + words[1:] if measure[1:2] != " " else words
+
+
 def counted(n: int) -> str:
     """How many models, in words."""
     return f"{n} model" if n == 1 else f"{n} models"
@@ -185,7 +194,8 @@ def said_of(scatter: Scatter) -> Iterator[str]:
                 f"At the edge, with an arrow: {counted(infinite)} of infinite {axis_.field} "
                 "(no attack succeeded on the median image)."
             )
-    yield "Dashed: Pareto front of the models that were not harmonized; nobody is better in both."
+    if len(scatter.front) > 1:
+        yield "Dashed: Pareto front of the models that were not harmonized; none is better in both."
     if scatter.arrows:
         yield "Arrows: from a model to what was harmonized from it."
 

@@ -43,6 +43,10 @@ class Axis:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
+    def middle(self, one: float, other: float) -> float:
+        """The value that is drawn half-way between two."""
+        return math.sqrt(one * other) if self.log else (one + other) / 2
+
     def x(self, field: str | None = None) -> alt.X:
         """Its channel, across."""
         return alt.X(

@@ -20,15 +20,20 @@ MOST = 40
 SIDES = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (-1, -1), (1, 1), (-1, 1))
 ALIGN = {1: "left", 0: "center", -1: "right"}
 BASELINE = {1: "top", 0: "middle", -1: "bottom"}
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Named:
-    """A point that may get its name: `x` and `y` are shares of the plot, from its lower left."""
+    """A point that may get its name: `x` and `y` are shares of the plot, from its lower left.
+
+    `bars` are lines that are drawn of it: left, lower, right and upper end, as shares too.
+    """
 
     model: str
     x: float
     y: float
+    bars: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,10 +52,10 @@ def said(model: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 9]}…{text[-8:]}"
 
 
-def placed(points: Sequence[Named], first: Sequence[str]) -> list[Label]:
-    """Labels that cover neither points nor each other, those of the models `first` tried first.
+def placed(points: Sequence[Named], first: Sequence[str], lines: Sequence[Box] = ()) -> list[Label]:
+    """Labels that cover neither points, lines nor each other, those of the models `first` tried first.
 
-    The same points get the same labels, in whatever order they come.
+    `lines` are shares of the plot: left, lower, right and upper end. The same points get the same labels, in whatever order they come.
     """
     order = {model: place for place, model in enumerate(first)}
     wanted = sorted(points, key=lambda one: (order.get(one.model, len(order)), one.model))[:200]
@@ -59,6 +64,8 @@ def placed(points: Sequence[Named], first: Sequence[str]) -> list[Label]:
         covered = _Covered(width)
         for point in points:
             covered.add(_around(point, width))
+        for line in [*lines, *(bar for point in points for bar in point.bars)]:
+            covered.add(_line(line, width))
         done = {label.model: label for label in labels}
         for point in wanted:
             if label := done.get(point.model):
@@ -67,9 +74,6 @@ def placed(points: Sequence[Named], first: Sequence[str]) -> list[Label]:
             if len(labels) < MOST and point.model not in done:
                 labels += _fitting(point, covered, width)
     return labels
-
-
-Box = tuple[float, float, float, float]
 
 
 def _fitting(point: Named, covered: "_Covered", width: int) -> Iterator[Label]:
@@ -94,6 +98,11 @@ def _box(point: Named, text: str, side: tuple[int, int], width: int) -> Box:
 def _around(point: Named, width: int) -> Box:
     x, y = point.x * width, (1 - point.y) * PLOT_HEIGHT_PX
     return x - POINT_PX / 2, y - POINT_PX / 2, x + POINT_PX / 2, y + POINT_PX / 2
+
+
+def _line(shares: Box, width: int) -> Box:
+    left, low, right, high = shares
+    return left * width, (1 - high) * PLOT_HEIGHT_PX, right * width, (1 - low) * PLOT_HEIGHT_PX
 
 
 class _Covered:

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 
 from zoo_eval.figures import looks
-from zoo_eval.figures.against_accuracy import PLANTED_RESPONSES, counted
+from zoo_eval.figures.against_accuracy import PLANTED_RESPONSES, counted, worded
 from zoo_eval.figures.axes import Axis, axis
 from zoo_eval.figures.figure import Figure, Row, Spec, short, slug
 from zoo_eval.figures.known import Known
@@ -59,7 +59,7 @@ def _figure(subject: str, statistic: str, rows: Sequence[Row], *, planted: bool)
     lines = [{**row, "name": names[model]} for model in best for row in by_model[model]]
     band = _band(list(by_model.values())) if len(by_model) > MOST_LINES else []
     held = [{"score": value} for row in band for value in (row["low"], row["high"])]
-    y = axis("score", f"{measure}, mean over folds", [*lines, *held])
+    y = axis("score", f"{worded(measure)}, mean over folds", [*lines, *held])
     title = PLANTED_RESPONSES if planted else None
     shown = f"the {len(best)} best of {counted(len(by_model))}" if band else counted(len(best))
     return Figure(

@@ -1,5 +1,6 @@
 """Scatter plots of models: points of four kinds, with front, arrows, intervals, ceiling, nulls, names."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -57,15 +58,16 @@ class Scatter:
         """From each base to what was harmonized from it, where both are here."""
         by_model = {row["model"]: row for row in self.rows}
         pairs = [(by_model.get(row.get("base")), row) for row in self.rows]
-        return [
-            {
-                "model": row["model"],
-                **self._place(base, "from_x", "from_y"),
-                **self._place(row, "to_x", "to_y"),
-            }
-            for base, row in pairs
-            if base is not None
-        ]
+        return [self._arrow(base, row) for base, row in pairs if base is not None]
+
+    def _arrow(self, base: Row, row: Row) -> Row:
+        """Its ends, and its middle, where its head does not cover the models."""
+        ends = {**self._place(base, "from_x", "from_y"), **self._place(row, "to_x", "to_y")}
+        middle = {
+            "x": self.x.middle(ends["from_x"], ends["to_x"]),
+            "y": self.y.middle(ends["from_y"], ends["to_y"]),
+        }
+        return {"model": row["model"], **ends, **middle}
 
     def _place(self, row: Row, x: str, y: str) -> Row:
         return {
@@ -92,11 +94,33 @@ class Scatter:
         }
         return {name: [_rounded(row) for row in rows] for name, rows in tables.items() if rows}
 
-    def _labels(self) -> list[Row]:
-        points = [
-            Named(row["model"], self.x.share(row[self.x.field]), self.y.share(row[self.y.field]))
-            for row in self.rows
+    def _named(self, row: Row) -> Named:
+        """Its place, with the bars that are drawn of it."""
+        x, y = self.x.share(row[self.x.field]), self.y.share(row[self.y.field])
+        bars = []
+        if len(self.rows) <= MOST_BARS:
+            across, upwards = (self._bar(row, axis) for axis in (self.x, self.y))
+            bars += [(across[0], y, across[1], y)] if across else []
+            bars += [(x, upwards[0], x, upwards[1])] if upwards else []
+        return Named(row["model"], x, y, tuple(bars))
+
+    def _bar(self, row: Row, axis: Axis) -> tuple[float, float] | None:
+        low, high = row.get(f"{axis.field}_low"), row.get(f"{axis.field}_high")
+        return None if low is None or high is None else (axis.share(low), axis.share(high))
+
+    def _steps(self) -> list[tuple[float, float, float, float]]:
+        """The lines of the front as shares of the plot: down at each model, then along to the next."""
+        shares = [
+            (self.x.share(row[self.x.field]), self.y.share(row[self.y.field])) for row in self.front
         ]
+        return [
+            end
+            for (x, y), (next_x, next_y) in itertools.pairwise(shares)
+            for end in ((x, next_y, x, y), (x, next_y, next_x, next_y))
+        ]
+
+    def _labels(self) -> list[Row]:
+        points = [self._named(row) for row in self.rows]
         harmonized = [row["model"] for row in self.rows if row["kind"] == "harmonized"]
         best = [row["model"] for row in reversed(self.front)]
         places = {row["model"]: self._place(row, "x", "y") for row in self.rows}
@@ -111,7 +135,7 @@ class Scatter:
                 "baseline": BASELINE[label.side[1]],
                 "from_width": label.from_width,
             }
-            for label in placed(points, [*harmonized, *best])
+            for label in placed(points, [*harmonized, *best], self._steps())
         ]
 
 
@@ -278,7 +302,7 @@ def _arrows(scatter: Scatter) -> Iterator[alt.Chart]:
     along = "scale('x', datum.to_x) - scale('x', datum.from_x)"
     angle = alt.ExprRef(f"90 + atan2({down}, {along}) * 180 / PI")
     yield chart.mark_point(shape="wedge", filled=True, size=90, angle=angle, color=colour).encode(
-        x=x("to_x"), y=y("to_y"), opacity=alt.value(0.8)
+        x=x("x"), y=y("y"), opacity=alt.value(0.8)
     )
 
 
