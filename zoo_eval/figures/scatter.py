@@ -301,9 +301,9 @@ def _arrows(scatter: Scatter) -> Iterator[alt.Chart]:
     down = "scale('y', datum.to_y) - scale('y', datum.from_y)"
     along = "scale('x', datum.to_x) - scale('x', datum.from_x)"
     angle = alt.ExprRef(f"90 + atan2({down}, {along}) * 180 / PI")
-    yield chart.mark_point(shape="wedge", filled=True, size=90, angle=angle, color=colour).encode(
-        x=x("x"), y=y("y"), opacity=alt.value(0.8)
-    )
+    yield chart.mark_point(
+        shape="triangle-up", filled=True, size=45, angle=angle, color=colour
+    ).encode(x=x("x"), y=y("y"), opacity=alt.value(0.8))
 
 
 def _names(scatter: Scatter, prefix: str) -> Iterator[alt.Chart]:

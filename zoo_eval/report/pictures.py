@@ -27,6 +27,7 @@ SMALL_PX = 8
 WIDTH_PX = 480
 # What fits a page.
 MOST_ROWS = 6
+MOST_COLUMNS = 6
 PLANTED = "SELECT DISTINCT recording FROM current_ceilings WHERE estimator = 'planted_exact'"
 Pixels = npt.NDArray[np.uint8]
 
@@ -120,11 +121,7 @@ def _row(cell: tuple[int, int], model: str, words: tuple[str, str, str], pixels:
 def _figure(
     name: str, title: str, rows: Sequence[Row], planted: str | None, notes: tuple[str, ...]
 ) -> Figure:
-    grid = Grid(
-        max(row["row"] for row in rows) + 1,
-        max(row["column"] for row in rows) + 1,
-        ABOVE_PX + BELOW_PX,
-    )
+    rows, grid = _laid_out(rows)
     models = list(dict.fromkeys(row["model"] for row in rows))
     return Figure(
         name=name,
@@ -135,6 +132,22 @@ def _figure(
         notes=notes,
         grid=grid,
     )
+
+
+def _laid_out(rows: Sequence[Row]) -> tuple[list[Row], Grid]:
+    """Where each has few pictures, several beside each other; the rows and columns that takes."""
+    n_pictures = max(row["column"] for row in rows) + 1
+    beside = max(1, MOST_COLUMNS // n_pictures)
+    placed = [
+        {
+            **row,
+            "row": row["row"] // beside,
+            "column": row["row"] % beside * n_pictures + row["column"],
+        }
+        for row in rows
+    ]
+    n_rows = max(row["row"] for row in placed) + 1
+    return placed, Grid(n_rows, beside * n_pictures, ABOVE_PX + BELOW_PX)
 
 
 def _drawn(grid: Grid, planted: str | None) -> Spec:
