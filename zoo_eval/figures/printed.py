@@ -23,6 +23,9 @@ PNG_PPI = 600
 WIDTHS_MM = {"one": 85.0, "two": 180.0}
 # A wide figure is a little higher than a narrow one, not twice as high.
 TALLER = {"one": 1.0, "two": 1.2}
+# What a page of a PDF draws, one a line: they come in the order of a hash table, which changes from
+# run to run and means nothing. Sorted they take as much room, so that nothing else moves.
+ENTRIES = re.compile(rb"(?<=<<\n)(?: +/\w+ \d+ 0 R\n){2,}")
 # Which data set is a figure's table.
 TABLES = ("points", "lines", "pictures")
 # Of pictures the table says what they are; they themselves are drawn.
@@ -43,13 +46,17 @@ class Sheet:
 
 
 def sized(figure: Figure, sheet: Sheet) -> Spec:
-    """A figure's specification for one width and paper: it needs nothing set from outside."""
-    params = [
-        {**one, "value": sheet.theme} if one["name"] == "theme" else one
-        for one in figure.spec["params"]
-    ]
+    """A figure's specification for one width and paper: it needs nothing set from outside.
+
+    Paper has no brush.
+    """
     paper = looks.PAPER[sheet.theme]
-    params = [{**one, "value": paper} if one["name"] == "paper" else one for one in params]
+    lit = {"theme": sheet.theme, "paper": paper}
+    params = [
+        {**one, "value": lit[one["name"]]} if one["name"] in lit else one
+        for one in figure.spec["params"]
+        if "select" not in one
+    ]
     return {
         **figure.spec,
         "description": figure.alt,
@@ -82,7 +89,7 @@ def png(figure: Figure, sheet: Sheet) -> bytes:
 def pdf(figure: Figure, sheet: Sheet) -> bytes:
     """A PDF file of one page, sized in points, with its font embedded."""
     data: bytes = vl_convert.svg_to_pdf(_in_points(figure, sheet))
-    return data
+    return ENTRIES.sub(lambda found: b"".join(sorted(found[0].splitlines(keepends=True))), data)
 
 
 def specification(figure: Figure, sheet: Sheet) -> bytes:

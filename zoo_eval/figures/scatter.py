@@ -166,8 +166,11 @@ def _drawn(scatter: Scatter) -> Spec:
 
 
 def finished(chart: alt.LayerChart) -> Spec:
-    """The specification of a chart, with the signals and the configuration of every figure."""
-    spec: Spec = chart.add_params(*looks.params()).to_dict()
+    """The specification of a chart, with the signals and the configuration of every figure.
+
+    It is not held against the schema here, which takes most of a second a figure; the tests do that.
+    """
+    spec: Spec = chart.add_params(*looks.params()).to_dict(validate=False)
     # altair takes a literal null for an absent value.
     picked = next(one for one in spec["params"] if one["name"] == "picked")
     del picked["expr"]

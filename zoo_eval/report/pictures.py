@@ -165,7 +165,7 @@ def _drawn(grid: Grid, planted: str | None) -> Spec:
     below = pictures.mark_text(**words, limit=alt.ExprRef(side), dy=under)
     above = pictures.mark_text(**words, dy=3)
     layers = (
-        image.encode(x=x, y=y, url="url:N"),
+        image.encode(x=x, y=y, url="url:N").properties(name="pictures"),
         below.encode(x=x, y=y, text="below:N"),
         above.encode(x=x, y=y, text="above:N"),
     )
