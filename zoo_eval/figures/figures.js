@@ -3,6 +3,9 @@
 import { parse, View, Warn } from "https://cdn.jsdelivr.net/npm/vega@VEGA/+esm";
 import { expressionInterpreter } from "https://cdn.jsdelivr.net/npm/vega-interpreter@INTERPRETER/+esm";
 
+// How far from a model's middle the pointer is still at it.
+const REACH_PX = 6;
+
 // Rows of a data set that travels as columns; models are places in the page's list of names.
 function rows(columns, models) {
   const names = Object.keys(columns);
@@ -21,20 +24,21 @@ function filled(figure, models) {
   return { ...figure.vega, data };
 }
 
-// The rows of the points as they are drawn: infinite values have a place too.
-function drawn(view) {
+// The marks of the models: where they are drawn, and their rows with a place for infinite values.
+function marksOf(view) {
   const found = [];
   const visit = (item) => {
-    if (item.name === "models_marks") for (const one of item.items) found.push(one.datum);
+    if (item.name === "models_marks") found.push(...item.items);
     else for (const one of item.items ?? []) visit(one);
   };
   visit(view.scenegraph().root);
   return found;
 }
 
-function inside(brush, points) {
+function inside(brush, marks) {
   const ends = Object.entries(brush).map(([field, two]) => [field, Math.min(...two), Math.max(...two)]);
-  const held = points.filter((row) => ends.every(([f, low, high]) => low <= row[f] && row[f] <= high));
+  const rows = marks.map((mark) => mark.datum);
+  const held = rows.filter((row) => ends.every(([f, low, high]) => low <= row[f] && row[f] <= high));
   return new Set(held.map((row) => row.model));
 }
 
@@ -53,22 +57,30 @@ function once(call) {
   };
 }
 
-function modelOf(item) {
-  return item && item.datum && typeof item.datum.model === "string" ? item.datum.model : null;
+// The model at the pointer; a brush that lies over it does not hide it.
+function modelAt(view, element, event, item) {
+  if (typeof item?.datum?.model === "string") return item.datum.model;
+  if (!item?.mark?.name?.startsWith("brush")) return null;
+  const box = element.querySelector("canvas, svg").getBoundingClientRect();
+  const [x, y] = view.origin();
+  const { left, top } = view.padding();
+  const across = event.clientX - box.left - left - x;
+  const down = event.clientY - box.top - top - y;
+  const near = (mark) => Math.hypot(mark.x - across, mark.y - down);
+  const nearest = marksOf(view).reduce((one, mark) => (near(mark) < near(one) ? mark : one));
+  return near(nearest) <= REACH_PX ? nearest.datum.model : null;
 }
 
 function listen(view, element, { brushed, opened, hovered }) {
   if (brushed && "brush" in view.getState().signals) {
-    let points = null;
     const tell = once((brush) => {
-      points ??= drawn(view);
-      brushed(Object.keys(brush).length ? inside(brush, points) : null);
+      brushed(Object.keys(brush).length ? inside(brush, marksOf(view)) : null);
     });
     view.addSignalListener("brush", (_, brush) => tell(brush));
   }
   if (opened) {
-    view.addEventListener("click", (_, item) => {
-      const model = modelOf(item);
+    view.addEventListener("click", (event, item) => {
+      const model = modelAt(view, element, event, item);
       if (model !== null) opened(model);
     });
   }
@@ -78,7 +90,7 @@ function listen(view, element, { brushed, opened, hovered }) {
       if (model !== before) hovered(model, event);
       before = model;
     };
-    view.addEventListener("pointermove", (event, item) => tell(modelOf(item), event));
+    view.addEventListener("pointermove", (event, item) => tell(modelAt(view, element, event, item), event));
     element.addEventListener("pointerleave", (event) => tell(null, event));
   }
 }
