@@ -136,7 +136,8 @@ def _lines(models: Sequence[str], x: Axis, y: Axis, *, picked: bool) -> Iterator
     colours = [looks.tone(*looks.SERIES[place]) for place in range(len(models))]
     shapes = [looks.SHAPES[place] for place in range(len(models))]
     legend = alt.Legend(orient="bottom", columns=2, labelLimit=150, symbolLimit=MOST_LINES)
-    domain = list(_names(models).values())
+    # By name, so that a model has one colour in the figures that show the same models.
+    domain = [name for _, name in sorted(_names(models).items())]
     colour = alt.Color("name:N", legend=legend, scale=alt.Scale(domain=domain, range=colours))
     shape = alt.Shape("name:N", legend=legend, scale=alt.Scale(domain=domain, range=shapes))
     chart = alt.Chart(alt.NamedData("lines"), name="picked_lines" if picked else "lines")

@@ -69,9 +69,9 @@ def _attacked(place: int, one: gallery.Example) -> Iterator[Row]:
         ("adversarial", gallery.photo_pixels(adversarial), one.adversarial_label),
     ]
     if one.human_map is not None:
-        agreement = "" if one.spearman is None else f", rho {one.spearman:.2f}"
+        agreement = "" if one.spearman is None else f": rho {one.spearman:.2f}"
         drawn = gallery.overlay_pixels(one.photo, one.human_map)
-        pictures.append(("human map", drawn, f"human map{agreement}"))
+        pictures.append(("human map", drawn, f"people{agreement}"))
     for column, (picture, pixels, below) in enumerate(pictures):
         yield _row((place, column), one.model, (picture, one.attack, below), pixels)
 
