@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -165,7 +166,7 @@ def _drawn(scatter: Scatter) -> Spec:
     return finished(chart)
 
 
-def finished(chart: alt.LayerChart) -> Spec:
+def finished(chart: alt.LayerChart | alt.FacetChart) -> Spec:
     """The specification of a chart, with the signals and the configuration of every figure.
 
     It is not held against the schema here, which takes most of a second a figure; the tests do that.
@@ -179,8 +180,8 @@ def finished(chart: alt.LayerChart) -> Spec:
 
 
 def _chart(data: str, name: str | None = None) -> alt.Chart:
-    named = {} if name is None else {"name": name}
-    return alt.Chart(alt.NamedData(data), **named)
+    chart = alt.Chart(alt.NamedData(data))
+    return chart if name is None else chart.properties(name=name)
 
 
 def _placed(scatter: Scatter, data: str, name: str) -> alt.Chart:
@@ -195,7 +196,7 @@ def _placed(scatter: Scatter, data: str, name: str) -> alt.Chart:
 
 def veil() -> alt.Chart:
     """Paper over what is below where models are picked: one mark, however many it dims."""
-    return (
+    chart: alt.Chart = (
         alt.Chart(alt.sequence(0, 1), name="veil")
         .mark_rect(color=alt.ExprRef("paper"))
         .encode(
@@ -206,13 +207,14 @@ def veil() -> alt.Chart:
             opacity=alt.value(alt.ExprRef(f"picked === null ? 0 : {looks.VEIL}")),
         )
     )
+    return chart
 
 
 def _models(scatter: Scatter, kinds: list[str], prefix: str = "") -> alt.Chart:
     colour, shape = looks.kind_scales(kinds)
     n = len(scatter.rows)
     size = 55 if n <= 60 else 30 if n <= 400 else 14
-    return (
+    chart: alt.Chart = (
         _placed(scatter, "points", f"{prefix}models")
         .mark_point(filled=True, size=size)
         .encode(
@@ -223,19 +225,22 @@ def _models(scatter: Scatter, kinds: list[str], prefix: str = "") -> alt.Chart:
             opacity=alt.value(0.9 if n <= 400 else 0.7),
         )
     )
+    return chart
 
 
 def _infinite(scatter: Scatter) -> Iterator[alt.Chart]:
     """Arrows out of the plot at models whose value is infinite."""
-    for axis, shape, offset in (
-        (scatter.x, "triangle-right", {"xOffset": 8}),
-        (scatter.y, "triangle-up", {"yOffset": -8}),
+    for axis, shape, across, down in (
+        (scatter.x, "triangle-right", 8, 0),
+        (scatter.y, "triangle-up", 0, -8),
     ):
         if axis.bound:
             yield (
                 _placed(scatter, "points", f"infinite_{axis.field}")
                 .transform_filter(f"!isValid(datum.{axis.field})")
-                .mark_point(filled=True, shape=shape, size=22, color=looks.INK, **offset)
+                .mark_point(
+                    filled=True, shape=shape, size=22, color=looks.INK, xOffset=across, yOffset=down
+                )
                 .encode(x=scatter.x.x(), y=scatter.y.y(), opacity=alt.value(0.9))
             )
 
@@ -243,13 +248,14 @@ def _infinite(scatter: Scatter) -> Iterator[alt.Chart]:
 def _bars(scatter: Scatter) -> Iterator[alt.Chart]:
     if len(scatter.rows) > MOST_BARS:
         return
-    bar = {"strokeWidth": 1, "color": looks.SOFT}
     for axis, across in ((scatter.x, True), (scatter.y, False)):
         low, high = f"{axis.field}_low", f"{axis.field}_high"
         if not any(row.get(low) is not None for row in scatter.rows):
             continue
         chart = _placed(scatter, "points", f"bars_{axis.field}")
-        chart = chart.transform_filter(f"isValid(datum.{low})").mark_rule(**bar)
+        chart = chart.transform_filter(f"isValid(datum.{low})").mark_rule(
+            strokeWidth=1, color=looks.SOFT
+        )
         ends = (
             {"x": scatter.x.x(low), "x2": high, "y": scatter.y.y()}
             if across
@@ -282,11 +288,12 @@ def _levels(scatter: Scatter) -> Iterator[alt.Chart]:
 
 
 def _front(scatter: Scatter) -> alt.Chart:
-    return (
+    chart: alt.Chart = (
         _chart("front", "front")
         .mark_line(interpolate="step-before", strokeDash=[5, 3], strokeWidth=1.2, color=looks.INK)
         .encode(x=scatter.x.x("x"), y=scatter.y.y("y"), opacity=alt.value(0.6))
     )
+    return chart
 
 
 def _arrows(scatter: Scatter) -> Iterator[alt.Chart]:
@@ -311,13 +318,14 @@ def _arrows(scatter: Scatter) -> Iterator[alt.Chart]:
 
 def _names(scatter: Scatter, prefix: str) -> Iterator[alt.Chart]:
     """Names on a rim of paper, so that a line behind them does not cross them out."""
-    per_label = {name: alt.ExprRef(f"datum.{name}") for name in ("align", "baseline", "dx", "dy")}
-    rim = {"stroke": alt.ExprRef("paper"), "strokeWidth": 2.5}
+    words: dict[str, Any] = {"fontSize": FONT_PX, "font": looks.FONT, "color": looks.INK}
+    words |= {name: alt.ExprRef(f"datum.{name}") for name in ("align", "baseline", "dx", "dy")}
+    rim: dict[str, Any] = {"stroke": alt.ExprRef("paper"), "strokeWidth": 2.5}
     for name, outline, bright in (("rims", rim, 0.8), ("names", {}, 0.85)):
         yield (
             _chart("labels", f"{prefix}{name}")
             .transform_filter("datum.from_width <= width")
-            .mark_text(fontSize=FONT_PX, font=looks.FONT, color=looks.INK, **per_label, **outline)
+            .mark_text(**words, **outline)
             .encode(
                 x=scatter.x.x("x"), y=scatter.y.y("y"), text="text:N", opacity=alt.value(bright)
             )
