@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,6 +53,9 @@ def against_accuracy(known: Known) -> Iterator[Figure]:
 
 def _figure(one: Comparison, known: Known) -> Figure | None:
     measured = _measured(one)
+    if len(one.rows) > MOST_BARS:
+        # They are not drawn, and finding them reads every score again.
+        measured = replace(measured, bars="")
     rows = [_row(row, measured, known) for row in one.rows if _counts(row)]
     if not rows:
         return None
