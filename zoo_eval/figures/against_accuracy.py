@@ -113,7 +113,7 @@ def _row(row: Row, measured: Measured, known: Known) -> Row:
         "top1": row["top1"], "top1_low": row["top1_low"], "top1_high": row["top1_high"],
         measured.column: value,
     }  # fmt: skip
-    error = row.get("standard_error", known.standard_error(row)) if measured.bars else None
+    error = _error(row, known) if measured.bars else None
     if error is not None and value is not None and math.isfinite(error):
         found[f"{measured.column}_low"] = value - error
         found[f"{measured.column}_high"] = value + error
@@ -121,6 +121,14 @@ def _row(row: Row, measured: Measured, known: Known) -> Row:
     if null is not None and math.isfinite(null):
         found["null"] = null
     return found
+
+
+def _error(row: Row, known: Known) -> float | None:
+    """Of the view's own column, where it has one."""
+    if "standard_error" in row:
+        error: float | None = row["standard_error"]
+        return error
+    return known.standard_error(row)
 
 
 def _nulls(rows: Sequence[Row]) -> list[float]:
