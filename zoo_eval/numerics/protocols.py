@@ -212,7 +212,7 @@ def published(
         ValueError: fewer groups among the training rows than folds; or as for `nested`.
         TooManyComponents: as for `nested`.
     """
-    inner = _inner([split], groups, n_inner_folds, seed)
+    inner = folds_within([split], groups, n_inner_folds, seed)
     return _scores(gram, responses, [split], inner, readout)
 
 
@@ -225,7 +225,7 @@ def nested_folds(
         ValueError: fewer groups than folds.
     """
     folds = grouped_folds(groups, n_folds=n_folds, seed=seed)
-    return folds, _inner(folds, groups, n_inner_folds, seed)
+    return folds, folds_within(folds, groups, n_inner_folds, seed)
 
 
 def brainscore_folds(
@@ -243,12 +243,13 @@ def brainscore_folds(
         seed=BRAINSCORE_SEED,
     )
     alone = [str(row) for row in range(len(strata))]
-    return folds, _inner(folds, alone, n_inner_folds, BRAINSCORE_SEED)
+    return folds, folds_within(folds, alone, n_inner_folds, BRAINSCORE_SEED)
 
 
-def _inner(
+def folds_within(
     folds: Sequence[Fold], groups: Sequence[str], n_inner_folds: int, seed: int
 ) -> list[list[Fold]]:
+    """The folds inside the training rows of each of some folds; no group is split over them."""
     return [
         grouped_folds_within(fold, groups, n_folds=n_inner_folds, seed=seed + number + 1)
         for number, fold in enumerate(folds)

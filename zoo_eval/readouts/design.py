@@ -10,7 +10,7 @@ from zoo_eval.numerics import protocols
 from zoo_eval.numerics.principal_components import reduced_gram
 from zoo_eval.numerics.protocols import FoldScore
 from zoo_eval.numerics.solvers import Solver
-from zoo_eval.numerics.splits import Fold, Rows, grouped_folds, grouped_folds_within
+from zoo_eval.numerics.splits import Fold, Rows, grouped_folds
 from zoo_eval.recordings.split import Split
 from zoo_eval.stimuli.stimulus_set import StimulusSet
 
@@ -111,9 +111,10 @@ class Design:
             ValueError: too few groups or stimuli for the protocol.
         """
         if self.split is not None:
-            fold, n = self.split.fold, self.n_inner_folds
-            return grouped_folds_within(fold, stimuli.groups, n_folds=n, seed=self.seed)
-        if self.is_stratified:
+            inner = protocols.folds_within(
+                [self.split.fold], stimuli.groups, self.n_inner_folds, self.seed
+            )
+        elif self.is_stratified:
             _, inner = protocols.brainscore_folds(
                 _strata(stimuli), n_inner_folds=self.n_inner_folds
             )

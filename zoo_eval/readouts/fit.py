@@ -34,7 +34,7 @@ RESAMPLED = 10
 class Fit(Readout):
     """Base of fits: a readout says what is fitted, and what memory that takes.
 
-    `matrices` are copies of a Gram matrix, at most at once, centred and by training rows; those of
+    `matrices` are copies of a Gram matrix's training part, at most at once, centred; those of
     an eigendecomposition and of what LAPACK works in too. About a third of them are gaps.
     `response_copies` are of the responses, predictions among them.
     """
@@ -93,8 +93,9 @@ class Fit(Readout):
         n_stimuli, n_targets = recording.n_stimuli, len(recording.target_ids)
         rows = self.response_copies * n_stimuli + RESAMPLED * design.n_resamples
         # Targets that did not answer all stimuli are fitted on a part of the Gram matrix.
-        matrices = self.matrices + 2 * (len(recording.complete) < n_stimuli)
-        fitting = FLOAT64_BYTES * rows * n_targets + matrices * gram_bytes(n_stimuli)
+        parted = 2 * gram_bytes(n_stimuli) * (len(recording.complete) < n_stimuli)
+        fitting = FLOAT64_BYTES * rows * n_targets + parted
+        fitting += self.matrices * gram_bytes(design.n_train(n_stimuli))
         fitting += self.working_bytes(recording, design)
         # Principal components come before the fit, and leave one Gram matrix of the stimuli.
         n_images = design.n_images
