@@ -5,6 +5,7 @@ from pathlib import Path
 
 from zoo_eval.commands.arguments import take_format, take_limits, take_store
 from zoo_eval.commands.command import OK, Command, Options, Parser
+from zoo_eval.commands.figures import draw_figures, take_figures
 from zoo_eval.errors import BadInput
 from zoo_eval.files.names import say
 
@@ -107,6 +108,13 @@ RESULTS = (
         "zoo-eval report --store results/demo --out report.html",
         _take_report,
         _report,
+    ),
+    Command(
+        "figures",
+        "figures to print, one or two columns wide, and what is needed to restyle them",
+        "zoo-eval figures --store results/demo --out figures --format svg,pdf",
+        take_figures,
+        draw_figures,
     ),
     Command(
         "export",

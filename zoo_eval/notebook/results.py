@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
+    from zoo_eval.notebook.drawn import Drawings, Drawn
+
 # How many rows are shown; all are there.
 SHOWN = 20
 
@@ -161,6 +163,26 @@ class Results:
         self.store.replace("trends", trends(self._connection))
         self.refresh()
         return self["trends"]
+
+    def figures(self) -> "Drawings":
+        """The figures of the store's results, e.g. accuracy against tolerance, by name.
+
+        Each shows itself in a notebook, and saves itself: `results.figures()[0].save("figure.pdf")`.
+        """
+        from zoo_eval.figures.shown import figures
+        from zoo_eval.notebook.drawn import Drawings
+        from zoo_eval.report.pictures import picture_figures
+
+        return Drawings((*figures(self._connection), *picture_figures(self._connection)))
+
+    def figure(self, name: str) -> "Drawn":
+        """One of them.
+
+        Raises:
+            BadInput: there is none of that name.
+        """
+        found: Drawn = self.figures()[name]
+        return found
 
     def refresh(self) -> None:
         """Looks at the store anew, for what was written since."""

@@ -1,0 +1,1 @@
+"""Figures as specifications: one for the report, the explorer and print."""
