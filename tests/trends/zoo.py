@@ -21,7 +21,12 @@ TARGETS = [f"t{i}" for i in range(N_TARGETS)]
 
 
 def card(store, model, family, **facts):
-    row = {"gate": "pass", "source": "local", "weights_digest": "w", "architecture": f"timm/{family}"}
+    row = {
+        "gate": "pass",
+        "source": "local",
+        "weights_digest": "w",
+        "architecture": f"timm/{family}",
+    }
     add(store, "gate", "models", [{**row, "family": family, **facts}], model=model)
 
 

@@ -47,7 +47,8 @@ TRENDS = Table(
         Column("method", TEXT, "how interval and p were made; null in old stores", nullable=True),
         Column("n_models", COUNT, "models compared"),
         Column("n_infinite", COUNT, "models whose value is +infinity: ranked, or else excluded"),
-        Column("n_pairs", COUNT, "of a difference: pairs, targets or stimuli", nullable=True),
+        Column("n_pairs", COUNT, "of a mean difference: what it is over", nullable=True),
+        Column("unit", TEXT, "of those: pair (of models), target or stimulus", nullable=True),
         Column("n_families", COUNT, "families of the models that count", nullable=True),
         Column(
             "effective_families",

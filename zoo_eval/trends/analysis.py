@@ -1,7 +1,10 @@
 """Analysis: all statistics over a store's models, answers first."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
 from zoo_eval.queries.connection import Connection
 from zoo_eval.trends.ceilings import ceiled_score
@@ -13,7 +16,7 @@ from zoo_eval.trends.fronts import fronts
 from zoo_eval.trends.pairs import compared
 from zoo_eval.trends.rows import Row
 from zoo_eval.trends.shapes import shapes
-from zoo_eval.trends.words import describe
+from zoo_eval.trends.words import describe, left_out
 
 NONE_YET = "no trends yet: they need accuracy and a neural fit or an attack of several models"
 # Long lists are in the table; the text has those that a reader looks for first.
@@ -38,7 +41,7 @@ def analysis(connection: Connection, pairs: Sequence[tuple[str, str]] = ()) -> A
     found = {trend: comparisons(connection, trend) for trend in VIEWS}
     claims = answered(found)
     own = [row for one in found.values() for each in one for row in _rows(connection, each)]
-    return Analysis(claims, _told([*differences, *own], claims))
+    return Analysis(claims, _told([*own, *differences], claims))
 
 
 def trends(connection: Connection) -> list[Row]:
@@ -57,18 +60,24 @@ def _rows(connection: Connection, one: Comparison) -> Iterator[Row]:
 
 
 def _told(rows: Sequence[Row], claims: Sequence[Claim]) -> list[Row]:
-    """Rows with the questions that they answer: their p adjusted, and those that only a question has."""
+    """Rows with the questions that they answer: their p adjusted, and those that only a question has.
+
+    Rows of one comparison follow each other, in the order in which comparisons first come.
+    """
     answers = {_key(row): row for claim in claims for row in claim.rows}
-    mine = {_key(row) for row in rows}
-    both = [
-        {**row, "p_adjusted": answers[_key(row)].get("p_adjusted")} if _key(row) in answers else row
-        for row in rows
-    ]
-    return [*both, *(row for key, row in answers.items() if key not in mine)]
+    own = {_key(row): row for row in rows}
+    both = {
+        key: {**row, "p_adjusted": answers[key].get("p_adjusted")} if key in answers else row
+        for key, row in own.items()
+    } | {key: row for key, row in answers.items() if key not in own}
+    places = {
+        comparison: place for place, comparison in enumerate(dict.fromkeys(k[:3] for k in both))
+    }
+    return sorted(both.values(), key=lambda row: places[_key(row)[:3]])
 
 
-def _key(row: Row) -> tuple[str | int | None, ...]:
-    names = ("trend", "subject", "measure", "statistic", "detail")
+def _key(row: Row) -> tuple[Any, ...]:
+    names = ("trend", "subject", "measure", "statistic", "detail", "at", "unit")
     return tuple(row.get(name) for name in names)
 
 
@@ -80,13 +89,30 @@ def as_text(found: Analysis) -> str:
     for claim in found.claims:
         lines += [f"  {claim.question}", f"    {claim.answer}"]
     lines.append(
-        "statistics over models (95 % intervals over families; all are in the table trends)"
+        "statistics (95 % intervals over families of models; all rows are in the table trends)"
     )
-    about = None
-    for row in found.rows:
-        if row["statistic"] in IN_TABLE_ALONE:
-            continue
-        if (heading := f"  {row['trend']}  {row['subject']} ({row['measure']})") != about:
-            lines.append(about := heading)
-        lines.append(f"    {describe(row)}")
+    for comparison, rows in groupby(found.rows, key=lambda row: _key(row)[:3]):
+        trend, subject, measure = comparison
+        lines.append(f"  {trend}  {subject} ({measure})")
+        lines += _of_comparison([row for row in rows if row["statistic"] not in IN_TABLE_ALONE])
     return "\n".join(lines)
+
+
+def _of_comparison(rows: Sequence[Row]) -> list[str]:
+    """A line for who is compared, one for each statistic, and the undefined ones by their reasons."""
+    out = f"; left out: {out}" if (out := left_out(rows[0])) else ""
+    lines = [f"    {rows[0]['population']}{out}"] if rows[0]["population"] else []
+    lines += [f"    {describe(row)}" for row in rows if _has_answer(row)]
+    undefined = defaultdict(list)
+    for row in rows:
+        if not _has_answer(row):
+            why = row["no_interval"] or "fewer than three models, or all alike"
+            undefined[why].append(" ".join(filter(None, [row["statistic"], row.get("detail")])))
+    return [
+        *lines,
+        *(f"    undefined ({why}): {'; '.join(names)}" for why, names in undefined.items()),
+    ]
+
+
+def _has_answer(row: Row) -> bool:
+    return row["estimate"] is not None or row["p_value"] is not None

@@ -35,6 +35,7 @@ def ceiled_score(connection: Connection, comparison: Comparison) -> list[Row]:
         naive_high=value.high_known,
         no_interval=value.no_interval,
         n_pairs=value.n_targets,
+        unit="target",
     )
     # Its errors are over targets: of one model there are no families.
     return [

@@ -17,7 +17,7 @@ from zoo_eval.trends.comparisons import Comparison, comparisons
 from zoo_eval.trends.correlations import correlations
 from zoo_eval.trends.rows import BY_FAMILY, Row, of_estimate
 from zoo_eval.trends.shapes import two_lines_rows
-from zoo_eval.trends.words import number, p_in_words, who
+from zoo_eval.trends.words import left_out, number, p_in_words, who
 
 LEVEL = 0.05
 
@@ -93,7 +93,9 @@ def _say_sinks(row: Row) -> str:
 def _leaves(comparison: Comparison) -> list[Row]:
     """How far harmonized models lie above what all others reach at their accuracy or beyond."""
     sample = comparison.sample
-    harmonized = np.array([bool(row.get("harmonized_from")) for row in comparison.known], dtype=bool)
+    harmonized = np.array(
+        [bool(row.get("harmonized_from")) for row in comparison.known], dtype=bool
+    )
     harmonized, sample = harmonized[np.isfinite(sample.y)], sample.finite
     others = ~harmonized
     above = [
@@ -120,6 +122,7 @@ def _leaves(comparison: Comparison) -> list[Row]:
         detail=f"{n_above} of {len(values)} harmonized models above",
         method=method,
         n_pairs=len(values),
+        unit="model",
         **{**of_estimate(found), "n_models": len(models), "models": models},
     )
     return [row]
@@ -218,7 +221,7 @@ def _unasked(question: Question) -> Claim:
 
 def _unanswered(row: Row) -> str:
     why = row["no_interval"] or "undefined: fewer than three models or families, or all alike"
-    return f"Cannot be told: {why} ({who(row)})."
+    return f"Cannot be told: {why} ({_grounds({**row, 'p_value': None})})."
 
 
 def _ranged(row: Row) -> str:
@@ -232,4 +235,5 @@ def _grounds(row: Row) -> str:
     p = ""
     if row["p_value"] is not None:
         p = f"p {p_in_words(row['p_value'])}, adjusted {p_in_words(row['p_adjusted'])}; "
-    return p + who(row)
+    out = f"; left out: {out}" if (out := left_out(row)) else ""
+    return p + who(row) + out

@@ -153,5 +153,6 @@ def _row(sample: Sample, worded: str, pairs: Sequence[Pair]) -> Row:
         detail=worded,
         method=f"mean over pairs; {BY_FAMILY}",
         n_pairs=len(pairs),
+        unit="pair",
         **{**of_estimate(found), "n_models": len(models), "models": models},
     )

@@ -12,9 +12,10 @@ from zoo_eval.numerics.paired import Paired, paired
 from zoo_eval.queries.connection import Connection
 from zoo_eval.trends.rows import Row
 from zoo_eval.trends.titles import subjects
+from zoo_eval.trends.words import plural
 
-MEANS = "mean over {unit}s, t interval; p by swapping the two models {unit} by {unit}, Holm over all asked"
-SIGNS = "sign test over {unit}s, as some values are infinite; Holm over all asked"
+MEANS = "mean over {units}, t interval; p by swapping the two models {unit} by {unit}, Holm over all asked"
+SIGNS = "sign test over {units}, as some values are infinite; Holm over all asked"
 KEY = ("protocol", "parameters", "recording_digest", "stimuli_digest", "importance_digest", "seed")
 MEASURES = {
     "accuracy_vs_neural": "r",
@@ -89,12 +90,13 @@ def _row(
         "high": found.high,
         "p_value": found.p_value,
         "no_interval": _why(found),
-        "method": (SIGNS if found.n_infinite else MEANS).format(unit=unit),
+        "method": (SIGNS if found.n_infinite else MEANS).format(unit=unit, units=plural(unit)),
         "n_models": 2,
         "n_infinite": found.n_infinite,
         "n_pairs": found.n,
+        "unit": unit,
         "n_resamples": 0,
-        "population": f"{unit}s on which both models have a value",
+        "population": f"{plural(unit)} on which both models have a value",
         "exclusions": f'{{"one model has none": {n_out}}}' if n_out else "{}",
         "models": list(models),
     }

@@ -79,6 +79,7 @@ def of_estimate(found: Estimate) -> Row:
         "high": found.high,
         "p_value": found.p_value,
         "no_interval": found.no_interval,
+        "n_models": found.n_models,
         "n_families": found.n_families,
         "effective_families": found.effective,
         "without_low": found.without_low,
