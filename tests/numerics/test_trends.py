@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -23,6 +23,7 @@ def near(value, n=100):
 
 
 @named
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(3, 30), st.booleans())
 def test_each_equals_scipy_with_ties_too(one, seed, n_models, tied):
     x, y = np.random.default_rng(seed).standard_normal((2, n_models))
@@ -35,6 +36,7 @@ def test_each_equals_scipy_with_ties_too(one, seed, n_models, tied):
 
 
 @named
+@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_counts_are_as_good_as_copies(one, seed):
     rng = np.random.default_rng(seed)

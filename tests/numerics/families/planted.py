@@ -10,7 +10,7 @@ def families(sizes):
 
 
 def drawn(seed, kin, alike=0.5, r=0.6):
-    """x and y correlated by r, both alike within families."""
+    """X and y correlated by r, both alike within families."""
     rng = np.random.default_rng(seed)
     level = rng.standard_normal((2, len(kin.names)))[:, kin.codes]
     own = rng.standard_normal((2, len(kin.codes)))

@@ -32,7 +32,9 @@ def test_each_is_scipys_with_a_jackknife_of_scipys(one):
     left_out = [SCIPY[one](x[kin.codes != g], y[kin.codes != g]).statistic for g in range(6)]
     effective = 25**2 / sum(n * n for n in SIZES)
     assert found.value == pytest.approx(r, rel=1e-9)
-    assert (found.low, found.high) == pytest.approx(z_interval(r, left_out, effective - 1), rel=1e-8)
+    assert (found.low, found.high) == pytest.approx(
+        z_interval(r, left_out, effective - 1), rel=1e-8
+    )
     assert (found.without_low, found.without_high) == pytest.approx((min(left_out), max(left_out)))
     assert (found.n_models, found.n_families) == (25, 6)
     assert found.effective == pytest.approx(effective)

@@ -40,7 +40,9 @@ def test_of_a_mean_of_equal_families_it_is_the_error_of_family_means():
     assert error(y.mean(), left_out) == pytest.approx(stats.sem(means), rel=1e-9)
     found = estimated(y.mean(), left_out, kin)
     classical = stats.ttest_1samp(means, 0)
-    assert (found.low, found.high) == pytest.approx(tuple(classical.confidence_interval()), rel=1e-9)
+    assert (found.low, found.high) == pytest.approx(
+        tuple(classical.confidence_interval()), rel=1e-9
+    )
     assert found.p_value == pytest.approx(classical.pvalue, rel=1e-9)
 
 
@@ -76,7 +78,10 @@ def test_no_interval_says_why(sizes, left_out, said):
 
 def test_a_perfect_correlation_has_no_interval():
     found = estimated(1.0, np.ones(6), families([1] * 6), scale=FISHER_Z)
-    assert (found.low, found.no_interval) == (None, "the same without any family, or perfect: its error cannot be told")
+    assert (found.low, found.no_interval) == (
+        None,
+        "the same without any family, or perfect: its error cannot be told",
+    )
 
 
 def test_an_undefined_value_is_none():
