@@ -1,4 +1,4 @@
-"""Scatter and line plots as inline SVG; colours come from the page's style sheet."""
+"""Plots of what benchmarks measured, as SVG; colours come from the style of the figure they stand in."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -102,14 +102,6 @@ def profile(title: str, lines: Sequence[Line], x: Axis, y: Axis, colours: Mappin
         )
         parts.append(f'<g class="s{colour}"><polyline class="line" points="{path}"/>{dots}</g>')
     return _frame(title, x, y, "".join(parts))
-
-
-def legend(marks: Sequence[Point] | Sequence[Line], colours: Mapping[str, int]) -> str:
-    """The colour of each series that a plot shows."""
-    return "".join(
-        f'<span class="key s{colours[series] % N_COLOURS}"><i></i>{in_html(series or "other")}</span>'
-        for series in sorted({mark.series for mark in marks})
-    )
 
 
 def _mark(point: Point, x: Axis, y: Axis, number: int) -> str:
