@@ -21,7 +21,6 @@ from zoo_eval.report.html import page, write
 from zoo_eval.report.planted import warnings
 from zoo_eval.report.protocols import DEFECTS, WORDS, explained, protocols
 from zoo_eval.store import Store
-from zoo_eval.trends.analysis import trends
 from zoo_eval.trends.comparisons import comparisons
 from zoo_eval.trial import Trial
 
