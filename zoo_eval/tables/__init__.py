@@ -46,6 +46,7 @@ TABLES: dict[str, Table] = {table.name: table for table in _ALL}
 VIEWS = (
     "gates",
     "current_trials",
+    "cards",
     "current_ceilings",
     "current_targets",
     "failures",
