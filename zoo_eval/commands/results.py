@@ -16,12 +16,38 @@ def _take_sql(parser: Parser) -> None:
 
 def _sql(options: Options) -> int:
     from zoo_eval.commands.output import write
+    from zoo_eval.commands.questions import tell_unfilled
     from zoo_eval.queries.cells import ARROW, TEXT
     from zoo_eval.queries.connection import connect
     from zoo_eval.store import Store
 
     holder = ARROW if options.format == "parquet" else TEXT
-    write(connect(Store(options.store)).query(options.query, holder), options.format)
+    connection = connect(Store(options.store))
+    rows = connection.query(options.query, holder)
+    write(rows, options.format)
+    tell_unfilled(rows, connection, options.query)
+    return OK
+
+
+def _take_questions(parser: Parser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="all are listed, if left out")
+    parser.add_argument(
+        "--store", metavar="URI", help="which answers; the question's SQL is shown, if left out"
+    )
+    parser.add_argument("--where", metavar="SQL", help="a condition on the columns of the answer")
+    take_format(parser, "table", "csv", "json", "parquet")
+
+
+def _questions(options: Options) -> int:
+    from zoo_eval.commands import questions
+
+    questions.check(options.name, options.store, options.where)
+    if options.name is None:
+        questions.listed(options.format)
+    elif options.store is None:
+        questions.shown(options.name)
+    else:
+        questions.answered(options.name, options.store, options.format, options.where)
     return OK
 
 
@@ -76,6 +102,13 @@ RESULTS = (
         'zoo-eval sql "SELECT model, top1 FROM leaderboard" --store results/demo',
         _take_sql,
         _sql,
+    ),
+    Command(
+        "questions",
+        "what is asked most often, by name",
+        "zoo-eval questions best_layer_per_region --store results/demo",
+        _take_questions,
+        _questions,
     ),
     Command(
         "trends",

@@ -14,7 +14,7 @@ from zoo_eval.errors import BadInput, StoreError, ZooEvalError, one_line
 from zoo_eval.privacy import files
 from zoo_eval.queries import mistakes
 from zoo_eval.queries.cells import ARROW, Holder
-from zoo_eval.queries.wanted import wanted
+from zoo_eval.queries.wanted import read, wanted
 from zoo_eval.store import Store
 from zoo_eval.tables import TRIALS, VIEWS, Table, View
 
@@ -161,6 +161,21 @@ class Connection:
             return tuple(_distinct(self._duckdb.sql(sql).columns))
         except duckdb.Error as error:
             raise self._mistake(sql, error) from error
+
+    def parsed(self, sql: str) -> str:
+        """A SELECT as DuckDB's JSON of it."""
+        ((told,),) = self._duckdb.execute("SELECT json_serialize_sql($1)", [sql]).fetchall()
+        return str(told)
+
+    def unfilled(self, sql: str) -> list[Table]:
+        """The tables that a SELECT reads, by itself or through views, and that have no rows."""
+        found, looked_at = set[str](), [sql]
+        while looked_at:
+            new = read(self.parsed(looked_at.pop())) - found
+            found |= new
+            looked_at += [self._views[name] for name in new & self._views.keys()]
+        tables = self._contents.tables.items()
+        return [table for name, table in tables if name in found and not self._contents.paths(name)]
 
     def _mistake(self, sql: str, error: duckdb.Error) -> ZooEvalError:
         if not isinstance(error, WRONG_SQL) and self._contents.damage() is not None:

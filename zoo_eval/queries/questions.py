@@ -1,5 +1,6 @@
 """Questions: those that are asked of a store most often, each one SELECT in a file of its own."""
 
+import itertools
 from functools import cache
 from importlib import resources
 
@@ -30,3 +31,10 @@ def question(name: str) -> View:
     if name not in questions():
         raise BadInput(f"unknown question {name!r}; {nearest(name, questions())}")
     return questions()[name]
+
+
+def notes(asked: View) -> str:
+    """What the columns of a question's answer mean, which values count, and which do not."""
+    lines = asked.sql.splitlines()[1:]
+    said = itertools.takewhile(lambda line: line.startswith("-- "), lines)
+    return " ".join(line.removeprefix("-- ") for line in said)

@@ -3,8 +3,10 @@
 Too many cost time; none is missed.
 """
 
+import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 WORD = re.compile(r"\w+")
 # Functions of DuckDB that take a query or a table's name as a text, which may be put together.
@@ -34,6 +36,26 @@ def wanted(
         looked_at |= new
         words |= {word for name in new for word in _words(views[name])}
     return words & set(tables), [name for name in views if name in looked_at]
+
+
+def read(parsed: str) -> set[str]:
+    """The tables and views that a query names itself, in lower case: no word for anything else.
+
+    Args:
+        parsed: the query as DuckDB's JSON.
+    """
+    nodes = list(_nodes(json.loads(parsed)))
+    own = {one["key"] for node in nodes for one in (node.get("cte_map") or {}).get("map", ())}
+    named = {node["table_name"] for node in nodes if node.get("type") == "BASE_TABLE"}
+    return {name.lower() for name in named - own}
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for one in value.values() if isinstance(value, dict) else value:
+        if isinstance(one, dict | list):
+            yield from _nodes(one)
 
 
 def _words(sql: str) -> set[str]:

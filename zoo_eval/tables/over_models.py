@@ -35,7 +35,7 @@ TRENDS = Table(
         Column("no_interval", TEXT, "why an estimate has no interval; null where it has", "", True),
         Column("models", NAMES, "the models compared"),
     ),
-)
+).by("zoo-eval trends")
 
 TRAINING_RUNS = Table(
     "training_runs",
@@ -47,7 +47,7 @@ TRAINING_RUNS = Table(
         Column("status", TEXT, "ok or failed"),
         Column("started_at", TIME, "when the run began", "UTC"),
     ),
-)
+).by("zoo-eval harmonize")
 
 TRAINING_METRICS = Table(
     "training_metrics",
@@ -58,4 +58,4 @@ TRAINING_METRICS = Table(
         Column("metric", TEXT, "e.g. loss, harmonization, top1"),
         Column("value", REAL, "at that step"),
     ),
-)
+).by("zoo-eval harmonize")
