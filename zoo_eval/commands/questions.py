@@ -43,11 +43,10 @@ def answered(name: str, uri: str, form: str, where: str | None) -> None:
     asked = question(name)
     connection = connect(Store(uri))
     rows = connection.query(asked.sql, ARROW if form == "parquet" else TEXT)
-    rows = select(rows, where)
     is_read = form == "table"
     if is_read:
         _say_lines([*wrap(asked.question, WIDTH), ""])
-    write(rows, form)
+    write(select(rows, where), form)
     if is_read:
         _say_lines(["", *wrap(notes(asked), WIDTH)])
     tell_unfilled(rows, connection, asked.sql)
