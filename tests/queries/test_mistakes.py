@@ -76,14 +76,18 @@ def test_a_mistake_that_the_database_places_nowhere_has_no_place(connection, sql
 
 
 def test_a_place_in_a_views_own_text_is_not_said_to_be_in_the_query():
-    message = "Conversion Error: no JSON\n\nLINE 1: SELECT parameters::JSON FROM trials\n               ^"
+    message = (
+        "Conversion Error: no JSON\n\nLINE 1: SELECT parameters::JSON FROM trials\n               ^"
+    )
     text = explained(message, "SELECT * FROM alignments", ["alignments"], lambda name: [])
     assert text == "Conversion Error: no JSON"
     beyond = message.replace("LINE 1", "LINE 9")
     assert "line" not in explained(beyond, "SELECT 1", [], lambda name: [])
 
 
-@pytest.mark.parametrize("name", ["</script>", "a\x1b[2Jb", "q'uote", 'two "" quotes', "a\nb", "[a-z"])
+@pytest.mark.parametrize(
+    "name", ["</script>", "a\x1b[2Jb", "q'uote", 'two "" quotes', "a\nb", "[a-z"]
+)
 def test_a_hostile_name_is_one_line(connection, name):
     quoted = name.replace('"', '""')
     for sql in (f'SELECT "{quoted}" FROM accuracy', f'SELECT * FROM "{quoted}"'):

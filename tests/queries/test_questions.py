@@ -160,19 +160,30 @@ def test_scores_that_are_no_numbers_are_counted_and_in_nothing_else(
     zoo.commit()
     for name in ("accuracy_and_score_by_family", "accuracy_and_score_by_year", "scaling_in_parameters"):  # fmt: skip
         (row,) = asked(empty, name)
-        assert (row["n_models"], row["n_undefined"], row["n_infinite"]) == (4, n_undefined, n_infinite)
+        assert (row["n_models"], row["n_undefined"], row["n_infinite"]) == (
+            4,
+            n_undefined,
+            n_infinite,
+        )
         assert row["spearman_rho"] == pytest.approx(1)
     assert asked(empty, "scaling_in_parameters")[0]["score_per_tenfold"] == pytest.approx(0.1)
     (row,) = asked(empty, "scaling_in_data")
     assert (row["n_models"], row["n_undefined"], row["n_infinite"]) == (4, n_undefined, n_infinite)
     assert row["median_score"] == pytest.approx(0.25)
     for row in asked(empty, "depth_profile"):
-        assert (row["n_models"], row["n_undefined"], row["n_infinite"]) == (4, n_undefined, n_infinite)
+        assert (row["n_models"], row["n_undefined"], row["n_infinite"]) == (
+            4,
+            n_undefined,
+            n_infinite,
+        )
         assert row["median_score"] == pytest.approx(0.25)
     profile = [row for row in asked(empty, "layer_profile") if row["model"] == "m4"]
     assert len(profile) == len(LAYERS)
     for row in profile:
-        assert (row["n_undefined_folds"], row["n_infinite_folds"]) == (3 * n_undefined, 3 * n_infinite)
+        assert (row["n_undefined_folds"], row["n_infinite_folds"]) == (
+            3 * n_undefined,
+            3 * n_infinite,
+        )
         assert row["score"] is None
     (pair,) = asked(empty, "evaluation_agreement")
     assert (pair["n_models"], pair["n_excluded"]) == (4, 1)
@@ -182,7 +193,9 @@ def test_scores_that_are_no_numbers_are_counted_and_in_nothing_else(
 def test_infinite_tolerances_rank_as_the_largest_and_others_are_counted(empty):
     zoo = Zoo(empty)
     distances = ([1.0] * 6, [2.0] * 6, [math.inf] * 6, [math.inf] * 6, [3.0] * 6)
-    for n, (some, aligned) in enumerate(zip(distances, (0.1, 0.2, 0.4, 0.3, math.nan), strict=True)):
+    for n, (some, aligned) in enumerate(
+        zip(distances, (0.1, 0.2, 0.4, 0.3, math.nan), strict=True)
+    ):
         zoo.card(f"m{n}", family="f")
         zoo.accuracy(f"m{n}", 0.5)
         zoo.attack(f"m{n}", some, aligned=aligned)
@@ -236,7 +249,15 @@ def test_versions_digests_protocols_and_seeds_are_mixed_in_none(empty):
         assert found == {place / 10 for place in range(len(variants))}, name
 
 
-HOSTILE = ("</script><b>", "a\x1b[2J", "q'uo\"te", "two\nlines", "\u202eback", "; DROP TABLE x", "=1+1")
+HOSTILE = (
+    "</script><b>",
+    "a\x1b[2J",
+    "q'uo\"te",
+    "two\nlines",
+    "\u202eback",
+    "; DROP TABLE x",
+    "=1+1",
+)
 
 
 def test_hostile_names_come_through_as_they_are(empty):

@@ -94,7 +94,10 @@ def test_scaling_in_parameters_leaves_out_graded_models(asked, best, cards, top1
     slopes = 0
     for key, group in some.groupby(["recording", "readout", "pretraining"]):
         row = found.loc[key]
-        assert (row.n_models, row.n_families) == (len(group), group.model.map(cards.family).nunique())
+        assert (row.n_models, row.n_families) == (
+            len(group),
+            group.model.map(cards.family).nunique(),
+        )
         same(row.spearman_rho, rho(group["size"], group.score))
         if len(group) >= 3:
             slopes += 1
@@ -150,7 +153,9 @@ def test_depth_profiles(asked, folds):
     forward = folds[folds["mode"] != "reverse"].copy()
     keys = ["recording", "readout", "model", "layer"]
     means = forward.groupby(keys)[["score", "selection_score"]].mean().reset_index()
-    means["tenth"] = [{"stem": 0, "middle": 0.5, "late": 0.8, "head": 0.9}[one] for one in means.layer]
+    means["tenth"] = [
+        {"stem": 0, "middle": 0.5, "late": 0.8, "head": 0.9}[one] for one in means.layer
+    ]
     chosen = means.loc[means.groupby(keys[:3]).selection_score.idxmax()]
     for key, some in means.groupby(["recording", "readout", "tenth"]):
         row = found.loc[key]
@@ -238,7 +243,9 @@ def test_recordings_disagree_by_ranks(asked, best):
 
 
 def test_every_pair_of_evaluations_is_correlated(asked, best, top1, tolerances, alignments, store):
-    spatial = store.read("spatial_scores").to_pandas().sort_values("selection_score", ascending=False)
+    spatial = (
+        store.read("spatial_scores").to_pandas().sort_values("selection_score", ascending=False)
+    )
     spatial = spatial.groupby(["model", "stimulus_id"]).first().groupby("model").score.mean()
     measured = {
         ("accuracy", "photos", None): top1,
@@ -284,8 +291,12 @@ def swept(tmp_path):
     zoo.add("features", "features", [{"layer": "x", "vector": []}], model="a", version=1)
     zoo.add("features", "features", [{"layer": "x", "vector": []}], model="b", version=2)
     refused = {**failure("no head", "refused"), "failure_class": "refusal", "seconds": 0.0}
-    zoo.add("accuracy", "accuracy", model="b", protocol="refused", weights_digest=None, ledger=refused)
-    zoo.add("ceilings", "ceilings", (), model=None, recording="it", ledger=failure("no repetitions"))
+    zoo.add(
+        "accuracy", "accuracy", model="b", protocol="refused", weights_digest=None, ledger=refused
+    )
+    zoo.add(
+        "ceilings", "ceilings", (), model=None, recording="it", ledger=failure("no repetitions")
+    )
     store = zoo.commit()
     # The same trial again, which now ends well.
     again = Zoo(store)

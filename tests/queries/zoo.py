@@ -61,9 +61,17 @@ class Zoo:
         for layer, depth in LAYERS.items():
             self.add("layers", "layers", [{"layer": layer, "depth": depth}], model=model, layer=layer)  # fmt: skip
 
-    def fit(self, model: str, *, scores: Sequence[float | None] | None = None, **facts: Any) -> None:
+    def fit(
+        self, model: str, *, scores: Sequence[float | None] | None = None, **facts: Any
+    ) -> None:
         """Three folds of every layer; with `scores`, these in each."""
-        facts = {"recording": "it", "recording_digest": "r", "readout": "pls", "mode": "fit", **facts}
+        facts = {
+            "recording": "it",
+            "recording_digest": "r",
+            "readout": "pls",
+            "mode": "fit",
+            **facts,
+        }
         mode = facts.pop("mode")
         for layer in LAYERS:
             rows = []

@@ -65,7 +65,9 @@ def check(name: str | None, store: str | None, where: str | None) -> None:
         BadInput: a store or a condition without a question, or a condition without a store.
     """
     if name is None and (store or where):
-        raise BadInput("name the question that --store shall answer; `zoo-eval questions` lists them")
+        raise BadInput(
+            "name the question that --store shall answer; `zoo-eval questions` lists them"
+        )
     if where and not store:
         raise BadInput("--where is of an answer: give the --store that shall answer")
 

@@ -83,14 +83,23 @@ def _report(options: Options) -> int:
 
 def _take_export(parser: Parser) -> None:
     take_store(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.duckdb")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE.duckdb", help="or a folder"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("duckdb", "parquet", "csv"),
+        help="told from the name if left out: one DuckDB file, or a folder of Parquet where it has no "
+        "suffix. CSV has every cell as it is (a spreadsheet takes one that begins with = for a "
+        "formula), lists as JSON, numbers with all their digits",
+    )
 
 
 def _export(options: Options) -> int:
-    from zoo_eval.queries.connection import export
+    from zoo_eval.commands.export import export
     from zoo_eval.store import Store
 
-    counts = export(Store(options.store), options.out)
+    counts = export(Store(options.store), options.out, options.format)
     say(f"{options.out}: {sum(counts.values())} rows in {len(counts)} tables")
     return OK
 
@@ -126,7 +135,7 @@ RESULTS = (
     ),
     Command(
         "export",
-        "all tables and views in one DuckDB file, to share",
+        "all tables and views to share: one DuckDB file, or a folder of Parquet or CSV",
         "zoo-eval export --store results/demo --out zoo.duckdb",
         _take_export,
         _export,

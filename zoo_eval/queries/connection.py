@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,14 @@ import duckdb
 import pyarrow as pa
 
 from zoo_eval.errors import BadInput, StoreError, ZooEvalError, one_line
-from zoo_eval.privacy import files
 from zoo_eval.queries import mistakes
 from zoo_eval.queries.cells import ARROW, Holder
 from zoo_eval.queries.wanted import read, wanted
 from zoo_eval.store import Store
 from zoo_eval.tables import TRIALS, VIEWS, Table, View
 
+# Of a result that is not held whole.
+ROWS_AT_ONCE = 100_000
 # What only the query is to blame for.
 WRONG_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 
@@ -149,6 +150,45 @@ class Connection:
         except duckdb.Error as error:
             raise self._mistake(sql, error) from error
         return again.rename_columns(found.column_names)
+
+    def batches(self, sql: str, holder: Holder = ARROW) -> pa.RecordBatchReader:
+        """The result of one SELECT some rows at a time, as `query` gives it whole, but for its limits.
+
+        Raises:
+            BadInput: as `query` does, now or with the rows; or a column holds a value that its holder has not.
+            StoreError: a file of the store is damaged.
+        """
+        try:
+            self._bring(self._one_select(sql))
+            relation = self._duckdb.sql(sql)
+            names = _distinct(relation.columns)
+            chosen = (
+                f"CAST(#{place} AS VARCHAR)" if holder.lacks_type(kind) else f"#{place}"
+                for place, kind in enumerate(relation.types, 1)
+            )
+            rows = relation.project(", ".join(chosen)).to_arrow_reader(ROWS_AT_ONCE)
+        except duckdb.Error as error:
+            raise self._mistake(sql, error) from error
+        schema = pa.schema(
+            [one.with_name(name) for one, name in zip(rows.schema, names, strict=True)]
+        )
+        return pa.RecordBatchReader.from_batches(schema, self._checked(sql, rows, schema, holder))
+
+    def _checked(
+        self, sql: str, rows: pa.RecordBatchReader, schema: pa.Schema, holder: Holder
+    ) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in rows:
+                for name, column in zip(schema.names, batch.columns, strict=True):
+                    if holder.lacks_values(pa.chunked_array([column])):
+                        raise BadInput(
+                            f"column {name!r} of {sql}: CAST it to VARCHAR, it has no type there"
+                        )
+                yield batch.rename_columns(schema.names)
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            if self._contents.damage() is not None:
+                raise self._unread() from error
+            raise BadInput(f"SQL: {one_line(error)}") from error
 
     def columns(self, sql: str) -> tuple[str, ...]:
         """The columns of the result of one SELECT, of which nothing is computed.
@@ -290,31 +330,22 @@ def question(name: str) -> str:
     return view_sql(name).splitlines()[0].removeprefix("-- ")
 
 
-def export(store: Store, out: Path) -> dict[str, int]:
-    """Writes every table and view as a table of one DuckDB file; the rows of each.
+def write_database(tables: Iterable[tuple[str, pa.RecordBatchReader]], out: Path) -> dict[str, int]:
+    """Writes tables, some rows at a time, to a new DuckDB file; the rows of each.
 
     Raises:
-        BadInput: the file exists or cannot be written.
+        OSError: it cannot be written.
     """
-    if out.exists():
-        raise BadInput(f"{out} exists; remove it or choose another --out")
-    connection = connect(store)
-    try:
-        with files.made_elsewhere(out) as aside:
-            return _copied(connection, aside)
-    except (duckdb.Error, OSError) as error:
-        raise BadInput(f"{out} cannot be written: {one_line(error)}") from error
-
-
-def _copied(connection: Connection, out: Path) -> dict[str, int]:
     counts = {}
-    with duckdb.connect(str(out)) as target:
-        for name in connection.names:
-            rows = connection.query(f'SELECT * FROM "{name}"')
-            target.register("rows", rows)
-            target.execute(f'CREATE TABLE "{name}" AS SELECT * FROM rows')
-            target.unregister("rows")
-            counts[name] = rows.num_rows
+    try:
+        with duckdb.connect(str(out)) as target:
+            for name, rows in tables:
+                target.register("rows", rows)
+                target.execute(f'CREATE TABLE "{name}" AS SELECT * FROM rows')
+                target.unregister("rows")
+                ((counts[name],),) = target.execute(f'SELECT count(*) FROM "{name}"').fetchall()
+    except duckdb.Error as error:
+        raise OSError(one_line(error)) from error
     return counts
 
 
