@@ -20,7 +20,7 @@ from zoo_eval.queries.connection import connect
 from zoo_eval.store import Store
 from zoo_eval.tables import TABLES, VIEWS
 
-HOSTILE = "=HYPERLINK(\"x\")\n</script>\x1b[2J'é"
+HOSTILE = '=HYPERLINK("x")\n</script>\x1b[2J\'é'
 FLOATS = [0.1, 1 / 3, 1e-300, -0.0, 1.7976931348623157e308, 5e-324, math.nan, math.inf, -math.inf]
 SINGLES = np.array([0.1, 1 / 3, 1e-45, -0.0, 3.4e38, math.nan, math.inf, -math.inf], np.float32)
 
@@ -65,9 +65,14 @@ def rounded(value):
 def test_parquet_holds_every_table_and_view(store, connection, tmp_path):
     counts = export(store, tmp_path / "out")
     assert counts.keys() == {*TABLES, *VIEWS}
-    assert {one.name for one in (tmp_path / "out").iterdir()} == {f"{name}.parquet" for name in counts}
+    assert {one.name for one in (tmp_path / "out").iterdir()} == {
+        f"{name}.parquet" for name in counts
+    }
     for name, n in counts.items():
-        found, expected = pq.read_table(tmp_path / "out" / f"{name}.parquet"), everything(connection, name)
+        found, expected = (
+            pq.read_table(tmp_path / "out" / f"{name}.parquet"),
+            everything(connection, name),
+        )
         assert found.schema.names == expected.schema.names
         assert found.num_rows == n == expected.num_rows
         assert texts(found, name) == texts(expected.cast(found.schema), name), name

@@ -180,7 +180,7 @@ TARGETS = Table(
         Column("known", TEXT, "everything that the files say of it", "JSON"),
         COMMIT,
     ),
-).by("neural_fit")
+).by("neural_fit with recording files that describe targets")
 
 SPATIAL_SCORES = trial_table(
     "spatial_scores",
