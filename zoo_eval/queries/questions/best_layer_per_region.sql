@@ -6,38 +6,56 @@
 -- the recording's files: a recording that names none is one row, region null. n_undefined_folds and
 -- n_infinite_folds have no finite score and are in no other number; one fold alone can choose nothing.
 WITH fits AS (
+    -- Fits that are compared, layer against layer, have one number.
     SELECT
-        s.model, t.weights_digest, s.recording, t.recording_digest, t.stimuli_digest, s.protocol,
-        t.parameters, t.seed, s.readout, s.statistic, s.layer, s.fold, s.score, s.r, s.target_ids
-    FROM neural_scores AS s
-    JOIN current_trials AS t USING (trial_id)
-    JOIN neural_modes AS k USING (trial_id)
-    WHERE k.mode = 'fit' AND s.fold IS NOT NULL
+        trial_id, model, weights_digest, recording, recording_digest, stimuli_digest, protocol, parameters,
+        seed, readout, layer,
+        dense_rank() OVER (
+            ORDER BY
+                model, weights_digest, recording_digest, stimuli_digest, protocol, parameters, seed, readout
+        ) AS number
+    FROM current_trials SEMI JOIN (FROM neural_modes WHERE mode = 'fit') USING (trial_id)
 ),
 regions AS (
     SELECT recording_digest, region, list(target) AS targets
     FROM current_targets WHERE region IS NOT NULL
     GROUP BY recording_digest, region
 ),
-places AS (
+named AS (
+    SELECT f.trial_id, f.recording_digest, s.target_ids
+    FROM fits AS f
+    SEMI JOIN regions AS g USING (recording_digest)
+    JOIN (
+        -- A trial's targets are the same in every fold.
+        SELECT trial_id, any_value(target_ids) AS target_ids
+        FROM neural_scores WHERE fold IS NOT NULL AND target_ids IS NOT NULL
+        GROUP BY trial_id
+    ) AS s USING (trial_id)
+),
+ordered AS (
     SELECT
         o.recording_digest, o.target_ids, g.region,
         list_filter(
             range(1, len(o.target_ids) + 1), lambda i: list_contains(g.targets, o.target_ids[i])
         ) AS places
-    FROM (SELECT DISTINCT recording_digest, target_ids FROM fits WHERE target_ids IS NOT NULL) AS o
+    FROM (SELECT DISTINCT recording_digest, target_ids FROM named) AS o
     JOIN regions AS g USING (recording_digest)
+),
+places AS (
+    SELECT n.trial_id, o.region, o.places
+    FROM named AS n JOIN ordered AS o USING (recording_digest, target_ids)
 ),
 scored AS (
     SELECT
-        f.* EXCLUDE (r, target_ids, score), p.region,
+        f.trial_id, f.number, f.layer, s.statistic, s.fold, p.region,
         CASE
-            WHEN p.region IS NULL THEN f.score
-            ELSE list_median(list_filter(list_select(f.r, p.places), lambda x: isfinite(x)))
+            WHEN p.places IS NULL THEN s.score
+            ELSE list_median(list_filter(list_select(s.r, p.places), lambda x: isfinite(x)))
         END AS score
-    FROM fits AS f
-    LEFT JOIN places AS p USING (recording_digest, target_ids)
-    WHERE p.region IS NULL OR len(p.places) > 0
+    FROM neural_scores AS s
+    JOIN fits AS f USING (trial_id)
+    LEFT JOIN places AS p USING (trial_id)
+    WHERE s.fold IS NOT NULL AND (p.places IS NULL OR len(p.places) > 0)
 ),
 others AS (
     SELECT
@@ -45,29 +63,17 @@ others AS (
         (sum(score) FILTER (isfinite(score)) OVER layers - if(is_finite, score, 0))
         / nullif(count(*) FILTER (isfinite(score)) OVER layers - is_finite::INTEGER, 0) AS elsewhere
     FROM scored
-    WINDOW layers AS (
-        PARTITION BY
-            model, weights_digest, recording_digest, stimuli_digest, protocol, parameters, seed,
-            readout, region, layer
-    )
+    WINDOW layers AS (PARTITION BY trial_id, region)
 ),
 chosen AS (
     SELECT * FROM others WHERE elsewhere IS NOT NULL
     QUALIFY row_number() OVER (
-        PARTITION BY
-            model, weights_digest, recording_digest, stimuli_digest, protocol, parameters, seed,
-            readout, region, fold
-        ORDER BY elsewhere DESC, layer
+        PARTITION BY number, region, fold ORDER BY elsewhere DESC, layer
     ) = 1
-),
-depths AS (
-    SELECT l.model, t.weights_digest, l.layer, any_value(l.depth) AS depth
-    FROM layers AS l JOIN current_trials AS t USING (trial_id)
-    GROUP BY l.model, t.weights_digest, l.layer
 ),
 best AS (
     SELECT
-        model, any_value(recording) AS recording, region, readout,
+        number, region,
         mode(layer ORDER BY layer) AS layer,
         avg(score) FILTER (is_finite) AS score,
         stddev_samp(score) FILTER (is_finite) / sqrt(count(*) FILTER (is_finite)) AS standard_error,
@@ -75,14 +81,24 @@ best AS (
         count(*) FILTER (score IS NULL OR isnan(score)) AS n_undefined_folds,
         count(*) FILTER (isinf(score)) AS n_infinite_folds,
         list(layer ORDER BY fold) AS layer_per_fold,
-        any_value(statistic) AS statistic,
-        protocol, parameters, seed, recording_digest, stimuli_digest, weights_digest
+        any_value(statistic) AS statistic
     FROM chosen
-    GROUP BY
-        model, weights_digest, recording_digest, stimuli_digest, protocol, parameters, seed, readout,
-        region
+    GROUP BY number, region
+),
+depths AS (
+    SELECT l.model, t.weights_digest, l.layer, any_value(l.depth) AS depth
+    FROM layers AS l JOIN current_trials AS t USING (trial_id)
+    GROUP BY l.model, t.weights_digest, l.layer
 )
-SELECT b.model, b.recording, b.region, b.readout, b.layer, d.depth, b.* EXCLUDE (model, recording, region, readout, layer)
+SELECT
+    f.model, f.recording, b.region, f.readout, b.layer, d.depth, b.score, b.standard_error, b.n_folds,
+    b.n_undefined_folds, b.n_infinite_folds, b.layer_per_fold, b.statistic, f.protocol, f.parameters,
+    f.seed, f.recording_digest, f.stimuli_digest, f.weights_digest
 FROM best AS b
-LEFT JOIN depths AS d USING (model, weights_digest, layer)
-ORDER BY b.recording, b.region, b.readout, b.score DESC NULLS LAST, b.model, b.protocol, b.parameters, b.seed
+JOIN (
+    SELECT * FROM fits QUALIFY row_number() OVER (PARTITION BY number ORDER BY trial_id) = 1
+) AS f USING (number)
+LEFT JOIN depths AS d
+    ON d.model = f.model AND d.weights_digest = f.weights_digest AND d.layer = b.layer
+ORDER BY
+    f.recording, b.region, f.readout, b.score DESC NULLS LAST, f.model, f.protocol, f.parameters, f.seed
