@@ -22,28 +22,24 @@ regions AS (
     GROUP BY recording_digest, region
 ),
 named AS (
-    SELECT f.trial_id, f.recording_digest, s.target_ids
-    FROM fits AS f
+    -- A trial's targets are the same in every fold.
+    SELECT s.trial_id, f.recording_digest, s.target_ids, hash(s.target_ids) AS names
+    FROM neural_scores AS s
+    JOIN fits AS f USING (trial_id)
     SEMI JOIN regions AS g USING (recording_digest)
-    JOIN (
-        -- A trial's targets are the same in every fold.
-        SELECT trial_id, any_value(target_ids) AS target_ids
-        FROM neural_scores WHERE fold IS NOT NULL AND target_ids IS NOT NULL
-        GROUP BY trial_id
-    ) AS s USING (trial_id)
+    WHERE s.fold = 0 AND s.target_ids IS NOT NULL
 ),
 ordered AS (
     SELECT
-        o.recording_digest, o.target_ids, g.region,
+        o.recording_digest, o.names, g.region,
         list_filter(
             range(1, len(o.target_ids) + 1), lambda i: list_contains(g.targets, o.target_ids[i])
         ) AS places
-    FROM (SELECT DISTINCT recording_digest, target_ids FROM named) AS o
+    FROM (
+        SELECT recording_digest, names, any_value(target_ids) AS target_ids FROM named
+        GROUP BY recording_digest, names
+    ) AS o
     JOIN regions AS g USING (recording_digest)
-),
-places AS (
-    SELECT n.trial_id, o.region, o.places
-    FROM named AS n JOIN ordered AS o USING (recording_digest, target_ids)
 ),
 scored AS (
     SELECT
@@ -54,7 +50,8 @@ scored AS (
         END AS score
     FROM neural_scores AS s
     JOIN fits AS f USING (trial_id)
-    LEFT JOIN places AS p USING (trial_id)
+    LEFT JOIN (SELECT trial_id, recording_digest, names FROM named) AS n USING (trial_id)
+    LEFT JOIN ordered AS p ON p.recording_digest = n.recording_digest AND p.names = n.names
     WHERE s.fold IS NOT NULL AND (p.places IS NULL OR len(p.places) > 0)
 ),
 others AS (
