@@ -84,6 +84,7 @@ bench: setup
 
 docs: setup
 	$(BIN)/python -m benchmarks.tables_page
+	$(BIN)/python -m benchmarks.questions_page
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --all-extras pyproject.toml --output-file requirements.lock

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice, pairwise
 
+import duckdb
 import pytest
 
 from tests.docs.pages import ROOT
@@ -148,7 +149,14 @@ def _sbatch(words: list[str], patch: pytest.MonkeyPatch) -> None:
     assert len(given) == 2, words
 
 
+def _duckdb(words: list[str], patch: pytest.MonkeyPatch) -> None:
+    flag, query = words[1:]
+    assert flag == "-c"
+    assert duckdb.sql(query).fetchall(), words
+
+
 DOERS = {
+    "duckdb": _duckdb,
     "zoo-eval": _zoo_eval,
     "python": _python,
     "ray": _ray,

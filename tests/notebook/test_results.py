@@ -9,6 +9,7 @@ import pyarrow.dataset as ds
 import pytest
 
 import zoo_eval
+from tests.queries.zoo import planted
 from zoo_eval.errors import BadInput
 from zoo_eval.store import Store
 from zoo_eval.trial import Trial
@@ -135,3 +136,29 @@ def test_what_is_written_later_is_seen_after_a_refresh(store, results):
 def test_a_store_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(BadInput, match="no store at"):
         zoo_eval.open(tmp_path / "nothing")
+
+
+def test_a_question_is_answered_by_name(results):
+    assert results.questions["completeness"] == "Which models lack which evaluations?"
+    rows = results.question("completeness")
+    assert rows.sql.startswith("-- Which models lack which evaluations?")
+    assert rows.df().evaluation.tolist() == ["accuracy"] * 30
+    with pytest.raises(BadInput, match="unknown question 'completness'; nearest: completeness"):
+        results.question("completness")
+
+
+def test_what_found_nothing_says_what_would_fill_it(results):
+    assert "attacks (filled by minimal_attack)" in repr(results.tolerances())
+    assert "filled by minimal_attack" in results.tolerances()._repr_html_()
+    assert "filled" not in repr(results.accuracy())
+
+
+def test_every_table_view_and_question_is_there_for_pandas_polars_and_arrow(tmp_path):
+    results = zoo_eval.open(planted(Store(str(tmp_path / "planted"), create=True), 3).uri)
+    asked = [results[name] for name in results.names]
+    asked += [results.question(name) for name in results.questions]
+    for rows in asked:
+        arrow = rows.arrow()
+        assert tuple(arrow.column_names) == rows.columns
+        assert list(rows.df().columns) == rows.pl().columns == list(rows.columns)
+        assert len(rows.df()) == rows.pl().height == arrow.num_rows == len(rows)

@@ -4,8 +4,9 @@ import duckdb
 import pytest
 
 from tests.planted_rows import ledger_row, result_row
+from zoo_eval.commands.export import export
 from zoo_eval.errors import BadInput
-from zoo_eval.queries.connection import connect, export
+from zoo_eval.queries.connection import connect
 from zoo_eval.store import Store
 from zoo_eval.tables import COUNT, TABLES, VIEWS, Column, View, trial_table
 from zoo_eval.trial import Trial

@@ -7,9 +7,10 @@ import pytest
 
 from tests.planted_rows import failure, ledger_row, result_row
 from tests.rounding import printed
+from zoo_eval.commands.export import export
 from zoo_eval.errors import BadInput
 from zoo_eval.queries import measured
-from zoo_eval.queries.connection import connect, export, question, select
+from zoo_eval.queries.connection import connect, question, select
 from zoo_eval.store import Store
 from zoo_eval.tables import TABLES, VIEWS
 from zoo_eval.trial import Trial

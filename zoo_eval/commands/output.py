@@ -4,9 +4,9 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,11 +36,20 @@ def write(table: pa.Table, form: str, *, widest: int = WIDEST) -> None:
         json.dump(_of_json(_rows(table)), sys.stdout, indent=1, default=str, allow_nan=False)
         print()
     elif form == "csv":
-        writer = csv.writer(sys.stdout)
-        writer.writerow(table.column_names)
-        writer.writerows([_plain(value) for value in row.values()] for row in _rows(table))
+        csv_writer(sys.stdout, table.column_names)(table)
     else:
         print(as_text(table, widest))
+
+
+def csv_writer(file: IO[str], names: Sequence[str]) -> Callable[[pa.Table], None]:
+    """Writes the head of a CSV; what then adds rows to it. Lists, structs and maps are JSON."""
+    writer = csv.writer(file)
+    writer.writerow(names)
+
+    def write_rows(table: pa.Table) -> None:
+        writer.writerows([_plain(value) for value in row.values()] for row in _rows(table))
+
+    return write_rows
 
 
 def as_text(table: pa.Table, widest: int = WIDEST) -> str:

@@ -19,6 +19,7 @@ def _take_sql(parser: Parser) -> None:
 
 def _sql(options: Options) -> int:
     from zoo_eval.commands.output import write
+    from zoo_eval.commands.questions import tell_unfilled
     from zoo_eval.queries.cells import ARROW, TEXT
     from zoo_eval.queries.connection import connect
     from zoo_eval.queries.limits import limits_from
@@ -27,7 +28,32 @@ def _sql(options: Options) -> int:
     given = {f"--{name}": getattr(options, name) for name in ("seconds", "memory", "spill")}
     within = limits_from(given, os.environ)
     holder = ARROW if options.format == "parquet" else TEXT
-    write(connect(Store(options.store), within).query(options.query, holder), options.format)
+    connection = connect(Store(options.store), within)
+    rows = connection.query(options.query, holder)
+    write(rows, options.format)
+    tell_unfilled(rows, connection, options.query)
+    return OK
+
+
+def _take_questions(parser: Parser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="all are listed, if left out")
+    parser.add_argument(
+        "--store", metavar="URI", help="which answers; the question's SQL is shown, if left out"
+    )
+    parser.add_argument("--where", metavar="SQL", help="a condition on the columns of the answer")
+    take_format(parser, "table", "csv", "json", "parquet")
+
+
+def _questions(options: Options) -> int:
+    from zoo_eval.commands import questions
+
+    questions.check(options.name, options.store, options.where)
+    if options.name is None:
+        questions.listed(options.format)
+    elif options.store is None:
+        questions.shown(options.name)
+    else:
+        questions.answered(options.name, options.store, options.format, options.where)
     return OK
 
 
@@ -75,14 +101,23 @@ def _report(options: Options) -> int:
 
 def _take_export(parser: Parser) -> None:
     take_store(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.duckdb")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE.duckdb", help="or a folder"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("duckdb", "parquet", "csv"),
+        help="told from the name if left out: one DuckDB file, or a folder of Parquet where it has no "
+        "suffix. CSV has every cell as it is (a spreadsheet takes one that begins with = for a "
+        "formula), lists as JSON, numbers with all their digits",
+    )
 
 
 def _export(options: Options) -> int:
-    from zoo_eval.queries.connection import export
+    from zoo_eval.commands.export import export
     from zoo_eval.store import Store
 
-    counts = export(Store(options.store), options.out)
+    counts = export(Store(options.store), options.out, options.format)
     say(f"{options.out}: {sum(counts.values())} rows in {len(counts)} tables")
     return OK
 
@@ -94,6 +129,13 @@ RESULTS = (
         'zoo-eval sql "SELECT model, top1 FROM leaderboard" --store results/demo',
         _take_sql,
         _sql,
+    ),
+    Command(
+        "questions",
+        "what is asked most often, by name",
+        "zoo-eval questions best_layer_per_region --store results/demo",
+        _take_questions,
+        _questions,
     ),
     Command(
         "trends",
@@ -118,7 +160,7 @@ RESULTS = (
     ),
     Command(
         "export",
-        "all tables and views in one DuckDB file, to share",
+        "all tables and views to share: one DuckDB file, or a folder of Parquet or CSV",
         "zoo-eval export --store results/demo --out zoo.duckdb",
         _take_export,
         _export,

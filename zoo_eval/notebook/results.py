@@ -13,6 +13,8 @@ from zoo_eval.privacy.addresses import shown
 from zoo_eval.queries.cells import PYTHON, TEXT
 from zoo_eval.queries.connection import Connection, connect
 from zoo_eval.queries.limits import Limits
+from zoo_eval.queries.questions import question, questions
+from zoo_eval.queries.unfilled import unfilled
 from zoo_eval.store import Store
 from zoo_eval.trends.analysis import trends
 
@@ -101,7 +103,8 @@ class Rows:
     @property
     def _size(self) -> str:
         more = "" if len(self) <= SHOWN else f", the first {SHOWN} shown"
-        return f"{len(self)} rows x {len(self.columns)} columns{more}"
+        why = None if len(self) else unfilled(self._connection, self.sql)
+        return f"{len(self)} rows x {len(self.columns)} columns{more}{f'; {why}' if why else ''}"
 
 
 def _cell(value: Any) -> str:
@@ -149,6 +152,19 @@ class Results:
                 the nearest ones.
         """
         return Rows(query, self._connection)
+
+    @property
+    def questions(self) -> dict[str, str]:
+        """What is asked most often, by name: in words."""
+        return {name: one.question for name, one in questions().items()}
+
+    def question(self, name: str) -> Rows:
+        """The answer to one of `questions`; its SQL, with what the columns mean, is `.sql`.
+
+        Raises:
+            BadInput: there is no such question; it is answered with the nearest names.
+        """
+        return self.sql(question(name).sql)
 
     def leaderboard(self) -> Rows:
         """One row per model: accuracy, best neural scores, tolerance to attacks, alignment."""

@@ -72,3 +72,20 @@ def made_elsewhere(out: Path) -> Iterator[Path]:
         os.replace(folder / "made", out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def folder_made_elsewhere(out: Path) -> Iterator[Path]:
+    """A new folder to fill, which is moved to its own place when it is whole, as `made_elsewhere` does.
+
+    Raises:
+        OSError: it cannot be made, or there is something by then.
+    """
+    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        make_folder(aside / "made")
+        yield aside / "made"
+        # It takes the place of an empty folder at most.
+        os.rename(aside / "made", out)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

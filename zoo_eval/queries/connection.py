@@ -15,14 +15,13 @@ import duckdb
 import pyarrow as pa
 
 from zoo_eval.errors import BadInput, StoreError, ZooEvalError, one_line
-from zoo_eval.privacy import files
 from zoo_eval.queries import mistakes, reading, scanning
 from zoo_eval.queries.cells import ARROW, Holder
 from zoo_eval.queries.definitions import Definitions, view_sql
 from zoo_eval.queries.limits import Limits, limits_from
 from zoo_eval.queries.running import CutOff, TooLarge, cut_off, within
 from zoo_eval.store import Store
-from zoo_eval.tables import VIEWS, View
+from zoo_eval.tables import VIEWS, Table, View
 
 T = TypeVar("T")
 # What only the query is to blame for.
@@ -103,7 +102,7 @@ class Connection:
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise BadInput(READ_ONLY)
         # DuckDB takes for a SELECT what copies or deletes in a WITH.
-        ((told,),) = self._duckdb.execute("SELECT json_serialize_sql($1)", [sql]).fetchall()
+        told = self._parsed(sql)
         if not reading.only_reads(told):
             raise BadInput(READ_ONLY)
         if (name := reading.opened(told)) is not None:
@@ -111,6 +110,11 @@ class Connection:
                 f"{name}: only the store's tables and views can be read; ask these by name"
             )
         return sql
+
+    def _parsed(self, sql: str) -> str:
+        """A SELECT as DuckDB's JSON of it."""
+        ((told,),) = self._duckdb.execute("SELECT json_serialize_sql($1)", [sql]).fetchall()
+        return str(told)
 
     def query(self, sql: str, holder: Holder = ARROW) -> pa.Table:
         """The result of one SELECT; the second of two columns `x` is called `x_1`.
@@ -188,6 +192,51 @@ class Connection:
         )
         again = self._rows(relation.project(", ".join(chosen)))
         return again.rename_columns(found.column_names)
+
+    def batches(self, sql: str, holder: Holder = ARROW) -> pa.RecordBatchReader:
+        """The result of one SELECT some rows at a time, as `query` gives it whole, without its limits.
+
+        Another query can be asked when its rows are through.
+
+        Raises:
+            BadInput: as `query` does, now or with the rows; or a column has a value that its holder lacks.
+            StoreError: a file of the store is damaged.
+        """
+        with self._said(sql):
+            self._bring(self._one_select(sql))
+            relation = self._relation(sql)
+            chosen = (
+                f"CAST(#{place} AS VARCHAR)" if holder.lacks_type(kind) else f"#{place}"
+                for place, kind in enumerate(relation.types, 1)
+            )
+            rows = relation.project(", ".join(chosen)).to_arrow_reader(ROWS_AT_ONCE)
+            names = _distinct(relation.columns)
+        schema = pa.schema([one.with_name(name) for one, name in zip(rows.schema, names)])
+        return pa.RecordBatchReader.from_batches(schema, self._checked(sql, rows, schema, holder))
+
+    def _checked(
+        self, sql: str, rows: pa.RecordBatchReader, schema: pa.Schema, holder: Holder
+    ) -> Iterator[pa.RecordBatch]:
+        with self._said(sql):
+            for batch in rows:
+                for name, column in zip(schema.names, batch.columns):
+                    if holder.lacks_values(pa.chunked_array([column])):
+                        raise BadInput(
+                            f"column {name!r} has a value with no type there: CAST it to VARCHAR"
+                        )
+                yield batch.rename_columns(schema.names)
+
+    def unfilled(self, sql: str) -> list[Table]:
+        """The tables that a SELECT reads, by itself or through views, and that have no rows."""
+        found, looked_at = set[str](), [sql]
+        while looked_at:
+            new = reading.named(self._parsed(looked_at.pop())) - found
+            found |= new
+            looked_at += [
+                self._definitions.views[name] for name in new & self._definitions.views.keys()
+            ]
+        tables = self._contents.tables.items()
+        return [table for name, table in tables if name in found and not self._contents.paths(name)]
 
     def columns(self, sql: str) -> tuple[str, ...]:
         """The columns of the result of one SELECT, of which nothing is computed.
@@ -283,31 +332,22 @@ def question(name: str) -> str:
     return view_sql(name).splitlines()[0].removeprefix("-- ")
 
 
-def export(store: Store, out: Path) -> dict[str, int]:
-    """Writes every table and view as a table of one DuckDB file; the rows of each.
+def write_database(tables: Iterable[tuple[str, pa.RecordBatchReader]], out: Path) -> dict[str, int]:
+    """Writes tables, some rows at a time, to a new DuckDB file; the rows of each.
 
     Raises:
-        BadInput: the file exists or cannot be written.
+        OSError: it cannot be written.
     """
-    if out.exists():
-        raise BadInput(f"{out} exists; remove it or choose another --out")
-    connection = connect(store)
-    try:
-        with files.made_elsewhere(out) as aside:
-            return _copied(connection, aside)
-    except (duckdb.Error, OSError) as error:
-        raise BadInput(f"{out} cannot be written: {one_line(error)}") from error
-
-
-def _copied(connection: Connection, out: Path) -> dict[str, int]:
     counts = {}
-    with duckdb.connect(str(out)) as target:
-        for name in connection.names:
-            rows = connection.query(f'SELECT * FROM "{name}"')
-            target.register("rows", rows)
-            target.execute(f'CREATE TABLE "{name}" AS SELECT * FROM rows')
-            target.unregister("rows")
-            counts[name] = rows.num_rows
+    try:
+        with duckdb.connect(str(out)) as target:
+            for name, rows in tables:
+                target.register("rows", rows)
+                target.execute(f'CREATE TABLE "{name}" AS SELECT * FROM rows')
+                target.unregister("rows")
+                ((counts[name],),) = target.execute(f'SELECT count(*) FROM "{name}"').fetchall()
+    except duckdb.Error as error:
+        raise OSError(one_line(error)) from error
     return counts
 
 

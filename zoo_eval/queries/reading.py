@@ -25,6 +25,14 @@ def opened(told: str) -> str | None:
     return None
 
 
+def named(told: str) -> set[str]:
+    """The tables and views that a statement reads by name, in lower case; no names of its own WITH."""
+    parts = list(_parts(json.loads(told)))
+    own = {one["key"] for part in parts for one in (part.get("cte_map") or {}).get("map", ())}
+    read = {part["table_name"] for part in parts if part.get("type") == "BASE_TABLE"}
+    return {name.lower() for name in read - own}
+
+
 def _kinds(parts: Any) -> set[str]:
     kinds = (part.get("type") for part in _parts(parts))
     return {kind for kind in kinds if isinstance(kind, str) and kind.endswith("_NODE")}

@@ -46,6 +46,7 @@ TABLES: dict[str, Table] = {table.name: table for table in _ALL}
 VIEWS = (
     "gates",
     "current_trials",
+    "cards",
     "current_ceilings",
     "current_targets",
     "model_facts",
@@ -108,7 +109,8 @@ def documentation(tables: Iterable[Table] = TABLES.values()) -> str:
         "Made from `zoo_eval/tables` by `make docs`.\n"
     ]
     for table in tables:
-        parts.append(f"\n## {table.name}\n\nOne row per {table.grain}.\n")
+        by = f" Filled by {' or '.join(table.filled_by)}." if table.filled_by else ""
+        parts.append(f"\n## {table.name}\n\nOne row per {table.grain}.{by}\n")
         parts.append("\n| column | type | unit | meaning |\n|---|---|---|---|\n")
         for c in table.columns:
             null = " (may be null)" if c.nullable else ""

@@ -43,7 +43,7 @@ ATTACKS = trial_table(
     Column(
         "seconds", REAL, "wall time, split evenly over a batch; null if not attacked", "s", True
     ),
-)
+).by("minimal_attack")
 
 PERTURBATIONS = trial_table(
     "perturbations",
@@ -54,7 +54,7 @@ PERTURBATIONS = trial_table(
     Column("perturbation", pa.list_(pa.float16()), "adversarial minus stimulus, in [0, 1] pixels"),
     Column("photo", BYTES, "PNG of what was attacked, 8 bits: for pictures, not numbers", "", True),
     Column("human_map", BYTES, "PNG of the human map there, 8 bits; null without", "", True),
-)
+).by("minimal_attack with save_perturbations")
 
 ALIGNMENT = trial_table(
     "alignment",
@@ -93,4 +93,4 @@ ALIGNMENT = trial_table(
     Column("null_high", REAL, "97.5 % quantile over the other images' maps", nullable=True),
     Column("n_null", COUNT, "other images' maps that are defined", "image", True),
     Column("human_ceiling", REAL, "agreement among people (Spearman)", nullable=True),
-)
+).by("human_alignment", "minimal_attack with importance")

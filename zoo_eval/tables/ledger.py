@@ -58,7 +58,7 @@ TRIALS = Table(
         Column("started_at", TIME, "when the trial began", "UTC"),
         COMMIT,
     ),
-)
+).by("every sweep")
 
 MODELS = trial_table(
     "models",
@@ -89,7 +89,7 @@ MODELS = trial_table(
     Column("gate_reason", TEXT, "what the gate compared and found"),
     Column("gate_max_abs_logit_diff", REAL, "against the card's reference logits", "", True),
     Column("licence", TEXT, "of the weights; null when unknown", nullable=True),
-)
+).by("every sweep")
 
 ACCURACY = trial_table(
     "accuracy",
@@ -101,4 +101,4 @@ ACCURACY = trial_table(
     Column("top5_low", REAL, "Wilson 95 % interval, lower end", "share"),
     Column("top5_high", REAL, "Wilson 95 % interval, upper end", "share"),
     Column("n_images", COUNT, "labelled images", "image"),
-)
+).by("accuracy")

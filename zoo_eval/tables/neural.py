@@ -34,7 +34,7 @@ LAYERS = trial_table(
         "",
         True,
     ),
-)
+).by("neural_fit")
 
 FEATURES = trial_table(
     "features",
@@ -42,7 +42,7 @@ FEATURES = trial_table(
     Column("layer", TEXT, "module name in the network"),
     Column("stimulus_id", TEXT, "the stimulus"),
     Column("vector", REALS, "the layer's activation, flattened in C order"),
-)
+).by("features")
 
 NEURAL_SCORES = trial_table(
     "neural_scores",
@@ -135,7 +135,7 @@ NEURAL_SCORES = trial_table(
         "better, null where the layer is constant",
         nullable=True,
     ),
-)
+).by("neural_fit")
 
 CEILINGS = Table(
     "ceilings",
@@ -161,7 +161,7 @@ CEILINGS = Table(
         ),
         COMMIT,
     ),
-)
+).by("neural_fit", "spatial_fit")
 
 TARGETS = Table(
     "targets",
@@ -180,7 +180,7 @@ TARGETS = Table(
         Column("known", TEXT, "everything that the files say of it", "JSON"),
         COMMIT,
     ),
-)
+).by("neural_fit with recording files that describe targets")
 
 SPATIAL_SCORES = trial_table(
     "spatial_scores",
@@ -220,7 +220,7 @@ SPATIAL_SCORES = trial_table(
         "the same after down-sampling by 4; null on a grid with fewer than 3 positions then",
         nullable=True,
     ),
-)
+).by("spatial_fit")
 
 SPATIAL_MAPS = trial_table(
     "spatial_maps",
@@ -235,4 +235,4 @@ SPATIAL_MAPS = trial_table(
     Column(
         "photo", BYTES, "PNG of what the model saw, 8 bits: for pictures, not numbers", "", True
     ),
-)
+).by("spatial_fit with keep_maps")

@@ -67,7 +67,7 @@ TRENDS = Table(
         Column("exclusions", TEXT, "models left out by reason, as JSON", nullable=True),
         Column("models", NAMES, "the models compared"),
     ),
-)
+).by("zoo-eval trends")
 
 TRAINING_RUNS = Table(
     "training_runs",
@@ -79,7 +79,7 @@ TRAINING_RUNS = Table(
         Column("status", TEXT, "ok or failed"),
         Column("started_at", TIME, "when the run began", "UTC"),
     ),
-)
+).by("zoo-eval harmonize")
 
 TRAINING_METRICS = Table(
     "training_metrics",
@@ -90,4 +90,4 @@ TRAINING_METRICS = Table(
         Column("metric", TEXT, "e.g. loss, harmonization, top1"),
         Column("value", REAL, "at that step"),
     ),
-)
+).by("zoo-eval harmonize")

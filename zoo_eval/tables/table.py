@@ -1,7 +1,7 @@
 """Table: a result table's columns, types, units and meanings; View: a question about tables, in SQL."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -40,11 +40,19 @@ MODEL = Column("model", TEXT, "the model card's name")
 
 @dataclass(frozen=True)
 class Table:
-    """A result table: its grain ("one row per ...") and its columns, in order."""
+    """A result table: its grain ("one row per ...") and its columns, in order.
+
+    `filled_by` names the evaluations of a sweep file, or the commands, that write its rows.
+    """
 
     name: str
     grain: str
     columns: tuple[Column, ...]
+    filled_by: tuple[str, ...] = field(default=(), compare=False)
+
+    def by(self, *filled_by: str) -> "Table":
+        """The same table, said to be filled by these."""
+        return replace(self, filled_by=filled_by)
 
     @property
     def ledgered(self) -> bool:
