@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from zoo_eval.commands.output import as_text, short
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.files.names import in_html
 from zoo_eval.privacy.addresses import shown
 from zoo_eval.queries.cells import PYTHON, TEXT
 from zoo_eval.queries.connection import Connection, connect
+from zoo_eval.queries.written import as_text, short
 from zoo_eval.store import Store
 from zoo_eval.trends.comparisons import trends
 
