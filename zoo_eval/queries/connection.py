@@ -14,6 +14,7 @@ from zoo_eval.errors import BadInput, StoreError, ZooEvalError, one_line
 from zoo_eval.privacy import files
 from zoo_eval.queries import mistakes
 from zoo_eval.queries.cells import ARROW, Holder
+from zoo_eval.queries.limits import Limits
 from zoo_eval.queries.wanted import wanted
 from zoo_eval.store import Store
 from zoo_eval.tables import TRIALS, VIEWS, Table, View
@@ -260,7 +261,7 @@ def select(table: pa.Table, where: str | None, option: str = "--where") -> pa.Ta
             raise BadInput(f"{option}: {one_line(error)}") from error
 
 
-def connect(store: Store) -> Connection:
+def connect(store: Store, limits: Limits = Limits()) -> Connection:
     """Opens a store for queries."""
     return Connection(store)
 
