@@ -76,7 +76,7 @@ def _take_serve(parser: Parser) -> None:
     )
     parser.add_argument("--port", type=int, metavar="N", help="8020, or any, if left out")
     parser.add_argument("--seconds", metavar="S", help="that a query in the box may run (30)")
-    parser.add_argument("--memory", metavar="SIZE", help="that it may take (1GiB)")
+    parser.add_argument("--memory", metavar="SIZE", help="that it may take (512MiB)")
 
 
 def _serve(options: Options) -> int:

@@ -12,7 +12,7 @@ from zoo_eval.files.names import say
 from zoo_eval.queries.limits import VARIABLES, limits
 
 # Of a query in the box, where nothing else is said: somebody waits for it, and others ask too.
-USUAL = {VARIABLES["--seconds"]: "30", VARIABLES["--memory"]: "1GiB"}
+USUAL = {VARIABLES["--seconds"]: "30", VARIABLES["--memory"]: "512MiB"}
 MOST_PORTS = 65535
 
 

@@ -24,7 +24,9 @@ N_DESKS = 2
 PATIENCE_S = 10.0
 LOOK_EVERY_S = 0.05
 # DuckDB says best itself that its time is up; this is for what does not listen to it.
-GRACE_S = 2.0
+GRACE_S = 3.0
+# What a process may grow by beyond the memory of intermediate results, and again of rows.
+SPARE_BYTES = 128 * 2**20
 # A process that opens a large store in a bucket for its first question.
 OPENING_S = 60.0
 SQL = "SQL: "
@@ -38,7 +40,7 @@ class Busy(ZooEvalError):
 class Bounds:
     """What one question may take, and how much of its result is sent.
 
-    `limits.memory_bytes` is what the process that answers may grow by.
+    `limits` are DuckDB's to keep; a process that does not keep to them is ended.
     """
 
     limits: Limits
@@ -101,10 +103,10 @@ class _Desk:
                 raise BadInput(
                     f"{SQL}the query ran for more than {limits.seconds:g} s and was ended; ask for less"
                 )
-            if self._held() - before > limits.memory_bytes:
+            if self._held() - before > self._most_bytes:
                 raise BadInput(
-                    f"{SQL}the query took more than {size_text(limits.memory_bytes)} of memory and was "
-                    "ended; ask for less, or for a sum over fewer rows"
+                    f"{SQL}the query took more memory than the {size_text(limits.memory_bytes)} that it "
+                    "may and was ended; ask for less, or for a sum over fewer rows"
                 )
         return json.loads(self._from.recv_bytes()), self._from.recv_bytes()
 
@@ -120,7 +122,7 @@ class _Desk:
     def is_worn(self) -> bool:
         """Whether it has kept more memory than one question may take, or is gone."""
         try:
-            return self._held() > self._bounds.limits.memory_bytes
+            return self._held() > self._most_bytes
         except OSError:
             return True
 
@@ -131,6 +133,10 @@ class _Desk:
         for pipe in (self._to, self._from):
             with suppress(OSError):
                 pipe.close()
+
+    @property
+    def _most_bytes(self) -> int:
+        return 2 * self._bounds.limits.memory_bytes + SPARE_BYTES
 
     def _send(self, message: Mapping[str, Any]) -> None:
         self._to.send_bytes(json.dumps(message).encode())
