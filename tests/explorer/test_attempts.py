@@ -10,7 +10,13 @@ from tests.queries.attempts import EXHAUSTS, READS, WRITES
 from zoo_eval.digests import bytes_digest
 
 # The others of their kind take as long: `python -m benchmarks.serve` asks them all.
-HERE = {"a counting loop", "rows without end", "long rows", "a list of a range", "a regular expression"}
+HERE = {
+    "a counting loop",
+    "rows without end",
+    "long rows",
+    "a list of a range",
+    "a regular expression",
+}
 ATTEMPTS = [*WRITES, *READS, *(one for one in EXHAUSTS if one.name in HERE)]
 
 
@@ -27,7 +33,7 @@ def held(folder: Path) -> dict[str, str]:
 def test_an_attempt_is_refused_in_words(attempt, client, folder):
     before = held(folder)
     sql = attempt.at(str(folder / "outside.parquet"), str(folder / "store"))
-    found = client.post("/sql", data={"q": sql})
+    found = client.post("/sql.csv", data={"q": sql})
     assert found.status_code in (400, 503), found.text
     (said,) = re.findall(r'<p class="error" role="alert">(.*?)</p>', found.text, re.DOTALL)
     assert len(unescape(said)) > 20

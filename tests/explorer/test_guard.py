@@ -75,7 +75,9 @@ def test_the_first_visit_leaves_a_cookie_and_takes_the_token_out_of_the_address(
     assert asked.get("/").text == "shown"
 
 
-@pytest.mark.parametrize("wrong", ["", "x", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "\u0000", "é" * 30, "%"])
+@pytest.mark.parametrize(
+    "wrong", ["", "x", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "\u0000", "é" * 30, "%"]
+)
 def test_a_wrong_token_opens_nothing_wherever_it_stands(wrong):
     asked = client("0.0.0.0", TOKEN)
     assert asked.get("/", params={"token": wrong}).status_code == 403

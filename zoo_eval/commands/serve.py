@@ -1,6 +1,5 @@
 """`zoo-eval serve`: the explorer of a store, until Ctrl-C."""
 
-import os
 from contextlib import suppress
 
 from zoo_eval.commands.command import OK
@@ -9,10 +8,7 @@ from zoo_eval.explorer.desks import Bounds
 from zoo_eval.explorer.guard import VARIABLE, is_loopback
 from zoo_eval.explorer.serving import Serving
 from zoo_eval.files.names import say
-from zoo_eval.queries.limits import VARIABLES, limits
 
-# Of a query in the box, where nothing else is said: somebody waits for it, and others ask too.
-USUAL = {VARIABLES["--seconds"]: "30", VARIABLES["--memory"]: "512MiB"}
 MOST_PORTS = 65535
 
 
@@ -27,9 +23,7 @@ def run(store: str, host: str, port: int | None, seconds: str | None, memory: st
         raise BadInput(
             f"--port {port} is no port; give 1 to {MOST_PORTS}, or 0 for any that is free"
         )
-    asked = {"--seconds": seconds, "--memory": memory}
-    bounds = Bounds(limits(asked, {**USUAL, **os.environ}))
-    serving = Serving(store, bounds, host=host, port=port)
+    serving = Serving(store, Bounds.usual(seconds, memory), host=host, port=port)
     # The address holds the token, which `say` would hide.
     print(f"open {serving.url}  (Ctrl-C ends it)", flush=True)
     if not is_loopback(host):

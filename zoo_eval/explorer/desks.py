@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from zoo_eval.errors import BadInput, StoreError, ZooEvalError
-from zoo_eval.queries.limits import Limits
+from zoo_eval.queries.limits import VARIABLES, Limits, limits
 from zoo_eval.units import size_text
 
 N_DESKS = 2
@@ -30,6 +30,7 @@ SPARE_BYTES = 128 * 2**20
 # A process that opens a large store in a bucket for its first question.
 OPENING_S = 60.0
 SQL = "SQL: "
+USUAL = {VARIABLES["--seconds"]: "30", VARIABLES["--memory"]: "512MiB"}
 
 
 class Busy(ZooEvalError):
@@ -46,6 +47,16 @@ class Bounds:
     limits: Limits
     most_rows: int = 100_000
     most_bytes: int = 64 * 2**20
+
+    @classmethod
+    def usual(cls, seconds: str | None = None, memory: str | None = None) -> "Bounds":
+        """What was said, or else the environment says, or what suits a box that others wait for too.
+
+        Raises:
+            BadInput: it is no limit.
+        """
+        asked = {"--seconds": seconds, "--memory": memory}
+        return cls(limits(asked, {**USUAL, **os.environ}))
 
 
 @dataclass(frozen=True)

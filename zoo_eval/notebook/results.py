@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
+    from zoo_eval.explorer.serving import Serving
+
 # How many rows are shown; all are there.
 SHOWN = 20
 
@@ -159,6 +161,17 @@ class Results:
         self.store.replace("trends", trends(self._connection))
         self.refresh()
         return self["trends"]
+
+    def serve(self, port: int | None = None) -> "Serving":
+        """The store's explorer, for a browser on this machine; its `url` says where, `stop()` ends it.
+
+        Raises:
+            BadInput: the port is taken.
+        """
+        from zoo_eval.explorer.desks import Bounds
+        from zoo_eval.explorer.serving import Serving
+
+        return Serving(self.store.uri, Bounds.usual(), port=port).start()
 
     def refresh(self) -> None:
         """Looks at the store anew, for what was written since."""

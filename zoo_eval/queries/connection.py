@@ -261,7 +261,7 @@ def select(table: pa.Table, where: str | None, option: str = "--where") -> pa.Ta
             raise BadInput(f"{option}: {one_line(error)}") from error
 
 
-def connect(store: Store, limits: Limits = Limits()) -> Connection:
+def connect(store: Store, limits: Limits | None = None) -> Connection:
     """Opens a store for queries."""
     return Connection(store)
 
