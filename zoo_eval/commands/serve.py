@@ -1,5 +1,6 @@
 """`zoo-eval serve`: the explorer of a store, until Ctrl-C."""
 
+import os
 from contextlib import suppress
 
 from zoo_eval.commands.command import OK
@@ -33,4 +34,7 @@ def run(store: str, host: str, port: int | None, seconds: str | None, memory: st
     with suppress(KeyboardInterrupt):
         serving.run()
     say("ended; the store is as it was")
+    if serving.is_at_work:
+        # Python cannot end in the middle of a query, and nobody waits for its answer.
+        os._exit(OK)
     return OK

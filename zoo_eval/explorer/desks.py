@@ -171,8 +171,12 @@ class Desks:
         self._all: set[_Desk] = set()
         self._lock = Lock()
         self._is_closed = False
-        for _ in range(N_DESKS - 1):
+        for _ in range(N_DESKS):
             self._free.put(None)
+
+    def warm(self) -> None:
+        """Starts one process before anybody asks: it takes a second or two."""
+        self._free.get()
         self._free.put(self._new())
 
     def ask(self, sql: str, form: str) -> Answer:

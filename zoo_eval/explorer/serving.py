@@ -69,6 +69,7 @@ class Serving:
     def run(self) -> None:
         """Serves until the process is told to end, or `stop` is called."""
         self._watch.start()
+        self._desks.warm()
         try:
             self._server.run(sockets=[self._socket])
         finally:
@@ -87,6 +88,11 @@ class Serving:
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join()
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the store is still being read, which nothing interrupts."""
+        return self._watch.is_at_work
 
     def __repr__(self) -> str:
         return f"Serving({self.url}; .stop() ends it)"

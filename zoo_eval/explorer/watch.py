@@ -15,6 +15,7 @@ LOOK_EVERY_S = 2.0
 LOOK_AT_BUCKET_EVERY_S = 10.0
 # Of the time, at most this share goes into reading a store that never stands still.
 MOST_AT_WORK = 0.25
+ENDING_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,15 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends looking; what is being read is left."""
+        """Ends looking; what is being read is waited for a few seconds, and then left."""
         self._ended.set()
+        if self._thread.ident is not None:
+            self._thread.join(ENDING_S)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether something is still being read."""
+        return self._thread.is_alive()
 
     def wanted_report(self) -> Report | None:
         """The last report there is; a newer one is made where the store has moved since."""
