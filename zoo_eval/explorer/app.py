@@ -53,6 +53,7 @@ class Pages:
             Route("/tables", self._tables),
             Route("/leaderboard.json", self._leaderboard),
             *(Route(f"/{name}", _asset(name, kind)) for name, kind in ASSETS.items()),
+            Route("/favicon.ico", _nothing),
         ]
 
     async def _report(self, request: Request) -> Response:
@@ -160,6 +161,11 @@ def _asset(name: str, kind: str) -> Endpoint:
         return Response(content, 200, {"Cache-Control": "max-age=60"}, kind)
 
     return asset
+
+
+async def _nothing(request: Request) -> Response:
+    """Browsers ask for an icon that no page names."""
+    return Response(status_code=204)
 
 
 def _said(status: int, text: str) -> Response:

@@ -14,7 +14,7 @@ LOOK_EVERY_S = 2.0
 # A listing of a bucket is a request that costs.
 LOOK_AT_BUCKET_EVERY_S = 10.0
 # Of the time, at most this share goes into reading a store that never stands still.
-MOST_AT_WORK = 0.25
+MOST_AT_WORK = 0.5
 ENDING_S = 5.0
 
 
