@@ -24,7 +24,7 @@ def serving(tmp_path_factory):
     one.stop()
 
 
-def waited(what, timeout_s: float = 60.0):
+def waited(what, timeout_s: float = 300.0):
     """What a function gives, once it gives something."""
     until = time.monotonic() + timeout_s
     while not (found := what()):

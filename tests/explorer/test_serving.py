@@ -60,9 +60,9 @@ def test_it_serves_until_it_is_told_to_end(store, by):
         children = psutil.Process(process.pid).children()
         assert children
         process.send_signal(by)
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
         assert process.stdout.read() == "ended; the store is as it was\n"
-        assert psutil.wait_procs(children, timeout=60)[1] == []
+        assert psutil.wait_procs(children, timeout=300)[1] == []
 
 
 def test_its_processes_end_where_it_is_killed(store):
@@ -70,7 +70,7 @@ def test_its_processes_end_where_it_is_killed(store):
         children = psutil.Process(process.pid).children()
         assert children
         process.kill()
-        assert psutil.wait_procs(children, timeout=60)[1] == []
+        assert psutil.wait_procs(children, timeout=300)[1] == []
 
 
 def test_elsewhere_the_printed_address_has_the_token(store):

@@ -99,7 +99,7 @@ def test_readers_do_not_wait_while_the_store_is_read(tmp_path, monkeypatch):
 
     def slowly(*given):
         entered.set()
-        assert go_on.wait(60)
+        assert go_on.wait(300)
         return read(*given)
 
     with served(tmp_path / "store") as client:
@@ -107,7 +107,7 @@ def test_readers_do_not_wait_while_the_store_is_read(tmp_path, monkeypatch):
         monkeypatch.setattr(watching.Moment, "of", slowly)
         renewing = threading.Thread(target=client.watch.renew)
         renewing.start()
-        assert entered.wait(60)
+        assert entered.wait(300)
         # It is being read, and will be until this test says so.
         assert models(client) == NAMES
         assert client.get("/sql").status_code == 200
@@ -142,7 +142,7 @@ def test_readers_and_a_writer_at_once(tmp_path):
     found: list[tuple[int, int]] = []
 
     def reading() -> None:
-        with httpx.Client(base_url=serving.url, timeout=60, trust_env=False) as client:
+        with httpx.Client(base_url=serving.url, timeout=300, trust_env=False) as client:
             for _ in range(10):
                 answer = client.get("leaderboard.json")
                 found.append((answer.status_code, len(answer.json())))
@@ -155,8 +155,8 @@ def test_readers_and_a_writer_at_once(tmp_path):
             add(store, f"local/{number}", 0.5)
         for one in readers:
             one.join()
-        until = time.monotonic() + 60
-        with httpx.Client(base_url=serving.url, timeout=60, trust_env=False) as client:
+        until = time.monotonic() + 300
+        with httpx.Client(base_url=serving.url, timeout=300, trust_env=False) as client:
             while len(rows := client.get("leaderboard.json").json()) < 10:
                 assert time.monotonic() < until
                 time.sleep(0.1)
