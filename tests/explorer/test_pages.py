@@ -59,6 +59,11 @@ def test_a_link_fills_the_box_and_runs_nothing(client):
     assert 'FROM "models" LIMIT 100' in unescape(client.get("/sql", params={"of": "models"}).text)
     given = client.get("/sql", params={"q": "</textarea><script>alert(1)</script>"}).text
     assert "<script>alert" not in given
+    kept = "SELECT 'a\tb', 's3://key:word@bucket' -- \u202e\n"
+    (shown,) = re.findall(
+        r"<textarea.*?>\n(.*?)</textarea>", client.get("/sql", params={"q": kept}).text, re.DOTALL
+    )
+    assert unescape(shown) == kept
     assert 'id="result"' not in given
 
 

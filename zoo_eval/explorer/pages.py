@@ -1,5 +1,6 @@
 """Pages: the HTML of a served store: its frame, the box for SQL and its results, what can be asked."""
 
+import html
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -72,7 +73,7 @@ def box(sql: str, limits: str) -> str:
         '<label for="q">One SELECT over <a href="/tables">tables and views</a>, in DuckDB\'s SQL. '
         f'<span class="soft">{in_html(limits)}</span></label>'
         f'<textarea id="q" name="q" rows="{ROWS_OF_BOX}" spellcheck="false" autocomplete="off" '
-        f"autofocus required>\n{in_html_lines(sql)}</textarea>"
+        f"autofocus required>\n{html.escape(sql)}</textarea>"
         f'<p class="does"><button class="run">Run</button> <span class="soft">or download</span> '
         f"{others}</p></form>"
     )
