@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from zoo_eval.errors import BadInput, StoreError, ZooEvalError
-from zoo_eval.queries.limits import VARIABLES, Limits, limits
+from zoo_eval.queries.limits import VARIABLES, Limits, limits_from
 from zoo_eval.units import size_text
 
 N_DESKS = 2
@@ -56,7 +56,7 @@ class Bounds:
             BadInput: it is no limit.
         """
         asked = {"--seconds": seconds, "--memory": memory}
-        return cls(limits(asked, {**USUAL, **os.environ}))
+        return cls(limits_from(asked, {**USUAL, **os.environ}))
 
 
 @dataclass(frozen=True)

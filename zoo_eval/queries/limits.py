@@ -8,7 +8,7 @@ from zoo_eval.errors import BadInput
 from zoo_eval.units import size_in_bytes, size_text
 
 SECONDS = 300.0
-MEMORY_BYTES = 3 * 2**30
+MEMORY_BYTES = 2 * 2**30
 # DuckDB itself needs some.
 LEAST_BYTES = 64 * 2**20
 # Where what no option says is looked up, by option.
@@ -48,7 +48,7 @@ class Limits:
             raise BadInput(f"{self.spill} is no folder to spill to; create it or choose another")
 
 
-def limits(options: Mapping[str, str | None], environment: Mapping[str, str]) -> Limits:
+def limits_from(options: Mapping[str, str | None], environment: Mapping[str, str]) -> Limits:
     """What was said by options (`--seconds`, `--memory`, `--spill`), or else in the environment.
 
     Raises:
