@@ -50,7 +50,9 @@ def test_a_visit(browser, serving, tmp_path):
     browser.get(serving.url)
     # Until there is a report, the page looks again by itself.
     waited(lambda: "The store as it was" in browser.page_source)
-    assert NAMES[0] in browser.find_element("tag name", "body").get_attribute("textContent")
+    waited(
+        lambda: NAMES[0] in browser.find_element("tag name", "body").get_attribute("textContent")
+    )
     browser.find_element("link text", "Ask in SQL").click()
     # The example in the box, by its button.
     browser.find_element("css selector", "button.run").click()

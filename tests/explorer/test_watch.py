@@ -10,6 +10,8 @@ import pytest
 from tests.explorer.planted import BOUNDS, NAMES, add, served, store_at
 from zoo_eval.explorer import watch as watching
 from zoo_eval.explorer.serving import Serving
+from zoo_eval.queries.connection import connect
+from zoo_eval.report.html import page
 from zoo_eval.store import Store
 
 
@@ -23,15 +25,16 @@ def test_what_is_committed_is_shown_and_what_was_read_is_not_read_again(tmp_path
         before = client.watch.moment
         client.watch.renew()
         assert client.watch.moment is before
+        old = client.watch.report.html
         add(store, "local/new", 0.1)
         assert models(client) == NAMES
         client.watch.renew()
         assert models(client) == [*NAMES, "local/new"]
         assert "It has moved since" in client.get("/").text
+        assert client.watch.report.html == old
         client.watch.renew()
-        page = client.get("/").text
-        assert "local/new" in page
-        assert "It has moved since" not in page
+        assert "It has moved since" not in client.get("/").text
+        assert client.watch.report.html == page(connect(store), store.uri) != old
         monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + 60)
         found = client.post("/sql.csv", data={"q": "SELECT count(*) AS n FROM models"})
         assert found.text == "n\r\n4\r\n"
@@ -58,9 +61,9 @@ def test_a_store_that_vanishes_is_still_shown_and_comes_back(tmp_path):
         client.watch.renew()
         assert models(client) == NAMES
         assert "Warning" in client.get("/leaderboard.json").headers
-        page = client.get("/").text
-        assert "It cannot be read now: store" in page
-        assert "is gone" in page
+        shown = client.get("/").text
+        assert "It cannot be read now: store" in shown
+        assert "is gone" in shown
         assert "is gone" in client.get("/sql").text
         (tmp_path / "away").rename(tmp_path / "store")
         client.watch.renew()
