@@ -8,11 +8,12 @@ from html import unescape
 import pyarrow.parquet as pq
 import pytest
 
-from tests.explorer.planted import BOUNDS, NAMES, TOP1
+from tests.explorer.planted import BOUNDS, NAMES, TOP1, served
+from zoo_eval.explorer import app
 from zoo_eval.queries.connection import connect
 from zoo_eval.report.html import page
 from zoo_eval.store import Store
-from zoo_eval.tables import TABLES, VIEWS
+from zoo_eval.tables import TABLES, VIEWS, View
 
 
 def refusal(found) -> str:
@@ -56,6 +57,20 @@ def test_the_box_begins_with_an_example_that_works(client):
     found = client.post("/sql", data={"q": unescape(example)})
     assert found.status_code == 200
     assert "3 rows x 5 columns" in found.text
+
+
+def test_what_is_asked_often_fills_the_box_and_is_answered(folder, monkeypatch):
+    planted = [
+        View("how_many", "-- How many <models> are there?\nSELECT count(*) AS n FROM models")
+    ]
+    monkeypatch.setattr(app, "questions", lambda: planted)
+    with served(folder / "store") as one:
+        text = one.get("/sql").text
+        assert '<a href="/sql?question=how_many">How many &lt;models&gt; are there?</a>' in text
+        asked = one.get("/sql", params={"question": "how_many"}).text
+        (sql,) = re.findall(r"<textarea.*?>\n(.*?)</textarea>", asked, re.DOTALL)
+        assert unescape(sql) == planted[0].sql
+        assert one.post("/sql.csv", data={"q": unescape(sql)}).text == "n\r\n3\r\n"
 
 
 def test_a_link_fills_the_box_and_runs_nothing(client):

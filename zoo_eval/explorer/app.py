@@ -18,6 +18,7 @@ from zoo_eval.explorer.desks import Busy, Desks
 from zoo_eval.explorer.guard import Door, Guard
 from zoo_eval.explorer.watch import Watch
 from zoo_eval.files.names import say
+from zoo_eval.tables import View
 from zoo_eval.units import size_text
 
 # A query is a text that somebody wrote.
@@ -42,6 +43,7 @@ class Pages:
     def __init__(self, watch: Watch, desks: Desks) -> None:
         self._watch = watch
         self._desks = desks
+        self._questions = questions()
 
     def routes(self) -> list[Route]:
         """Every address there is."""
@@ -84,7 +86,10 @@ class Pages:
         of = request.query_params.get("of")
         if of in {one.name for one in self._watch.moment.sources}:
             sql = f'SELECT * FROM "{of}" LIMIT 100'
-        return self._page(sql, "")
+        for one in self._questions:
+            if one.name == request.query_params.get("question"):
+                sql = one.sql
+        return self._page(sql, pages.asked_often(self._questions))
 
     async def _result(self, request: Request) -> Response:
         sql = await _question(request)
@@ -125,6 +130,16 @@ def application(watch: Watch, desks: Desks, door: Door) -> Guard:
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
     app.router.redirect_slashes = False
     return Guard(app, door)
+
+
+def questions() -> list[View]:
+    """What is asked of a store most often: the files beside the views, by name."""
+    folder = files("zoo_eval.queries").joinpath("questions")
+    found = (
+        [file for file in folder.iterdir() if file.name.endswith(".sql")] if folder.is_dir() else []
+    )
+    named = {file.name.removesuffix(".sql"): file.read_text(encoding="utf-8") for file in found}
+    return [View(name, named[name]) for name in sorted(named)]
 
 
 def _age_s(as_of: float) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 from zoo_eval.explorer.moment import Source
 from zoo_eval.files.names import in_html
+from zoo_eval.tables import View
 from zoo_eval.units import duration
 
 PLACES = (("/", "Report"), ("/sql", "Ask in SQL"), ("/tables", "Tables and views"))
@@ -27,7 +28,13 @@ def ways(here: str) -> str:
 
 def age(age_s: float, trouble: str | None, is_renewed: bool = False) -> str:
     """How old what is shown is, and why it is not newer."""
-    old = "just now" if age_s < 10 else f"{duration(age_s)} ago"
+    old = (
+        "just now"
+        if age_s < 10
+        else f"{round(age_s)} s ago"
+        if age_s < 60
+        else f"{duration(age_s)} ago"
+    )
     text = f"The store as it was {old}."
     if trouble is not None:
         text += f" It cannot be read now: {trouble}"
@@ -115,6 +122,17 @@ def size(found: dict[str, Any]) -> str:
     least = "more than " if found["is_cut"] else ""
     text = f"{least}{n:,} row{'' if n == 1 else 's'} x {len(found['columns'])} columns"
     return text if shown == n and not found["is_cut"] else f"{text}, the first {shown} shown"
+
+
+def asked_often(questions: Sequence[View]) -> str:
+    """Links that fill the box with what is asked most often."""
+    if not questions:
+        return ""
+    links = "".join(
+        f'<li><a href="/sql?question={in_html(one.name)}">{in_html(one.question)}</a></li>'
+        for one in questions
+    )
+    return f"<h2>Asked often</h2><ul>{links}</ul>"
 
 
 def sources(found: Sequence[Source]) -> str:
