@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -94,7 +95,12 @@ def commit(store: Store, numbers: range) -> None:
     trials = []
     for number in numbers:
         model = f"timm/planted_{number:05}"
-        known = {"model": model, "weights_digest": f"w{number}", "transform": {}, "stimuli": "p"}
+        known: dict[str, Any] = {
+            "model": model,
+            "weights_digest": f"w{number}",
+            "transform": {},
+            "stimuli": "p",
+        }
         gate, accuracy = (
             Trial(kind, 1, "planted", **known, stimuli_digest="p") for kind in ("gate", "accuracy")
         )
