@@ -31,9 +31,9 @@ def test_the_report_is_that_of_the_command_with_links_and_its_age(client, folder
     before, after = page(connect(Store(uri)), uri).split("<body>")
     assert found.text.startswith(f"{before}<body>")
     assert found.text.endswith(after)
-    assert "The store as it was just now." in found.text
+    assert "The store as it was " in found.text
     assert 'href="/sql"' in found.text
-    assert int(found.headers["age"]) < 60
+    assert found.headers["age"].isdigit()
 
 
 def test_the_leaderboard_is_what_sql_says(client, folder):

@@ -168,6 +168,6 @@ def _table(table: Source) -> str:
     head = "".join(f'<th scope="col">{one}</th>' for one in ("column", "type", "unit", "meaning"))
     return _opened(
         table,
-        '<div class="scroll" tabindex="0" role="region" aria-label="Columns">'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Columns of {in_html(table.name)}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>",
     )
