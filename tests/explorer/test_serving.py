@@ -54,7 +54,7 @@ def running(
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_told_to_end(store, by):
     with running(store) as (process, url):
-        answer = httpx.get(f"{url}leaderboard.json", trust_env=False)
+        answer = httpx.get(f"{url}leaderboard.json", trust_env=False, timeout=300)
         assert [row["model"] for row in answer.json()] == NAMES
         assert "server" not in answer.headers
         children = psutil.Process(process.pid).children()
@@ -66,7 +66,8 @@ def test_it_serves_until_it_is_told_to_end(store, by):
 
 
 def test_its_processes_end_where_it_is_killed(store):
-    with running(store) as (process, _):
+    with running(store) as (process, url):
+        assert httpx.get(f"{url}sql", trust_env=False, timeout=300).status_code == 200
         children = psutil.Process(process.pid).children()
         assert children
         process.kill()
@@ -79,7 +80,7 @@ def test_elsewhere_the_printed_address_has_the_token(store):
         name, port, token = re.fullmatch(r"http://(.+):(\d+)/\?token=([\w-]{40,})", url).groups()
         assert name == socket.gethostname()
         here = f"http://127.0.0.1:{port}/"
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=300) as client:
             assert client.get(here).status_code == 401
             assert (
                 client.get(here, params={"token": token}, follow_redirects=True).status_code == 200
@@ -91,9 +92,12 @@ def test_the_environments_token_is_needed_here_too(store):
     with running(store, ZOO_EVAL_SERVE_TOKEN=TOKEN) as (_, url):
         place, _, token = url.partition("?token=")
         assert token == TOKEN
-        assert httpx.get(f"{place}sql", trust_env=False).status_code == 401
+        assert httpx.get(f"{place}sql", trust_env=False, timeout=300).status_code == 401
         headers = {"authorization": f"Bearer {TOKEN}"}
-        assert httpx.get(f"{place}sql", headers=headers, trust_env=False).status_code == 200
+        assert (
+            httpx.get(f"{place}sql", headers=headers, trust_env=False, timeout=300).status_code
+            == 200
+        )
 
 
 def said(capfd, *options: str) -> str:
@@ -143,13 +147,14 @@ def test_from_python_it_runs_beside_the_caller(store):
     one = zoo_eval.open(store).serve(port=0)
     try:
         assert [
-            row["model"] for row in httpx.get(f"{one.url}leaderboard.json", trust_env=False).json()
+            row["model"]
+            for row in httpx.get(f"{one.url}leaderboard.json", trust_env=False, timeout=300).json()
         ] == NAMES
         assert one.url in repr(one)
     finally:
         one.stop()
     with pytest.raises(httpx.ConnectError):
-        httpx.get(one.url, trust_env=False)
+        httpx.get(one.url, trust_env=False, timeout=300)
 
 
 def test_the_page_says_what_the_limits_are():
