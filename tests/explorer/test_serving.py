@@ -121,6 +121,7 @@ def test_a_port_that_is_taken_is_said(store, capfd):
     (("--port", "-1"), "is no port"),
     (("--host", "no such host"), "--host no such host"),
     (("--host", "192.0.2.1"), "192.0.2.1"),
+    (("--host", "x" * 70), "no name of a machine"),
     (("--seconds", "long"), "--seconds"),
     (("--memory", "1 byte"), "--memory"),
 ])  # fmt: skip

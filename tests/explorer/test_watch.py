@@ -8,6 +8,8 @@ import time
 import pytest
 
 from tests.explorer.planted import BOUNDS, NAMES, add, served, store_at
+from tests.storage import s3_server
+from tests.storage.conftest import s3_keys as s3_keys
 from zoo_eval.explorer import watch as watching
 from zoo_eval.explorer.serving import Serving
 from zoo_eval.queries.connection import connect
@@ -38,6 +40,19 @@ def test_what_is_committed_is_shown_and_what_was_read_is_not_read_again(tmp_path
         monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + 60)
         found = client.post("/sql.csv", data={"q": "SELECT count(*) AS n FROM models"})
         assert found.text == "n\r\n4\r\n"
+
+
+def test_a_bucket_is_looked_at_in_the_same_way(s3_keys):
+    with s3_server.running() as server:
+        store = Store(server.uri("prefix"), create=True)
+        before = store.contents()
+        assert not before.is_past()
+        add(store, "local/new", 0.1)
+        assert before.is_past()
+        assert not (now := store.contents()).is_past()
+        store.compact(grace_s=0.0)
+        assert now.is_past()
+        assert not store.contents().is_past()
 
 
 def test_a_merged_store_says_the_same(tmp_path):

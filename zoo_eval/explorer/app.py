@@ -17,7 +17,7 @@ from zoo_eval.explorer import pages
 from zoo_eval.explorer.desks import Busy, Desks
 from zoo_eval.explorer.guard import Door, Guard
 from zoo_eval.explorer.watch import Watch
-from zoo_eval.files.names import say
+from zoo_eval.files.names import printable, say
 from zoo_eval.tables import View
 from zoo_eval.units import size_text
 
@@ -184,7 +184,7 @@ async def _nothing(request: Request) -> Response:
 
 
 def _said(status: int, text: str) -> Response:
-    return PlainTextResponse(f"zoo-eval serve: {as_line(text)}\n", status)
+    return PlainTextResponse(f"zoo-eval serve: {printable(as_line(text))}\n", status)
 
 
 async def _not_there(request: Request, error: HTTPException) -> Response:

@@ -113,10 +113,9 @@ def bound(host: str, port: int | None) -> socket.socket:
             host, port, type=socket.SOCK_STREAM
         )
         made = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise BadInput(
-            f"--host {host}: {error.strerror}; give this machine's name or address"
-        ) from error
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no name of a machine"
+        raise BadInput(f"--host {host}: {why}; give this machine's name or address") from error
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
