@@ -8,7 +8,7 @@ SOURCES := zoo_eval jobs benchmarks tests
 export RAY_USAGE_STATS_ENABLED := 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 
-.PHONY: setup demo test kernels fuzz storm chaos image check format bench docs lock clean
+.PHONY: setup demo test kernels fuzz storm chaos image check format bench docs site site-links lock clean
 
 setup: .venv/installed
 
@@ -81,10 +81,19 @@ bench: setup
 	$(BIN)/python -m benchmarks.queries --quick
 	$(BIN)/python -m benchmarks.anatomies --quick
 	$(BIN)/python -m benchmarks.trends --quick
+	$(BIN)/python -m benchmarks.serve --quick
 
 docs: setup
 	$(BIN)/python -m benchmarks.tables_page
 	$(BIN)/python -m benchmarks.questions_page
+
+# The pages of docs/ as a site, build/site/index.html; any warning is an error.
+site: setup
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/site
+
+# Whether what the pages link to elsewhere is there.
+site-links: setup
+	$(BIN)/python -m sphinx -q -W --keep-going -b linkcheck docs build/links
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --all-extras pyproject.toml --output-file requirements.lock

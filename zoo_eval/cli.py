@@ -80,7 +80,8 @@ def _parser() -> Parser:
 
 def _models(options: Options) -> int:
     from zoo_eval.commands import layers, models
-    from zoo_eval.commands.output import WIDEST, write
+    from zoo_eval.commands.output import write
+    from zoo_eval.queries.written import WIDEST
 
     table_of = layers.layers if options.layers else models.models
     table, notes = table_of(options.patterns, options.where, options.sweep)

@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from zoo_eval import cli
-from zoo_eval.commands import output
 from zoo_eval.commands.output import write
 from zoo_eval.errors import BadInput
 from zoo_eval.notebook.results import Results
+from zoo_eval.queries import written
 from zoo_eval.queries.cells import ARROW, TEXT
 from zoo_eval.store import Store
 
@@ -148,7 +148,7 @@ def test_rows_stay_in_order_where_a_column_is_text(results):
 
 
 def test_decimals_are_numbers_of_json_where_nothing_is_lost():
-    kept = [output._of_json(Decimal(text)) for text in ("12", "0.1", "-2.50", "1e30", "0.1" + "0" * 20 + "1")]  # fmt: skip
+    kept = [written._of_json(Decimal(text)) for text in ("12", "0.1", "-2.50", "1e30", "0.1" + "0" * 20 + "1")]  # fmt: skip
     assert kept == [12, 0.1, -2.5, 10**30, "0.1000000000000000000001"]
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zoo_eval.commands.output import UNWRITABLE, csv_writer
 from zoo_eval.errors import BadInput, one_line
 from zoo_eval.privacy import files
 from zoo_eval.queries.cells import ARROW, TEXT, Holder
 from zoo_eval.queries.connection import Connection, connect, write_database
+from zoo_eval.queries.written import UNWRITABLE, csv_writer
 from zoo_eval.store import Store
 
 # So many rows of a CSV are Python's at once.

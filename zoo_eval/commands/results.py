@@ -122,6 +122,22 @@ def _export(options: Options) -> int:
     return OK
 
 
+def _take_serve(parser: Parser) -> None:
+    take_store(parser)
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="where others reach it, with a token"
+    )
+    parser.add_argument("--port", type=int, metavar="N", help="8020, or any, if left out")
+    parser.add_argument("--seconds", metavar="S", help="that a query in the box may run (30)")
+    parser.add_argument("--memory", metavar="SIZE", help="that it may take (512MiB)")
+
+
+def _serve(options: Options) -> int:
+    from zoo_eval.commands import serve
+
+    return serve.run(options.store, options.host, options.port, options.seconds, options.memory)
+
+
 RESULTS = (
     Command(
         "sql",
@@ -164,5 +180,12 @@ RESULTS = (
         "zoo-eval export --store results/demo --out zoo.duckdb",
         _take_export,
         _export,
+    ),
+    Command(
+        "serve",
+        "the report live and a box for SQL, in a browser on this machine",
+        "zoo-eval serve --store results/demo",
+        _take_serve,
+        _serve,
     ),
 )

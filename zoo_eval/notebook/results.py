@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from zoo_eval.commands.output import as_text, short
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.files.names import in_html
 from zoo_eval.privacy.addresses import shown
@@ -15,6 +14,7 @@ from zoo_eval.queries.connection import Connection, connect
 from zoo_eval.queries.limits import Limits
 from zoo_eval.queries.questions import question, questions
 from zoo_eval.queries.unfilled import unfilled
+from zoo_eval.queries.written import as_text, short
 from zoo_eval.store import Store
 from zoo_eval.trends.analysis import trends
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
+    from zoo_eval.explorer.serving import Serving
     from zoo_eval.notebook.drawn import Drawings, Drawn
 
 # How many rows are shown; all are there.
@@ -199,6 +200,17 @@ class Results:
         """
         found: Drawn = self.figures()[name]
         return found
+
+    def serve(self, port: int | None = None) -> "Serving":
+        """The store's explorer, for a browser on this machine; its `url` says where, `stop()` ends it.
+
+        Raises:
+            BadInput: the port is taken.
+        """
+        from zoo_eval.explorer.desks import Bounds
+        from zoo_eval.explorer.serving import Serving
+
+        return Serving(self.store.uri, Bounds.usual(), port=port).start()
 
     def refresh(self) -> None:
         """Looks at the store anew, for what was written since."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from zoo_eval.errors import StoreError, one_line
-from zoo_eval.storage import kept, leases, ledger, manifest
+from zoo_eval.storage import kept, leases, ledger, manifest, marker
 from zoo_eval.storage.damage import GONE, UNREADABLE, Damage, reading, said
 from zoo_eval.storage.ledger import Ledger, Named
 from zoo_eval.storage.objects import Objects, each
@@ -41,6 +41,21 @@ class Contents:
     @property
     def ledger(self) -> Ledger:
         return self.snapshot.ledger
+
+    def is_past(self) -> bool:
+        """Whether something was committed or merged since: two listings say it, no file is read.
+
+        Raises:
+            StoreError: the store is gone, or cannot be read.
+        """
+        with reading(self.name):
+            if self.objects.head(marker.MARKER) is None:
+                raise StoreError(f"store {self.name} is gone; bring it back, or correct --store")
+            number, _ = manifest.newest(self.objects)
+            # The last one is asked for too: a store that was made anew has others.
+            before = max(self.snapshot.last - 1, 0)
+            last = max(Records(self.objects, ledger.FOLDER).found(before), default=0)
+        return (number, last) != (self.snapshot.manifest.number, self.snapshot.last)
 
     def dataset(
         self, table: str, schema: pa.Schema | None = None, paths: Sequence[str] | None = None
