@@ -53,7 +53,8 @@ def groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
     Norms, embeddings and the class token do not.
     """
-    decayed, others = [], []
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, weights, is_norm in _weights(net):
         if weights.requires_grad:
             keeps = is_norm or any(part in name.lower() for part in UNDECAYED)
@@ -96,4 +97,4 @@ def rate(how: TrainingSection, step: int, n_steps: int) -> float:
 
 def averaged(net: nn.Module, decay: float) -> AveragedModel:
     """The moving average of a network's weights; of what else it keeps, the last values."""
-    return AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    return AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]  # torch

@@ -32,7 +32,8 @@ class Peers:
         flat = torch.cat([one.reshape(-1).to(held[0].dtype) for one in held])
         distributed.all_reduce(flat)
         flat /= self.n
-        for one, part in zip(held, flat.split([one.numel() for one in held]), strict=True):
+        parts = torch.split(flat, [one.numel() for one in held])
+        for one, part in zip(held, parts, strict=True):
             one.copy_(part.view_as(one))
 
     def total(self, values: Tensor) -> Tensor:

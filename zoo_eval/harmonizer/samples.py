@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import exp, log, sqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -221,7 +222,7 @@ def middle(image: Pixels) -> Pixels:
 
 def cut_out(
     image: Image.Image, box: Box, size: tuple[int, int], resample: Image.Resampling
-) -> npt.NDArray[np.generic]:
+) -> npt.NDArray[Any]:
     """A part of an image or map, resized to (columns, rows): what shares of it lie where is the same for both."""
     width, height = image.size
     pixels = (box[0] * width, box[1] * height, box[2] * width, box[3] * height)

@@ -182,7 +182,7 @@ class Training:
         losses = torch.zeros(len(LOSSES), device=self.worker.device)
         for _ in range(how.accumulate):
             found = self._losses(next(batches))
-            (found[0] / how.accumulate).backward()
+            torch.autograd.backward(found[0] / how.accumulate)
             losses += found.detach() / how.accumulate
         gradients = [one.grad for one in self.net.parameters() if one.grad is not None]
         peers.average([losses, *gradients])

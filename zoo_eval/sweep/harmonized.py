@@ -49,4 +49,5 @@ def _card(row: dict[str, Any], store: Store) -> ModelCard:
 
 
 def _transform(key: dict[str, Any]) -> Transform:
-    return Transform(**{k: tuple(v) if isinstance(v, list) else v for k, v in key.items()})
+    known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in key.items()}
+    return Transform(**known)
