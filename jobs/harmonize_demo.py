@@ -17,8 +17,8 @@ from zoo_eval.queries.connection import connect
 from zoo_eval.store import Store
 
 FOLDER = Path("results/harmonize_demo")
-# Images of each set; the last two are for the sweep alone.
-SETS = {"train": 512, "held_out": 128, "misleading": 128}
+# Of each set the number of images, and the share of them in which the spot misleads.
+SETS = {"train": (512, 0.05), "held_out": (128, 0.0), "misleading": (128, 1.0)}
 N_ATTACKED = 48
 
 IMAGES = """
@@ -49,11 +49,10 @@ lambda = 5.0
 standard = "min_max"
 levels = 4
 [training]
-epochs = 14
+epochs = 24
 batch_size = 32
-learning_rate = 0.02
+learning_rate = 0.03
 warmup_epochs = 0
-drop_epochs = [11]
 label_smoothing = 0.0
 crop_area = [1.0, 1.0]
 crop_ratio = [1.0, 1.0]
@@ -113,8 +112,8 @@ JOIN smallest AS s ON s.model = r.model
 ORDER BY r.model
 """
 MEASURES = {
-    "top1": "accuracy",
-    "misled": "accuracy where the confound misleads",
+    "top1": "accuracy where both marks agree",
+    "misled": "accuracy where the spot misleads",
     "alignment": "agreement with the planted maps",
     "attack": "median smallest attack (l2)",
 }
@@ -123,16 +122,20 @@ MEASURES = {
 def main(n_seeds: int = planted_task.N_SEEDS) -> int:
     """Trains, sweeps, and prints what became of each network; the exit code of what failed, or 0."""
     shutil.rmtree(FOLDER, ignore_errors=True)
-    for number, (name, n) in enumerate(SETS.items()):
-        planted_task.write(FOLDER / "data" / name, n, number, misleading=name == "misleading")
-    parts = {name: IMAGES.format(name=name, folder=FOLDER, side=planted_task.SIDE_PX) for name in SETS}
+    for number, (name, (n, misled)) in enumerate(SETS.items()):
+        planted_task.write(FOLDER / "data" / name, n, number, misled=misled)
+    parts = {
+        name: IMAGES.format(name=name, folder=FOLDER, side=planted_task.SIDE_PX) for name in SETS
+    }
     for seed in range(n_seeds):
         run = FOLDER / f"seed_{seed}.toml"
         run.write_text(RUN.format(seed=seed, folder=FOLDER) + parts["train"] + parts["held_out"])
         if code := zoo_eval(["harmonize", str(run), "--runner", "local"]):
             return code
     sweep = FOLDER / "sweep.toml"
-    sweep.write_text(SWEEP.format(n_attacked=N_ATTACKED, folder=FOLDER) + parts["held_out"] + parts["misleading"])
+    sweep.write_text(
+        SWEEP.format(n_attacked=N_ATTACKED, folder=FOLDER) + parts["held_out"] + parts["misleading"]
+    )
     if code := zoo_eval(["sweep", str(sweep), "--runner", "local"]):
         return code
     return show()

@@ -67,10 +67,10 @@ def _levels(values: Values) -> npt.NDArray[np.uint8]:
     return (255 * values.clip(0, 1)).round().astype(np.uint8)
 
 
-def write(folder: Path, n: int, seed: int, *, misleading: bool = False) -> None:
+def write(folder: Path, n: int, seed: int, *, misled: float = 0.0) -> None:
     """Images and maps as PNG files, `images/` and `maps/`, and `labels.csv`.
 
-    Where they are `misleading`, each spot is that of another class.
+    In a share `misled` of them the spot is that of another class.
     """
     for part in ("images", "maps"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,8 @@ def write(folder: Path, n: int, seed: int, *, misleading: bool = False) -> None:
     rows = []
     for number in range(n):
         label = number % N_CLASSES
-        spot = (label + 1 + int(rng.integers(N_CLASSES - 1))) % N_CLASSES if misleading else label
+        other = (label + 1 + int(rng.integers(N_CLASSES - 1))) % N_CLASSES
+        spot = other if rng.random() < misled else label
         one = planted(rng, label, spot)
         name = f"{number:05d}.png"
         Image.fromarray(one.pixels).save(folder / "images" / name)

@@ -31,6 +31,7 @@ def test_a_convolutional_network_is_run_as_it_is_and_left_as_it_was():
     assert double_backward.of(net, torch.rand(2, 3, 8, 8)).attention == "as_it_is"
     assert torch.equal(net[1].running_mean, before)
     assert net[1].num_batches_tracked == 0
+    assert net[0].weight.grad is None
 
 
 def test_fused_attention_is_written_out_and_gives_the_same_logits():

@@ -59,9 +59,9 @@ def _twice(net: nn.Module, pixels: Tensor) -> None:
     shown = pixels.detach().clone().requires_grad_()
     made = net(shown)
     (gradient,) = torch.autograd.grad(made.square().sum(), shown, create_graph=True)
-    weights = [one for one in net.parameters() if one.requires_grad]
-    # Its square, not its sum: of what is linear that would have no gradient.
-    torch.autograd.grad(gradient.square().sum(), weights, allow_unused=True)
+    # Its square, not its sum: of what is linear that would have no gradient. To every leaf, as in
+    # training: what is asked for some alone passes over steps that would fail.
+    torch.autograd.backward(gradient.square().sum())
 
 
 @contextmanager
@@ -71,6 +71,7 @@ def _untouched(net: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
+        net.zero_grad()
         with torch.no_grad():
             for buffer, one in zip(net.buffers(), before, strict=True):
                 buffer.copy_(one)
@@ -113,7 +114,7 @@ def _fails(module: nn.Module, given: Tensor) -> bool:
                 module(shown).square().sum(), shown, create_graph=True, allow_unused=True
             )
             if gradient is not None and gradient.requires_grad:
-                torch.autograd.grad(gradient.square().sum(), shown, allow_unused=True)
+                torch.autograd.backward(gradient.square().sum())
     except RuntimeError:
         return True
     return False
