@@ -83,6 +83,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.zoo --quick
 	$(BIN)/python -m benchmarks.store --quick
 	$(BIN)/python -m benchmarks.anatomies --quick
+	$(BIN)/python -m benchmarks.harmonizer --quick
 
 docs: setup
 	$(BIN)/python -m benchmarks.tables_page

@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 from zoo_eval.cli import main
 from zoo_eval.errors import StoreError
 from zoo_eval.harmonizer import checkpoints, training
+from zoo_eval.harmonizer.objective import Objective
 from zoo_eval.harmonizer.peers import Peers
 from zoo_eval.harmonizer.training import Diverged, Training, Worker
 from zoo_eval.storage import trained
@@ -149,13 +150,13 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_checkpoi
     material, monkeypatch
 ):
     known = material()
-    losses, calls = Training._losses, []
+    losses, calls = Objective.of, []
 
-    def broken(self, batch):
+    def broken(*given):
         calls.append(1)
-        return losses(self, batch) * (float("nan") if len(calls) == 6 else 1.0)
+        return losses(*given) * (float("nan") if len(calls) == 6 else 1.0)
 
-    monkeypatch.setattr(Training, "_losses", broken)
+    monkeypatch.setattr(Objective, "of", broken)
     with pytest.raises(Diverged, match=r"the loss is nan at step 6 \(epoch 2\)"):
         ran(known)
     store = opened(known)

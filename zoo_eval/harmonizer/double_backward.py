@@ -28,6 +28,9 @@ class DoubleBackward:
         return sdpa_kernel(SDPBackend.MATH) if self.attention == "written_out" else nullcontext()
 
 
+AS_IT_IS = DoubleBackward()
+
+
 def of(net: nn.Module, pixels: Tensor) -> DoubleBackward:
     """The least that must be switched off for this network to be differentiable twice.
 
@@ -39,7 +42,7 @@ def of(net: nn.Module, pixels: Tensor) -> DoubleBackward:
         Refusal: there is no double backward whatever is switched off; the first layer without is named.
     """
     error: RuntimeError | None = None
-    for tried in (DoubleBackward(), DoubleBackward("written_out")):
+    for tried in (AS_IT_IS, DoubleBackward("written_out")):
         try:
             with _untouched(net), tried.running():
                 _twice(net, pixels)

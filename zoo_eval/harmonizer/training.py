@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
 from zoo_eval.digests import seed_from
@@ -17,20 +16,19 @@ from zoo_eval.errors import ZooEvalError
 from zoo_eval.harmonizer import checkpoints, double_backward, optimisation
 from zoo_eval.harmonizer.checkpoints import Checkpoint
 from zoo_eval.harmonizer.course import Course
-from zoo_eval.harmonizer.double_backward import DoubleBackward
+from zoo_eval.harmonizer.double_backward import AS_IT_IS, DoubleBackward
+from zoo_eval.harmonizer.objective import LOSSES, Objective
 from zoo_eval.harmonizer.peers import Peers
 from zoo_eval.harmonizer.records import Records, Spent
 from zoo_eval.harmonizer.samples import Batch
 from zoo_eval.models.open_model import open_model
 from zoo_eval.numerics import precision
-from zoo_eval.numerics.harmonization import mismatch, true_logit_gradient
 from zoo_eval.store import Store
 from zoo_eval.units import duration
 
 Say = Callable[[str], None]
 # Images that the double backward is tried on.
 TRIED = 2
-LOSSES = ("loss", "cross_entropy", "harmonization")
 
 
 class Diverged(ZooEvalError):
@@ -56,7 +54,7 @@ class Training:
     net: nn.Module = field(init=False)
     optimiser: torch.optim.Optimizer = field(init=False)
     average: AveragedModel | None = field(init=False, default=None)
-    how: DoubleBackward = field(init=False)
+    objective: Objective = field(init=False)
 
     def run(self) -> None:
         """Trains what is left of the course, and writes the result.
@@ -92,7 +90,9 @@ class Training:
         if self.worker.peers.leads:
             n_images = (how.epochs - first) * n_steps * how.batch_size
             spent = Spent(started_at, time.perf_counter() - clock, n_images, how.batch_size)
-            self._records.result(self.result.state_dict(), how.epochs * n_steps, self.how, spent)
+            self._records.result(
+                self.result.state_dict(), how.epochs * n_steps, self.objective.how, spent
+            )
 
     @property
     def result(self) -> nn.Module:
@@ -109,14 +109,22 @@ class Training:
         ).net.to(self.worker.device)
         optimisation.trained_from(self.net, material.plan.anatomy, how.last_stages)
         optimisation.train_mode(self.net, how.batch_norm)
-        self.how = DoubleBackward()
-        if self.course.weight:
-            rows, columns = material.plan.transform.size
-            with torch.random.fork_rng(devices=[]):
-                tried = torch.rand(TRIED, 3, rows, columns).to(self.worker.device)
-                self.how = double_backward.of(self.net, tried)
+        self.objective = Objective(
+            material.plan.transform,
+            self.course.weight,
+            material.run.harmonize.mismatch,
+            how.label_smoothing,
+            material.run.run.numerically,
+            self._double_backward() if self.course.weight else AS_IT_IS,
+        )
         self.optimiser = optimisation.optimiser(self.net, how)
         self.average = optimisation.averaged(self.net, how.ema) if how.ema else None
+
+    def _double_backward(self) -> DoubleBackward:
+        rows, columns = self.course.material.plan.transform.size
+        with torch.random.fork_rng(devices=[]):
+            tried = torch.rand(TRIED, 3, rows, columns).to(self.worker.device)
+            return double_backward.of(self.net, tried)
 
     def _go_on(self) -> int:
         """The first epoch that is not done, with everything as it was after the one before."""
@@ -181,7 +189,7 @@ class Training:
         self.optimiser.zero_grad()
         losses = torch.zeros(len(LOSSES), device=self.worker.device)
         for _ in range(how.accumulate):
-            found = self._losses(next(batches))
+            found = self.objective.of(self.net, next(batches), self.worker.device)
             torch.autograd.backward(found[0] / how.accumulate)
             losses += found.detach() / how.accumulate
         gradients = [one.grad for one in self.net.parameters() if one.grad is not None]
@@ -197,25 +205,6 @@ class Training:
         if self.average is not None:
             self.average.update_parameters(self.net)
         return told
-
-    def _losses(self, batch: Batch) -> Tensor:
-        """The losses of a part of a step, differentiable."""
-        course, device = self.course, self.worker.device
-        material, what = course.material, course.material.run.harmonize
-        labels = batch.labels.to(device)
-        pixels = batch.pixels.to(device).requires_grad_(course.weight > 0)
-        with material.run.run.numerically.cast(device), self.how.running():
-            logits = self.net(material.plan.transform.normalise(pixels))
-        logits = logits.float()
-        smoothing = material.run.training.label_smoothing
-        cross_entropy = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
-        apart = torch.zeros_like(cross_entropy)
-        if course.weight:
-            with self.how.running():
-                gradient = true_logit_gradient(logits, pixels, labels)
-            human, has_map = batch.human.to(device), batch.has_map.to(device)
-            apart = mismatch(gradient.float(), human, has_map, what.mismatch)
-        return torch.stack([cross_entropy + course.weight * apart, cross_entropy, apart])
 
 
 @dataclass(eq=False)

@@ -114,6 +114,9 @@ class Mismatch:
     levels: int = 5
 
 
+PUBLISHED = Mismatch()
+
+
 def mismatch(gradient: Tensor, human: Tensor, has_map: Tensor, how: Mismatch) -> Tensor:
     """How far saliency and human maps are apart: a mean over levels, images and pixels.
 
