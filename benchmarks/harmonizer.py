@@ -10,6 +10,7 @@ import argparse
 import json
 import time
 from dataclasses import replace
+from typing import Any
 
 import timm
 import torch
@@ -27,7 +28,7 @@ NETWORKS = ("resnet50", "vit_small_patch16_224")
 def network(name: str, side: int) -> nn.Module:
     """An untrained network of that name, for square images of that side."""
     torch.manual_seed(0)
-    size = {"img_size": side} if name.startswith("vit") else {}
+    size: dict[str, Any] = {"img_size": side} if name.startswith("vit") else {}
     return timm.create_model(name, **size).train()
 
 

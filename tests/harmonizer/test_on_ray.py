@@ -51,7 +51,7 @@ def own_ray():
 
 @pytest.mark.ray
 def test_two_workers_learn_what_one_does_although_one_is_killed(
-    monkeypatch, material, written, tmp_path, request
+    monkeypatch, material, written, tmp_path, request, capsys
 ):
     factory = "dying"
     place = ("tests.harmonizer.conftest:", "tests.harmonizer.test_on_ray:")
@@ -60,6 +60,9 @@ def test_two_workers_learn_what_one_does_although_one_is_killed(
     monkeypatch.setenv("PYTHONPATH", os.getcwd())
     # Only now: its workers have the environment that it was started in.
     request.getfixturevalue("own_ray")
+    crowded = written(training="workers = 4", harmonize="control = false")
+    assert main(["harmonize", str(crowded)]) == 2
+    assert "workers = 4, but this machine has room for 3" in capsys.readouterr().err
     path = written(place, factory=factory, harmonize="control = false", training="workers = 2")
     assert main(["harmonize", str(path)]) == 0
     assert (tmp_path / "killed").exists()

@@ -4,14 +4,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.storage import s3_server
 from zoo_eval.cli import main
 from zoo_eval.errors import StoreError
 from zoo_eval.harmonizer import checkpoints, training
 from zoo_eval.harmonizer.objective import Objective
 from zoo_eval.harmonizer.peers import Peers
 from zoo_eval.harmonizer.training import Diverged, Training, Worker
+from zoo_eval.models.open_model import open_model
 from zoo_eval.storage import trained
 from zoo_eval.store import Store
+from zoo_eval.sweep import harmonized
 from zoo_eval.tables import TABLES
 
 
@@ -238,3 +241,26 @@ def test_a_sweep_finds_the_result_by_pattern_and_knows_where_it_comes_from(
 def test_its_tables_belong_to_trials():
     assert TABLES["training_runs"].ledgered
     assert TABLES["training_metrics"].ledgered
+
+
+def test_a_bucket_holds_checkpoints_and_weights_as_a_folder_does(material, monkeypatch, tmp_path):
+    for name, value in s3_server.KEYS.items():
+        monkeypatch.setenv(name, value)
+    with s3_server.running() as server:
+        known = material((f'uri = "{tmp_path}/store"', f'uri = "{server.uri("x")}"'))
+        step = Training._step
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                Training, "_step", lambda self, n, b: die() if n == 6 else step(self, n, b)
+            )
+            with pytest.raises(Killed):
+                ran(known)
+        heard = []
+        store = ran(known, heard=heard)
+        assert any("goes on after epoch 1" in line for line in heard)
+        assert store.strays() == []
+        (card,) = harmonized.cards(store)
+        assert (card.name, card.unavailable) == ("harmonized/tiny", None)
+        net = open_model(card, torch.device("cpu")).net
+        expected = load_file(card.checkpoint)
+        assert all(torch.equal(net.state_dict()[name], one) for name, one in expected.items())

@@ -71,7 +71,7 @@ def run(options: HarmonizeOptions, say: Say = say) -> int:
                 f"{course.model} was trained into store {store.name} by another configuration; choose "
                 "another `name`, or another --store"
             )
-    code = OK
+    diverged = set()
     for course in courses:
         if course.model in known:
             say(f"{course.model} is trained already")
@@ -80,10 +80,10 @@ def run(options: HarmonizeOptions, say: Say = say) -> int:
             train(asked, course)
         except Diverged as error:
             say(str(error))
-            code = INCOMPLETE
-    names = ", ".join(course.model for course in courses)
-    say(f"store {shown(store.uri)}: {names}; a sweep into it finds them as harmonized/*")
-    return code
+            diverged.add(course.model)
+    names = ", ".join(course.model for course in courses if course.model not in diverged)
+    say(f"store {shown(store.uri)} has {names or 'neither'}; a sweep into it finds harmonized/*")
+    return INCOMPLETE if diverged else OK
 
 
 def _local(asked: RunFile, course: Course) -> None:

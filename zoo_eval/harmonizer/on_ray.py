@@ -4,6 +4,7 @@ Should a worker or its node be lost, Ray starts the workers again, and they go o
 checkpoint: nothing of Ray's own storage is needed for that.
 """
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import ray.train
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
 
-from zoo_eval.errors import ZooEvalError, one_line
+from zoo_eval.errors import BadInput, ZooEvalError, one_line
 from zoo_eval.files.names import say
 from zoo_eval.harmonizer.course import Course, Material
 from zoo_eval.harmonizer.peers import Peers
@@ -34,6 +35,14 @@ def check_cluster(run: RunFile) -> None:
     connect()
     if not single_machine():
         run.refuse_relative_paths("the cluster has several machines")
+    there = capacity()
+    room = int(there.num_gpus or there.num_cpus)
+    # A cluster may grow.
+    if "RAY_ADDRESS" not in os.environ and run.training.workers > room:
+        raise BadInput(
+            f"training.workers = {run.training.workers}, but this machine has room for {room} (a GPU "
+            "each, or a CPU each without any); lower `workers`, or set RAY_ADDRESS to a cluster"
+        )
 
 
 def train(run: RunFile, course: Course) -> None:
