@@ -236,6 +236,10 @@ def test_a_sweep_finds_the_result_by_pattern_and_knows_where_it_comes_from(
     file.write_bytes(file.read_bytes()[:-4] + b"oops")
     main(["plan", str(sweep)])
     assert "is damaged; restore it, or train it again" in capsys.readouterr().out
+    file.unlink()
+    main(["plan", str(sweep)])
+    assert "cannot be read (" in capsys.readouterr().out
+    assert not list(harmonized.cards(Store(str(tmp_path / "store")), ["local/*"]))
 
 
 def test_its_tables_belong_to_trials():
@@ -259,7 +263,7 @@ def test_a_bucket_holds_checkpoints_and_weights_as_a_folder_does(material, monke
         store = ran(known, heard=heard)
         assert any("goes on after epoch 1" in line for line in heard)
         assert store.strays() == []
-        (card,) = harmonized.cards(store)
+        (card,) = harmonized.cards(store, ["harmonized/*"])
         assert (card.name, card.unavailable) == ("harmonized/tiny", None)
         net = open_model(card, torch.device("cpu")).net
         expected = load_file(card.checkpoint)

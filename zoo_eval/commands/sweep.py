@@ -108,7 +108,7 @@ def show_plan(options: SweepOptions) -> int:
     """
     sweep = options.read()
     store = _existing_store(sweep.store.uri.address)
-    everything = roster(sweep.models, [*harmonized.cards(store)])
+    everything = roster(sweep.models, [*harmonized.cards(store, sweep.models.include)])
     chosen = everything.narrowed(options.models)
     inputs = read_inputs(sweep, everything, "streamed")
     ledger = store.ledger() if store else Ledger({}, {})
@@ -183,7 +183,7 @@ def run_sweep(
         show, say = say, reporter.hearing(say)
         for evaluation in sweep.evaluations:
             store.declare(evaluation.tables, evaluation.views)
-        everything = roster(sweep.models, [*live, *harmonized.cards(store)])
+        everything = roster(sweep.models, [*live, *harmonized.cards(store, sweep.models.include)])
         chosen = everything.narrowed(options.models)
         runner = _runner(sweep, everything, store, options)
         settled = Settled(store.ledger(), options.retry_failed)

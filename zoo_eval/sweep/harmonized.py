@@ -1,42 +1,42 @@
 """Harmonized: the cards of networks that were trained into a store, harmonized/NAME."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo_eval.catalog import ModelCard
+from zoo_eval.catalog import ModelCard, fits
 from zoo_eval.digests import file_digest
-from zoo_eval.storage.damage import reading
+from zoo_eval.errors import as_line
 from zoo_eval.store import Store
 from zoo_eval.transforms import Transform
 
 PREFIX = "harmonized/"
 
 
-def cards(store: Store | None) -> Iterator[ModelCard]:
-    """A card for every network that was trained into the store, from its file of weights.
+def cards(store: Store | None, patterns: Sequence[str]) -> Iterator[ModelCard]:
+    """A card for every network that was trained into the store and fits a pattern; of others no file is read.
 
     Raises:
         StoreError: what counts of the store is damaged, or it cannot be read.
     """
-    rows = [] if store is None else store.read("training_runs").to_pylist()
-    assert store is not None or not rows
-    for row in {one["model"]: one for one in rows}.values():
-        assert store is not None
-        yield _card(row, store)
+    if store is None:
+        return
+    rows = {row["model"]: row for row in store.read("training_runs").to_pylist()}
+    for name, row in rows.items():
+        if any(fits(name, pattern) for pattern in patterns):
+            yield _card(row, store)
 
 
 def _card(row: dict[str, Any], store: Store) -> ModelCard:
     facts = json.loads(row["card"])
     path, unavailable = None, None
     try:
-        with reading(store.name):
-            path = Path(store.objects.on_disk([row["weights"]])[0])
+        path = Path(store.objects.on_disk([row["weights"]])[0])
         if file_digest(path) != row["weights_digest"]:
             unavailable = f"{row['weights']} is damaged"
-    except OSError:
-        unavailable = f"{row['weights']} is gone"
+    except OSError as error:
+        unavailable = f"{row['weights']} cannot be read ({as_line(str(error))})"
     return ModelCard(
         name=row["model"],
         source="harmonized",
