@@ -8,7 +8,7 @@ SOURCES := zoo_eval jobs benchmarks tests
 export RAY_USAGE_STATS_ENABLED := 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 
-.PHONY: setup demo test kernels fuzz storm chaos image check format bench docs site site-links lock clean
+.PHONY: setup demo harmonize-demo test kernels fuzz storm chaos image check format bench docs site site-links lock clean
 
 setup: .venv/installed
 
@@ -25,6 +25,10 @@ setup: .venv/installed
 
 demo: setup
 	$(BIN)/python -m jobs.demo
+
+# Small networks trained with planted maps, and their controls, then swept: some minutes.
+harmonize-demo: setup
+	$(BIN)/python -m jobs.harmonize_demo
 
 # Two processes, a file's tests in one of them: half of the time is spent waiting for Rays to start.
 test: setup
@@ -82,6 +86,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.anatomies --quick
 	$(BIN)/python -m benchmarks.trends --quick
 	$(BIN)/python -m benchmarks.serve --quick
+	$(BIN)/python -m benchmarks.harmonizer --quick
 
 docs: setup
 	$(BIN)/python -m benchmarks.tables_page

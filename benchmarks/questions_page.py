@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from zoo_eval.commands.output import short
 from zoo_eval.errors import ZooEvalError
 from zoo_eval.queries.connection import Connection, connect
 from zoo_eval.queries.questions import notes, questions
 from zoo_eval.queries.unfilled import unfilled
+from zoo_eval.queries.written import short
 from zoo_eval.store import Store
 from zoo_eval.tables import View
 

@@ -133,6 +133,20 @@ def _sweep_options(options: Options) -> "SweepOptions":
     )
 
 
+def _take_harmonize(parser: Parser) -> None:
+    parser.add_argument("file", type=Path, metavar="RUN.toml")
+    parser.add_argument("--store", metavar="URI", help="instead of the run file's")
+    parser.add_argument("--runner", choices=("ray", "local"), default="ray")
+
+
+def _harmonize(options: Options) -> int:
+    from zoo_eval.commands import harmonize, submission
+
+    return harmonize.run(
+        harmonize.HarmonizeOptions(options.file, submission.home(), options.store, options.runner)
+    )
+
+
 def _attacks(options: Options) -> int:
     from zoo_eval.commands import attacks
     from zoo_eval.commands.output import write
@@ -239,6 +253,13 @@ COMMANDS = (
         "zoo-eval sweep sweeps/demo.toml --runner local",
         _take_sweep,
         _sweep,
+    ),
+    Command(
+        "harmonize",
+        "train a network to look where people look, and its control",
+        "zoo-eval harmonize RUN.toml --runner local",
+        _take_harmonize,
+        _harmonize,
     ),
     Command(
         "status",

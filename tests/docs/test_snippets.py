@@ -22,6 +22,7 @@ from tests.docs.readers_folder import furnish
 from tests.docs.sweep_fragments import ONLY_SMALL, SECTIONS, completed, is_card_file
 from zoo_eval import cli
 from zoo_eval.catalog import Catalog
+from zoo_eval.harmonizer import run_file
 from zoo_eval.models.open_model import open_model
 from zoo_eval.queries.connection import connect
 from zoo_eval.sources import registry
@@ -137,6 +138,11 @@ def test_a_sweep_or_card_file_is_right_and_can_be_planned(block, here, tmp_path)
         file.write_text(block.text)
         models = toml.read(file, CardFile, here).models
         assert len(models) == len(content["models"])
+        return
+    if "harmonize" in content:
+        file = tmp_path / "RUN.toml"
+        file.write_text(block.text)
+        assert run_file.read(file, here).harmonize.name
         return
     assert set(content) <= SECTIONS
     sweep = sweep_file.parsed(completed(content), here)

@@ -23,6 +23,7 @@ from zoo_eval.runners.reporter import Reporter
 from zoo_eval.runners.runner import Runner
 from zoo_eval.store import Ledger, Store
 from zoo_eval.sweep import file as sweep_file
+from zoo_eval.sweep import harmonized
 from zoo_eval.sweep.cards import Roster, roster
 from zoo_eval.sweep.cost import Speeds, describe_cost, describe_work
 from zoo_eval.sweep.file import Sweep
@@ -107,7 +108,7 @@ def show_plan(options: SweepOptions) -> int:
     """
     sweep = options.read()
     store = _existing_store(sweep.store.uri.address)
-    everything = roster(sweep.models)
+    everything = roster(sweep.models, [*harmonized.cards(store, sweep.models.include)])
     chosen = everything.narrowed(options.models)
     inputs = read_inputs(sweep, everything, "streamed")
     ledger = store.ledger() if store else Ledger({}, {})
@@ -182,7 +183,7 @@ def run_sweep(
         show, say = say, reporter.hearing(say)
         for evaluation in sweep.evaluations:
             store.declare(evaluation.tables, evaluation.views)
-        everything = roster(sweep.models, live)
+        everything = roster(sweep.models, [*live, *harmonized.cards(store, sweep.models.include)])
         chosen = everything.narrowed(options.models)
         runner = _runner(sweep, everything, store, options)
         settled = Settled(store.ledger(), options.retry_failed)

@@ -269,21 +269,11 @@ def _measured(
     device = model.device if model else torch.device("cpu")
     on_gpu = device.type == "cuda"
     return {
-        **_machine(provenance.device_name(device)),
+        **provenance.machine(provenance.device_name(device)),
         "seconds": seconds / n_trials,
         "peak_gpu_bytes": torch.cuda.max_memory_allocated(device) if on_gpu else None,
         "images_per_s": n_passes / seconds if n_passes else None,
         "batch_size": model.batch_size if model else None,
-    }
-
-
-def _machine(device: str) -> dict[str, Any]:
-    return {
-        "node": provenance.node(),
-        "device": device,
-        "peak_host_bytes": provenance.peak_host_bytes(),
-        "library_versions": provenance.library_versions(),
-        "code_revision": provenance.code_revision(),
     }
 
 
@@ -322,7 +312,7 @@ def _unrun(trial: Trial, attempt: int, status: dict[str, Any]) -> dict[str, Any]
     return {
         **trial.row(),
         **status,
-        **_machine("none"),
+        **provenance.machine("none"),
         "attempt": attempt,
         "seconds": 0.0,
         "started_at": datetime.now(UTC),

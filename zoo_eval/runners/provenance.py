@@ -6,6 +6,7 @@ import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -72,6 +73,17 @@ def node() -> str:
 def device_name(device: torch.device) -> str:
     """cpu, or the GPU's name."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def machine(device: str) -> dict[str, Any]:
+    """The columns of a trial that say on what it ran; `device` is cpu, a GPU's name, or none."""
+    return {
+        "node": node(),
+        "device": device,
+        "peak_host_bytes": peak_host_bytes(),
+        "library_versions": library_versions(),
+        "code_revision": code_revision(),
+    }
 
 
 def peak_host_bytes() -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from zoo_eval.storage import bulletin, kept, leases, ledger, manifest, parts
+from zoo_eval.storage import bulletin, kept, leases, ledger, manifest, parts, trained
 from zoo_eval.storage.contents import Contents
 from zoo_eval.storage.ledger import COMMIT_FILE, SEGMENT_FILE
 from zoo_eval.storage.legacy import DERIVED
@@ -15,6 +15,8 @@ OTHERS = {
     manifest.FOLDER: manifest.NAME,
     leases.FOLDER: NAME,
     bulletin.FOLDER: bulletin.NAME,
+    trained.WEIGHTS: trained.WEIGHTS_FILE,
+    trained.CHECKPOINTS: trained.CHECKPOINT_FILE,
 }
 
 

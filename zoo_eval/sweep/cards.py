@@ -230,7 +230,7 @@ class Roster:
 def roster(models: ModelsSection, live: Sequence[ModelCard] = ()) -> Roster:
     """The catalogue's models and own ones, included and not excluded, with their facts.
 
-    `live` are cards of networks that exist as objects, which no file describes.
+    `live` are cards that no file describes: of networks that exist as objects, or were harmonized.
 
     Raises:
         BadInput: a pattern fits no model; a card file or a file of facts is absent or wrong.

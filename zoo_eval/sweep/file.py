@@ -1,6 +1,6 @@
 """Sweep: the validated sweep file; an unknown key is an error with its line and the nearest key."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -38,18 +38,14 @@ class Budgets:
     views: ViewFolder = NO_FOLDER
 
 
-class RunSection(Section):
-    """How it is run; nothing here changes a number, except the seed and the numerics.
+class ComputeSection(Section):
+    """By what a run computes; nothing here changes a number, except the seed and the numerics.
 
     `numerics` are those of networks: `float32`, every product of float32 factors as they are;
     `tf32`, which lets a GPU round the factors to TensorFloat-32; `bf16`, which casts them to bfloat16.
-    Fits and similarities are float64 whatever it says. `view_budget` is the disk that what models
-    see of stimuli may take in each machine's cache folder; "0GiB" keeps none.
     """
 
     memory_budget: str = "2GiB"
-    view_budget: str = DEFAULT_BUDGET
-    gpus_per_model: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
     seed: int = 0
     numerics: NumericsName = "float32"
 
@@ -62,17 +58,28 @@ class RunSection(Section):
     def memory_budget_bytes(self) -> int:
         return size_in_bytes(self.memory_budget)
 
+    @field_validator("memory_budget", "view_budget", check_fields=False)
+    @classmethod
+    def _is_a_size(cls, text: str) -> str:
+        size_in_bytes(text)
+        return text
+
+
+class RunSection(ComputeSection):
+    """How a sweep is run.
+
+    Fits and similarities are float64 whatever `numerics` says. `view_budget` is the disk that what
+    models see of stimuli may take in each machine's cache folder; "0GiB" keeps none.
+    """
+
+    view_budget: str = DEFAULT_BUDGET
+    gpus_per_model: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
+
     @property
     def budgets(self) -> Budgets:
         """What a process may take."""
         views = ViewFolder(size_in_bytes(self.view_budget))
         return Budgets(self.memory_budget_bytes, views)
-
-    @field_validator("memory_budget", "view_budget")
-    @classmethod
-    def _is_a_size(cls, text: str) -> str:
-        size_in_bytes(text)
-        return text
 
 
 class Sweep(Section):
@@ -132,14 +139,26 @@ def parsed(content: Mapping[str, Any], home: Path | None) -> Sweep:
     Raises:
         WrongSection: a wrong key or value.
     """
-    parts = dict(content)
-    for table, registry in KINDS.items():
-        if isinstance(entries := parts.get(table), Mapping):
-            parts[table] = dict(_entries(table, entries.items(), registry, home))
+    parts = with_kinds(content, KINDS, home)
     if isinstance(evaluations := parts.get("evaluations"), list | tuple):
         numbered = _entries("evaluations", enumerate(evaluations), EVALUATIONS, home)
         parts["evaluations"] = [one for _, one in numbered]
     return section.read(Sweep, parts, home)
+
+
+def with_kinds(
+    content: Mapping[str, Any], tables: Iterable[str], home: Path | None
+) -> dict[str, Any]:
+    """Tables and keys; the entries of some tables, which say their kind, as sections of it.
+
+    Raises:
+        WrongSection: a wrong key or value in one of them.
+    """
+    parts = dict(content)
+    for table in tables:
+        if isinstance(entries := parts.get(table), Mapping):
+            parts[table] = dict(_entries(table, entries.items(), KINDS[table], home))
+    return parts
 
 
 def _entries(

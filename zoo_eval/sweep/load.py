@@ -1,10 +1,10 @@
 """Loading: the stimulus sets, recordings and human maps that a sweep names, each read once."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import pyarrow as pa
 import torch
@@ -12,22 +12,23 @@ from torch import Tensor
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.errors import BadInput, Refusal, StoreError, WrongSweep, nearest, refusal_of
-from zoo_eval.importance.maps import ImportanceMaps
+from zoo_eval.evaluations.evaluation import EvaluationSection
+from zoo_eval.importance.maps import ImportanceMaps, ImportanceSection
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import blueprint, transform_of
 from zoo_eval.models.open_model import OpenModel, open_model
 from zoo_eval.numerics.spatial import on_grid
 from zoo_eval.queries import connection
-from zoo_eval.recordings.recording import Pending, Recording
+from zoo_eval.recordings.recording import Pending, Recording, RecordingSection
 from zoo_eval.representations.grams import NonFinite
 from zoo_eval.representations.position_maps import MapsRequest, PositionMaps, layouts
 from zoo_eval.representations.representations import Representations
 from zoo_eval.stimuli import degrees
 from zoo_eval.stimuli.identities import Identity
-from zoo_eval.stimuli.stimulus_set import LayerIdentity, StimulusSet
+from zoo_eval.stimuli.stimulus_set import LayerIdentity, StimuliSection, StimulusSet
 from zoo_eval.store import Store
 from zoo_eval.sweep.cards import Roster
-from zoo_eval.sweep.file import Sweep
+from zoo_eval.sweep.file import ComputeSection
 from zoo_eval.transforms import Transform
 from zoo_eval.views.kept import ViewFolder
 from zoo_eval.views.views import NO_FOLDER
@@ -39,11 +40,30 @@ PLANTING_BYTES = 2**31
 Pictures = Literal["undecoded", "streamed"]
 
 
+class Naming(Protocol):
+    """What names inputs in its sections: a sweep, or what a network is trained by."""
+
+    @property
+    def stimuli(self) -> Mapping[str, StimuliSection]: ...
+
+    @property
+    def recordings(self) -> Mapping[str, RecordingSection]: ...
+
+    @property
+    def importance(self) -> Mapping[str, ImportanceSection]: ...
+
+    @property
+    def evaluations(self) -> Sequence[EvaluationSection]: ...
+
+    @property
+    def run(self) -> ComputeSection: ...
+
+
 class NotKnown(Exception):
     """A stimulus set's digest is not known, and cannot be without decoding its images."""
 
 
-def read_inputs(sweep: Sweep, roster: Roster, pictures: Pictures) -> Inputs:
+def read_inputs(sweep: Naming, roster: Roster, pictures: Pictures) -> Inputs:
     """Everything that a sweep is applied to; planted recordings are not made yet (see `made`).
 
     What cannot be read is noted with its reason, whatever that is, and the rest is read.
@@ -170,7 +190,7 @@ def _maps(model: OpenModel, shown: StimulusSet, pending: Pending) -> Tensor | No
 class _Reader:
     """What sections ask for while they are read (`Sweepmates`); nothing is read twice."""
 
-    sweep: Sweep
+    sweep: Naming
     roster: Roster
     pictures: Pictures
     sets: dict[str, StimulusSet] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Tables of statistics over models, and of training."""
 
-from zoo_eval.tables.table import COUNT, NAMES, REAL, TEXT, TIME, Column, Table
+from zoo_eval.tables.table import COUNT, NAMES, REAL, TEXT, Column, Table, trial_table
 
 TRENDS = Table(
     "trends",
@@ -69,25 +69,34 @@ TRENDS = Table(
     ),
 ).by("zoo-eval trends")
 
-TRAINING_RUNS = Table(
+TRAINING_RUNS = trial_table(
     "training_runs",
-    "training run",
-    (
-        Column("run_id", TEXT, "digest of the configuration"),
-        Column("model", TEXT, "the model card's name"),
-        Column("configuration", TEXT, "as JSON"),
-        Column("status", TEXT, "ok or failed"),
-        Column("started_at", TIME, "when the run began", "UTC"),
-    ),
+    "training run that is done",
+    Column("run_id", TEXT, "digest of all that determines the weights"),
+    Column("trained_from", TEXT, "the model whose weights it began with"),
+    Column("control", TEXT, "the run's control, trained alike but for lambda = 0", "", True),
+    Column("harmonization_lambda", REAL, "weight of the harmonization loss; 0 of a control"),
+    Column("epochs", COUNT, "epochs trained"),
+    Column("steps", COUNT, "optimiser steps"),
+    Column("configuration", TEXT, "all that was chosen, as JSON"),
+    Column("attention", TEXT, "as_it_is, or written_out where a fused kernel was switched off"),
+    Column("n_workers", COUNT, "workers that shared a step"),
+    Column("card", TEXT, "what opens the result as a model, as JSON"),
+    Column("weights", TEXT, "path of the weights in the store"),
+    Column("weights_digest", TEXT, "digest of that file"),
 ).by("zoo-eval harmonize")
 
-TRAINING_METRICS = Table(
+TRAINING_METRICS = trial_table(
     "training_metrics",
-    "training run x step x metric",
-    (
-        Column("run_id", TEXT, "the training run"),
-        Column("step", COUNT, "optimiser steps so far"),
-        Column("metric", TEXT, "e.g. loss, harmonization, top1"),
-        Column("value", REAL, "at that step"),
+    "training run x epoch x metric",
+    Column("run_id", TEXT, "the training run"),
+    Column("epoch", COUNT, "epochs so far"),
+    Column("step", COUNT, "optimiser steps so far"),
+    Column(
+        "metric",
+        TEXT,
+        "loss, cross_entropy, harmonization (without its weight): means over the epoch; top1, "
+        "alignment, alignment_null: on the validation images",
     ),
+    Column("value", REAL, "null where it is undefined", "", True),
 ).by("zoo-eval harmonize")

@@ -1,0 +1,1 @@
+"""Harmonizer: networks trained to look where people look, beside their controls."""

@@ -1,0 +1,92 @@
+"""On Ray: a course on several workers of a cluster, by Ray Train; the one file here that imports Ray.
+
+Should a worker or its node be lost, Ray starts the workers again, and they go on from the store's last
+checkpoint: nothing of Ray's own storage is needed for that.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import ray.train
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer, get_device
+
+from zoo_eval.errors import BadInput, ZooEvalError, one_line
+from zoo_eval.files.names import say
+from zoo_eval.harmonizer.course import Course, Material
+from zoo_eval.harmonizer.peers import Peers
+from zoo_eval.harmonizer.run_file import RunFile
+from zoo_eval.harmonizer.training import Diverged, Training, Worker
+from zoo_eval.runners.on_ray.session import capacity, connect, single_machine
+from zoo_eval.storage.objects import PATIENCE_S
+from zoo_eval.store import Store
+
+# As often workers are started again that were lost.
+MOST_LOSSES = 5
+
+
+def check_cluster(run: RunFile) -> None:
+    """Joins the cluster, or starts one, and refuses a run that it cannot hold.
+
+    Raises:
+        BadInput: no cluster, relative paths on several machines, or more workers than there is room for.
+    """
+    connect()
+    if not single_machine():
+        run.refuse_relative_paths("the cluster has several machines")
+    there = capacity()
+    room = int(there.num_gpus or there.num_cpus)
+    # A cluster may grow.
+    if "RAY_ADDRESS" not in os.environ and run.training.workers > room:
+        raise BadInput(
+            f"training.workers = {run.training.workers}, but this machine has room for {room} (a GPU "
+            "each, or a CPU each without any); lower `workers`, or set RAY_ADDRESS to a cluster"
+        )
+
+
+def train(run: RunFile, course: Course) -> None:
+    """Trains a course on the run's workers, a GPU each where the cluster has GPUs, else a CPU.
+
+    Raises:
+        Diverged: a loss was not finite.
+        ZooEvalError: workers were lost too often, or Ray failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="zoo_eval-train-") as folder:
+        trainer = TorchTrainer(
+            _worker,
+            train_loop_config={"run": run, "name": course.name},
+            scaling_config=ScalingConfig(
+                num_workers=run.training.workers, use_gpu=bool(capacity().num_gpus)
+            ),
+            run_config=RunConfig(
+                name=course.name,
+                storage_path=str(Path(folder)),
+                failure_config=FailureConfig(max_failures=MOST_LOSSES),
+            ),
+        )
+        try:
+            found = trainer.fit()
+        # Whatever Ray wraps it in, its reason is on one line.
+        except Exception as error:
+            raise ZooEvalError(
+                f"{course.model}: training failed on Ray ({one_line(error)}); run the same command again "
+                "to go on from the last checkpoint"
+            ) from error
+    if reason := (found.metrics or {}).get("diverged"):
+        raise Diverged(reason)
+
+
+def _worker(told: dict[str, object]) -> None:
+    run, name = told["run"], told["name"]
+    assert isinstance(run, RunFile)
+    (course,) = (one for one in Material.of(run).courses() if one.name == name)
+    store = Store(run.store.uri.address, patience_s=PATIENCE_S)
+    worker = Worker(Peers.joined(), get_device(), say)
+    reason = ""
+    try:
+        Training(course, store, worker).run()
+    except Diverged as error:
+        # Every worker has seen it: to start them again would end the same way.
+        reason = str(error)
+    ray.train.report({"diverged": reason})
