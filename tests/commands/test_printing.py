@@ -12,9 +12,7 @@ def store(tmp_path):
 
 
 def test_trends_are_escaped_line_by_line(store, capsys, monkeypatch):
-    monkeypatch.setattr(
-        "zoo_eval.trends.comparisons.as_text", lambda rows: "one \x1b[2J\ntwo \u202e"
-    )
+    monkeypatch.setattr("zoo_eval.trends.analysis.as_text", lambda found: "one \x1b[2J\ntwo \u202e")
     assert cli.main(["trends", "--store", store.uri]) == 0
     assert capsys.readouterr().out == "one \\x1b[2J\ntwo \\u202e\n"
 
