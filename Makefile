@@ -79,6 +79,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.zoo --quick
 	$(BIN)/python -m benchmarks.store --quick
 	$(BIN)/python -m benchmarks.anatomies --quick
+	$(BIN)/python -m benchmarks.trends --quick
 
 docs: setup
 	$(BIN)/python -m benchmarks.tables_page

@@ -207,13 +207,20 @@ def test_sql_writes_every_format(finished_store, capsys, tmp_path):
 
 def test_trends_are_printed_and_kept_as_a_table(finished_store, capsys):
     assert cli.main(["trends", "--store", finished_store]) == 0
-    assert "accuracy_vs_neural" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert shown.startswith("questions\n")
+    assert "accuracy_vs_neural" in shown
+    wrong = ["trends", "--store", finished_store, "--compare", "local/vit", "local/vitt"]
+    assert "nearest: local/vit" in bad(capsys, *wrong)
     assert cli.main(["trends", "--store", finished_store]) == 0
     capsys.readouterr()
     cli.main(["sql", "SELECT * FROM trends", "--store", finished_store, "--format", "json"])
     rows = json.loads(capsys.readouterr().out)
-    assert {row["statistic"] for row in rows} == {"spearman_rho", "pearson_r"}
-    keys = [(row["trend"], row["subject"], row["statistic"]) for row in rows]
+    assert {row["statistic"] for row in rows} >= {"spearman_rho", "pearson_r", "kendall_tau"}
+    keys = [
+        tuple(row[name] for name in ("trend", "subject", "measure", "statistic", "detail", "at"))
+        for row in rows
+    ]
     assert len(set(keys)) == len(keys)
 
 

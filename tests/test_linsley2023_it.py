@@ -21,7 +21,7 @@ from zoo_eval.sources import registry
 from zoo_eval.store import Store
 from zoo_eval.sweep import file as sweep_file
 from zoo_eval.sweep.cards import ModelsSection, roster
-from zoo_eval.trends.comparisons import trends
+from zoo_eval.trends.analysis import trends
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "sweeps" / "linsley2023_it.toml"

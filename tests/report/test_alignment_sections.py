@@ -18,7 +18,7 @@ from zoo_eval.report.examples import chosen
 from zoo_eval.report.html import page, write
 from zoo_eval.report.protocols import DEFECTS, WORDS
 from zoo_eval.store import Store
-from zoo_eval.trends.comparisons import trends
+from zoo_eval.trends.analysis import trends
 from zoo_eval.trial import Trial
 
 PX = 6

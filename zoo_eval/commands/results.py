@@ -26,15 +26,27 @@ def _sql(options: Options) -> int:
     return OK
 
 
+def _take_trends(parser: Parser) -> None:
+    take_store(parser)
+    parser.add_argument(
+        "--compare",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="two models on the same targets and stimuli; may be given several times",
+    )
+
+
 def _trends(options: Options) -> int:
     from zoo_eval.queries.connection import connect
     from zoo_eval.store import Store
-    from zoo_eval.trends.comparisons import as_text, trends
+    from zoo_eval.trends.analysis import analysis, as_text
 
     store = Store(options.store)
-    rows = trends(connect(store))
-    store.replace("trends", rows)
-    for line in as_text(rows).split("\n"):
+    found = analysis(connect(store), [(first, second) for first, second in options.compare])
+    store.replace("trends", found.rows)
+    for line in as_text(found).split("\n"):
         say(line)
     return OK
 
@@ -80,9 +92,9 @@ RESULTS = (
     ),
     Command(
         "trends",
-        "correlations over models, with bootstrap intervals",
-        "zoo-eval trends --store results/demo",
-        take_store,
+        "answers and statistics over models, with intervals over families",
+        "zoo-eval trends --store results/demo --compare local/lite0 local/lite1",
+        _take_trends,
         _trends,
     ),
     Command(

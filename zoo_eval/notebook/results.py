@@ -13,7 +13,7 @@ from zoo_eval.privacy.addresses import shown
 from zoo_eval.queries.cells import PYTHON, TEXT
 from zoo_eval.queries.connection import Connection, connect
 from zoo_eval.store import Store
-from zoo_eval.trends.comparisons import trends
+from zoo_eval.trends.analysis import trends
 
 if TYPE_CHECKING:
     import pandas
@@ -157,7 +157,7 @@ class Results:
         return self["failures"]
 
     def update_trends(self) -> Rows:
-        """Correlations over models with bootstrap intervals, computed and kept as table `trends`."""
+        """Statistics over models with intervals over families, computed and kept as table `trends`."""
         self.store.replace("trends", trends(self._connection))
         self.refresh()
         return self["trends"]

@@ -1,101 +1,167 @@
-"""Correlations over models, with bootstrap intervals."""
+"""Correlations over models, with the bootstrap over models that takes them to be independent.
+
+A resample, and the models without a family, only count each model some times or never, so that each
+correlation is written for counts: all resamples at once.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from zoo_eval.numerics.intervals import FEWEST_DRAWN, percentile_interval
 
 Array = npt.NDArray[np.float64]
-Statistic = Callable[[Array, Array], Array]
+Mask = npt.NDArray[np.bool_]
+
+# Rows of counts at a time, so that a few thousand models take little memory.
+AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A statistic with a 95 % percentile bootstrap interval; None where it is undefined.
+class Correlation:
+    """A named correlation of pairs that count some times each; `ranked`: infinities rank, else are left out."""
 
-    `no_interval` says why there is an estimate without an interval, and is None otherwise.
+    name: str
+    ranked: bool
+    formula: Callable[[Array, Array, Array], Array]
+
+    def counts(self, x: Array, y: Array) -> Mask:
+        """Which pairs it counts: all, or those that are finite (model,)."""
+        return np.isfinite(x) & np.isfinite(y) if not self.ranked else np.ones(len(x), dtype=bool)
+
+    def weighted(self, x: Array, y: Array, times: Array) -> Array:
+        """The correlation with each pair there so many times.
+
+        Args:
+            x: (model,), finite or infinite.
+            y: (model,), likewise.
+            times: (resample, model), whole numbers.
+
+        Returns:
+            (resample,); NaN where fewer than three are counted, or a side is constant.
+        """
+        counted = self.counts(x, y)
+        x, y, times = x[counted], y[counted], times[:, counted]
+        found = [
+            self.formula(x, y, times[start : start + AT_ONCE])
+            for start in range(0, len(times), AT_ONCE)
+        ]
+        r: Array = np.concatenate(found) if found else np.empty(0)
+        return np.where(times.sum(1) >= 3, r, np.nan)
+
+    def of(self, x: Array, y: Array) -> float:
+        """The correlation of the pairs."""
+        return float(self.weighted(x, y, np.ones((1, len(x))))[0])
+
+
+def _pearson(x: Array, y: Array, times: Array) -> Array:
+    """Of x and y (model,) or (resample, model)."""
+    n = times.sum(-1, keepdims=True)
+    x, y = (_deviations(side, times, n) for side in (x, y))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        norms = (times * x * x).sum(-1) * (times * y * y).sum(-1)
+        r = (times * x * y).sum(-1) / np.sqrt(np.where(norms > 0, norms, np.nan))
+    clipped: Array = np.clip(r, -1, 1)
+    return clipped
+
+
+def _deviations(side: Array, times: Array, n: Array) -> Array:
+    # The smallest value is subtracted first, so that a constant side is exactly zero.
+    least = np.where(times > 0, side, np.inf).min(-1, keepdims=True, initial=np.inf)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        apart = np.where(times > 0, side - least, 0)
+        found: Array = apart - (times * apart).sum(-1, keepdims=True) / n
+    return found
+
+
+def _spearman(x: Array, y: Array, times: Array) -> Array:
+    return _pearson(_midranks(x, times), _midranks(y, times), times)
+
+
+def _midranks(side: Array, times: Array) -> Array:
+    """Ranks among what is there so many times, ties averaged: (resample, model)."""
+    distinct, places = np.unique(side, return_inverse=True)
+    each = np.zeros((len(times), len(distinct)))
+    order = np.argsort(places, kind="stable")
+    starts = np.searchsorted(places[order], np.arange(len(distinct)))
+    if len(distinct):
+        each = np.add.reduceat(times[:, order], starts, axis=1)
+    ranks: Array = (np.cumsum(each, axis=1) - (each - 1) / 2)[:, places]
+    return ranks
+
+
+def _kendall(x: Array, y: Array, times: Array) -> Array:
+    """tau-b: of all pairs of models, the sum of their signs over what it could be without ties."""
+    signs_x, signs_y = (_signs(side) for side in (x, y))
+    untied = _untied(x, signs_x, times) * _untied(y, signs_y, times)
+    found = _over_pairs(signs_x * signs_y, times) / np.sqrt(np.where(untied > 0, untied, np.nan))
+    clipped: Array = np.clip(found, -1, 1)
+    return clipped
+
+
+def _untied(side: Array, signs: Array, times: Array) -> Array:
+    """Ordered pairs that differ: (resample,)."""
+    if len(np.unique(side)) < len(side):
+        return _over_pairs(np.abs(signs), times)
+    pairs: Array = times.sum(1) ** 2 - (times**2).sum(1)
+    return pairs
+
+
+def _over_pairs(signs: Array, times: Array) -> Array:
+    summed: Array = ((times @ signs) * times).sum(1)
+    return summed
+
+
+def _signs(side: Array) -> Array:
+    return (side[:, None] > side).astype(np.float64) - (side[:, None] < side)
+
+
+SPEARMAN = Correlation("spearman_rho", True, _spearman)
+PEARSON = Correlation("pearson_r", False, _pearson)
+KENDALL = Correlation("kendall_tau", True, _kendall)
+CORRELATIONS = (SPEARMAN, PEARSON, KENDALL)
+
+
+@dataclass(frozen=True)
+class Naive:
+    """A 95 % percentile bootstrap interval over models; `n_resamples` of them are defined.
+
+    None where there is none: fewer than `intervals.FEWEST_DRAWN` models, or undefined throughout.
     """
 
-    estimate: float | None
     low: float | None
     high: float | None
-    n_models: int
-    n_infinite: int
     n_resamples: int
-    no_interval: str | None
 
 
-def spearman_rho(x: Array, y: Array) -> Array:
-    """Spearman's rank correlation over the last axis; ties averaged, +infinity ranks last.
+def naive_interval(
+    correlation: Correlation, x: Array, y: Array, *, n_resamples: int, seed: int
+) -> Naive:
+    """The 95 % interval that models would have if none were kin.
 
-    NaN with fewer than three models, or where either side is constant.
-    """
-    return _pearson(rankdata(x, axis=-1), rankdata(y, axis=-1))
-
-
-def pearson_r(x: Array, y: Array) -> Array:
-    """Pearson's correlation over the last axis, of the pairs that are finite.
-
-    NaN with fewer than three of them, or where either side is constant.
-    """
-    finite = np.isfinite(x) & np.isfinite(y)
-    return _pearson(np.where(finite, x, np.nan), np.where(finite, y, np.nan))
-
-
-def _pearson(x: Array, y: Array) -> Array:
-    """Over the last axis, of the pairs that are not NaN."""
-    n = np.isfinite(x).sum(-1)
-    # The smallest value is subtracted first, so that a constant side is exactly zero.
-    x, y = (side - np.fmin.reduce(side, -1, keepdims=True, initial=np.inf) for side in (x, y))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        x, y = (side - np.nansum(side, -1, keepdims=True) / n[..., None] for side in (x, y))
-        norms = np.nansum(x * x, -1) * np.nansum(y * y, -1)
-        r: Array = np.nansum(x * y, -1) / np.sqrt(norms)
-    return np.where((n >= 3) & (norms > 0), np.clip(r, -1, 1), np.nan)
-
-
-STATISTICS: dict[str, Statistic] = {"spearman_rho": spearman_rho, "pearson_r": pearson_r}
-
-
-def bootstrap(statistic: Statistic, x: Array, y: Array, *, n_resamples: int, seed: int) -> Estimate:
-    """A statistic of paired values over models, with its 95 % percentile bootstrap interval.
-
-    Models are resampled with replacement, `n_resamples` times; resamples in which the statistic is
-    undefined (fewer than three models, or all alike) are left out and the rest counted. Of fewer than
-    `intervals.FEWEST_DRAWN` models that the statistic counts there is no interval.
+    Models are resampled with replacement; resamples in which the correlation is undefined (fewer than
+    three models, or all alike) are left out and the rest counted.
 
     Args:
-        statistic: `spearman_rho` or `pearson_r`.
-        x: (model,), finite or +infinity.
+        correlation: one of `CORRELATIONS`.
+        x: (model,), finite or infinite.
         y: (model,), likewise.
         n_resamples: bootstrap resamples.
         seed: of the resampling.
     """
-    n_models, n_infinite = len(x), int((np.isinf(x) | np.isinf(y)).sum())
-    n_counted = n_models - n_infinite if statistic is pearson_r else n_models
-    value = float(statistic(x, y))
-    draws = np.empty(0)
-    if n_counted >= FEWEST_DRAWN:
-        rows = np.random.default_rng(seed).integers(n_models, size=(n_resamples, n_models))
-        draws = statistic(x[rows], y[rows])
-        draws = draws[np.isfinite(draws)]
-    low = high = why = None
-    if len(draws):
-        low, high = map(float, percentile_interval(draws, n_drawn=n_counted))
-    elif n_counted < FEWEST_DRAWN:
-        why = f"an interval takes {FEWEST_DRAWN} models"
-    else:
-        why = "undefined in every resample"
-    return Estimate(
-        estimate=value if np.isfinite(value) else None,
-        low=low,
-        high=high,
-        n_models=n_models,
-        n_infinite=n_infinite,
-        n_resamples=len(draws),
-        no_interval=why if np.isfinite(value) else None,
-    )
+    n_models = len(x)
+    n_counted = int(correlation.counts(x, y).sum())
+    if n_counted < FEWEST_DRAWN:
+        return Naive(None, None, 0)
+    rows = np.random.default_rng(seed).integers(n_models, size=(n_resamples, n_models))
+    places = rows + n_models * np.arange(n_resamples)[:, None]
+    drawn = np.bincount(places.ravel(), minlength=n_resamples * n_models)
+    times = drawn.reshape(n_resamples, n_models).astype(np.float64)
+    draws = correlation.weighted(x, y, times)
+    draws = draws[np.isfinite(draws)]
+    if not len(draws):
+        return Naive(None, None, 0)
+    low, high = map(float, percentile_interval(draws, n_drawn=n_counted))
+    return Naive(low, high, len(draws))

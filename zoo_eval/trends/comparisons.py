@@ -1,21 +1,29 @@
-"""Trends over models: correlations of the `accuracy_vs_...` views, with bootstrap intervals."""
+"""Comparisons: models set against each other, accuracy against one value, as the `accuracy_vs_...` views say."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from zoo_eval.numerics.trends import STATISTICS, bootstrap
+from zoo_eval.numerics.families.families import Families
 from zoo_eval.queries.connection import Connection
+from zoo_eval.trends.correlations import correlations
+from zoo_eval.trends.rows import Row, Sample
 from zoo_eval.trends.titles import subjects
+from zoo_eval.trends.words import describe
 
-Row = dict[str, Any]
-N_RESAMPLES = 2000
-SEED = 0
+__all__ = ["CEILED", "CEILED_MAPS", "VIEWS", "Comparison", "comparisons", "describe"]
+
 CEILED = "r / sqrt(ceiling)"
 CEILED_MAPS = "r / ceiling"
+# A recording's own ceiling is known exactly only where it was made up.
+PLANTED_RECORDING = (
+    "recording_digest IN (SELECT recording_digest FROM current_ceilings WHERE estimator = 'planted_exact' "
+    "OR starts_with(target, 'planted_'))"
+)
 
 
 @dataclass(frozen=True)
@@ -23,13 +31,14 @@ class View:
     """What a view compares: what names a comparison, the value set against top-1 and its measure, all SQL.
 
     All rows of a comparison have the same `name`, the same `measure` and the same values in the columns
-    `key`.
+    `key`. `made_up` is SQL too: whether the answer was planted.
     """
 
     name: str
     value: str
     measure: str
     key: tuple[str, ...]
+    made_up: str
 
 
 def ceiled_or_raw(ceiled: str, score: str) -> tuple[str, str]:
@@ -45,6 +54,7 @@ VIEWS: Mapping[str, View] = {
         "concat_ws(', ', recording, readout)",
         *ceiled_or_raw("ceiled_score", "score"),
         ("protocol", "parameters", "recording_digest", "stimuli_digest", "seed"),
+        PLANTED_RECORDING,
     ),
     # Their ceiling is a correlation, not a reliability.
     "accuracy_vs_spatial": View(
@@ -52,12 +62,14 @@ VIEWS: Mapping[str, View] = {
         "ceiled_score",
         f"'{CEILED_MAPS}'",
         ("protocol", "parameters", "recording_digest", "stimuli_digest", "seed"),
+        PLANTED_RECORDING,
     ),
     "accuracy_vs_tolerance": View(
         "concat_ws(', ', stimuli, attack || ' ' || norm)",
         "tolerance",
         "'tolerance'",
         ("protocol", "parameters", "stimuli_digest", "seed"),
+        "FALSE",
     ),
     # One channel reduction per method: the published one. The view has them all.
     "accuracy_vs_alignment": View(
@@ -65,16 +77,18 @@ VIEWS: Mapping[str, View] = {
         "CASE WHEN published_reduction THEN alignment END",
         "'alignment'",
         ("protocol", "parameters", "importance_digest", "stimuli_digest", "seed"),
+        "planted",
     ),
 }
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Models set against each other: rows of a view by model, each with its `value`.
+    """Models set against each other: rows of a view by model, each with its `value` and the model's facts.
 
     `measure` is what the values are: `tolerance`, `alignment`, a score's statistic, `CEILED` or
     `CEILED_MAPS`; `key` holds the columns that all rows share; no two comparisons of a view have one subject.
+    `excluded` counts the models that are not in it, by reason.
     """
 
     trend: str
@@ -82,23 +96,40 @@ class Comparison:
     measure: str
     key: Mapping[str, Any]
     rows: Sequence[Row]
+    excluded: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def planted(self) -> bool:
+        """Whether what models are compared on was made up, so that the answer is known."""
+        return any(row.get("made_up") for row in self.rows)
+
+    @property
+    def known(self) -> Sequence[Row]:
+        """The rows in which both values are numbers."""
+        return [row for row in self.rows if not np.isnan(row["top1"]) | np.isnan(row["value"])]
+
+    @property
+    def sample(self) -> Sample:
+        """The models with a value, infinite ones among them."""
+        known = self.known
+        n_out = len(self.rows) - len(known)
+        excluded = {**self.excluded, **({"not a number": n_out} if n_out else {})}
+        planted = " (planted)" if self.planted else ""
+        population = f"models with top-1 and {self.measure} of {self.subject}{planted}"
+        shared = {"trend": self.trend, "subject": self.subject, "measure": self.measure}
+        return Sample(
+            np.array([row["top1"] for row in known], dtype=np.float64),
+            np.array([row["value"] for row in known], dtype=np.float64),
+            # Without facts a model is kin to none.
+            Families.of([row.get("kin") or row["model"] for row in known]),
+            tuple(row["model"] for row in known),
+            excluded,
+            {**shared, **self.key, "population": population},
+        )
 
     def statistics(self) -> list[Row]:
-        """Rows of the `trends` table: Spearman and Pearson over the models."""
-        top1 = np.array([row["top1"] for row in self.rows])
-        value = np.array([row["value"] for row in self.rows])
-        return [
-            {
-                "trend": self.trend,
-                "subject": self.subject,
-                "measure": self.measure,
-                **self.key,
-                "statistic": name,
-                **vars(bootstrap(statistic, top1, value, n_resamples=N_RESAMPLES, seed=SEED)),
-                "models": [row["model"] for row in self.rows],
-            }
-            for name, statistic in STATISTICS.items()
-        ]
+        """Rows of the `trends` table: the correlations, with intervals over families and the naive ones."""
+        return correlations(self.sample)
 
 
 def comparisons(connection: Connection, trend: str) -> list[Comparison]:
@@ -106,47 +137,57 @@ def comparisons(connection: Connection, trend: str) -> list[Comparison]:
     view = VIEWS[trend]
     columns = ("measure", *view.key)
     by_key: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in connection.rows(
-        f"SELECT *, {view.name} AS name, {view.value} AS value, {view.measure} AS measure "
-        f"FROM {trend} WHERE {view.value} IS NOT NULL "
-        f"ORDER BY name, {', '.join(columns)}, model"
-    ):
+    for row in connection.rows(_sql(trend, view, columns)):
         by_key[row["name"], *(row[column] for column in columns)].append(row)
+    if not by_key:
+        return []
+    left_out = _left_out(connection)
+    n_accurate = left_out.pop("compared")
     keys = [dict(zip(columns, key, strict=True)) for _, *key in by_key]
     named = subjects([name for name, *_ in by_key], keys)
     return [
-        Comparison(trend, subject, key.pop("measure"), key, rows)
+        Comparison(
+            trend,
+            subject,
+            key.pop("measure"),
+            key,
+            rows,
+            {
+                why: n
+                for why, n in {**left_out, "without this value": n_accurate - len(rows)}.items()
+                if n > 0
+            },
+        )
         for subject, key, rows in zip(named, keys, by_key.values(), strict=True)
     ]
 
 
-def trends(connection: Connection) -> list[Row]:
-    """Rows of the `trends` table for every comparison in the store."""
-    return [
-        row for trend in VIEWS for one in comparisons(connection, trend) for row in one.statistics()
-    ]
-
-
-def as_text(rows: Sequence[dict[str, Any]]) -> str:
-    """The trends for a terminal."""
-    if not rows:
-        return "no trends yet: they need accuracy and a neural fit or an attack of several models"
-    lines = [
-        f"  {row['trend']}  {row['subject']} ({row['measure']}): {describe(row)}" for row in rows
-    ]
-    return "\n".join(["trends over models (95 % bootstrap intervals over models)", *lines])
-
-
-def describe(row: dict[str, Any]) -> str:
-    """One statistic in words, e.g. "spearman_rho 0.91 [0.75, 0.98], 13 models"."""
-    if row["estimate"] is None:
-        return f"{row['statistic']} undefined with {row['n_models']} models"
-    interval = (
-        f"no interval ({row['no_interval']})"
-        if row["low"] is None
-        else f"[{row['low']:.2f}, {row['high']:.2f}]"
-    )
-    infinite = f", {row['n_infinite']} of them infinite" if row["n_infinite"] else ""
+def _sql(trend: str, view: View, columns: Sequence[str]) -> str:
     return (
-        f"{row['statistic']} {row['estimate']:.2f} {interval}, {row['n_models']} models{infinite}"
+        f"SELECT v.*, f.* EXCLUDE (model, weights_digest), {view.name} AS name, {view.value} AS value, "
+        f"{view.measure} AS measure, {view.made_up} AS made_up "
+        f"FROM {trend} AS v LEFT JOIN model_facts AS f USING (model) WHERE {view.value} IS NOT NULL "
+        f"ORDER BY name, {', '.join(columns)}, v.model"
     )
+
+
+def _left_out(connection: Connection) -> dict[str, int]:
+    """Models that no comparison has, by reason, and how many may be `compared`."""
+    # A connection sees one moment of its store.
+    if connection not in _LEFT_OUT:
+        _LEFT_OUT[connection] = _counted_out(connection)
+    return dict(_LEFT_OUT[connection])
+
+
+_LEFT_OUT: WeakKeyDictionary[Connection, dict[str, int]] = WeakKeyDictionary()
+
+
+def _counted_out(connection: Connection) -> dict[str, int]:
+    (found,) = connection.rows(
+        "SELECT (SELECT count(*) FROM model_accuracy) AS compared, "
+        "(SELECT count(DISTINCT model) FROM gates WHERE gate = 'fail' "
+        'AND model NOT IN (SELECT model FROM model_facts)) AS "gate failed", '
+        "(SELECT count(*) FROM model_facts WHERE model NOT IN (SELECT model FROM model_accuracy)) "
+        'AS "without accuracy"'
+    )
+    return dict(found)
