@@ -10,23 +10,28 @@ import numpy.typing as npt
 from PIL import Image
 
 from zoo_eval.catalog import fits
+from zoo_eval.errors import BadInput
 from zoo_eval.queries.connection import Connection
 from zoo_eval.report.gallery import Example
+from zoo_eval.stimuli import classes
 
 Row = dict[str, Any]
 # A page holds its pictures: of larger zoos it shows models spread evenly over the leaderboard.
 MOST_MODELS = 6
 IMAGES_PER_MODEL = 2
+IMAGENET_HEADS = ("imagenet1k", "zero_shot")
 
 STORED = """
 SELECT
     p.trial_id, p.model, p.stimulus_id, p.attack, a.norm, a.label, a.adversarial_prediction,
     -- In pixels, also where a released protocol's own distance is not.
     CASE a.norm WHEN 'l2' THEN a.l2 ELSE a.linf END AS distance,
-    l.spearman, t.protocol
+    l.spearman, l.channel_reduction, t.protocol, m.head
 FROM perturbations AS p
 JOIN attacks AS a USING (trial_id, stimulus_id)
 JOIN current_trials AS t USING (trial_id)
+LEFT JOIN (SELECT DISTINCT ON (model, weights_digest) * FROM models) AS m
+    ON m.model = p.model AND m.weights_digest = t.weights_digest
 LEFT JOIN alignment AS l ON l.trial_id = p.trial_id AND l.stimulus_id = p.stimulus_id
     AND l.channel_reduction IN ('abs_of_mean', 'abs_mean')
 WHERE p.photo IS NOT NULL
@@ -99,13 +104,26 @@ def _example(connection: Connection, row: Row) -> Example:
         attack=f"{row['attack']}, {row['protocol']}",
         photo=_decoded(stored["photo"]).transpose(2, 0, 1),
         perturbation=np.array(stored["perturbation"], np.float16).reshape(stored["shape"]),
-        label=f"class {row['label']}",
-        adversarial_label=f"class {row['adversarial_prediction']}",
+        label=_named(row["label"], row["head"]),
+        adversarial_label=_named(row["adversarial_prediction"], row["head"]),
         distance=row["distance"],
         norm=row["norm"],
         human_map=None if human_map is None else _decoded(human_map),
         spearman=row["spearman"],
+        channel_reduction=row["channel_reduction"],
     )
+
+
+def _named(label: int, head: str | None) -> str:
+    """A class with its name, where the model's classes are known to be ImageNet's."""
+    if head not in IMAGENET_HEADS:
+        return f"class {label}"
+    try:
+        names = classes.imagenet().names
+    except BadInput:
+        # Timm's files of names are not here: the index says it too.
+        return f"class {label}"
+    return f"{names[label]} (class {label})" if label < len(names) else f"class {label}"
 
 
 def _quoted(text: str) -> str:

@@ -4,7 +4,6 @@ import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +19,6 @@ SHOWN_SHARE = 0.995
 # The page's second colour (page.css, --c1), which photos seldom have.
 TINT = np.array([213, 94, 0]) / 255
 TINT_SHARE = 0.8
-HOW_TO_FILL = (
-    "No perturbation has been stored yet: <code>save_perturbations = true</code> in an evaluation "
-    "of kind <code>minimal_attack</code> keeps what is shown here."
-)
-
 
 @dataclass(frozen=True, eq=False)
 class Example:
@@ -33,7 +27,7 @@ class Example:
     `photo` (channel, row, column) is what was attacked, in [0, 1]; `perturbation`, of that shape,
     is float16. `human_map` (row, column) is of any square size, in [0, 1]; None where there is
     none. `distance` is the perturbation's length in `norm`; `spearman` its rank correlation with
-    the human map, None where undefined.
+    the human map, None where undefined, after `channel_reduction` made one channel of three.
 
     Raises:
         ValueError: photo and perturbation differ in shape.
@@ -50,6 +44,7 @@ class Example:
     norm: str = "l2"
     human_map: Values | None = None
     spearman: float | None = None
+    channel_reduction: str | None = None
 
     def __post_init__(self) -> None:
         if self.photo.shape != self.perturbation.shape:
@@ -58,27 +53,19 @@ class Example:
             )
 
 
-def section(examples: Sequence[Example], *, title: str = "Gallery of smallest attacks") -> str:
-    """A section of a page, with its style and with every picture inside it.
+def pictures(examples: Sequence[Example]) -> str:
+    """Every picture as HTML, inside it; nothing of none.
 
     A page that restricts its sources must allow images from `data:`.
     """
     if not examples:
-        return f"<h2>{in_html(title)}</h2>\n<p>{HOW_TO_FILL}</p>\n"
+        return ""
     note = (
         f"In the perturbation grey is 0; white and black are plus and minus the printed value, which "
         f"{100 * SHOWN_SHARE:g} % of its values stay within. Where people look, the photo is orange."
     )
     rows = "".join(_row(example) for example in examples)
-    return (
-        f'<style>{style()}</style><h2>{in_html(title)}</h2>\n<p class="soft">{note}</p>\n'
-        f'<div class="gallery">{rows}</div>\n'
-    )
-
-
-def style() -> str:
-    """The style of sections with pictures."""
-    return files("zoo_eval.report").joinpath("gallery.css").read_text(encoding="utf-8")
+    return f'<p class="soft">{note}</p>\n<div class="gallery">{rows}</div>\n'
 
 
 def photo_pixels(photo: Values) -> Pixels:
@@ -132,13 +119,23 @@ def _row(example: Example) -> str:
     ]
     if example.human_map is not None:
         agreement = "undefined" if example.spearman is None else f"{example.spearman:.2f}"
+        if example.channel_reduction:
+            agreement += f" ({example.channel_reduction})"
         drawn = overlay_pixels(example.photo, example.human_map)
         figures.append(figure(drawn, "human map", f"Spearman {agreement}"))
     heading = (
         f"<h3>{in_html(example.model)} "
         f'<span class="soft">{in_html(example.stimulus_id)}, {in_html(example.attack)}</span></h3>'
     )
-    return f'<article>{heading}<div class="pictures">{"".join(figures)}</div></article>\n'
+    return article(example.model, heading, figures)
+
+
+def article(model: str, heading: str, figures: Sequence[str]) -> str:
+    """Pictures of one model side by side, found again by its name on the model's own page."""
+    return (
+        f'<article data-model="{in_html(model)}">{heading}'
+        f'<div class="pictures">{"".join(figures)}</div></article>\n'
+    )
 
 
 def figure(pixels: Pixels, name: str, said: str) -> str:

@@ -1,38 +1,40 @@
-"use strict";
-// A tooltip that follows the pointer, or stands by the mark that has the keyboard's focus.
-const tip = document.getElementById("tip");
-function show(mark, x, y) {
-  tip.textContent = mark.dataset.tip;
-  tip.hidden = false;
-  const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
-  tip.style.left = Math.max(8, Math.min(x + 12, room)) + "px";
-  tip.style.top = Math.max(8, y - tip.offsetHeight - 10) + "px";
+// The page: its tables, figures and models, wired together.
+const page = JSON.parse(document.getElementById("data").textContent);
+page.choice = new Choice();
+page.card = new Card(page.tables.find((one) => one.name === "leaderboard"));
+page.model = new ModelPage(page);
+
+const pages = new Set(page.tables.flatMap((table) => table.values.model ?? []));
+for (const place of document.querySelectorAll(".table[data-table]")) {
+  const spec = page.tables.find((one) => one.name === place.dataset.table);
+  const isMain = spec.name === "leaderboard";
+  const table = new Table(place, spec, { choice: isMain ? page.choice : null, pages });
+  const filters = new Filters(table, { choice: isMain ? page.choice : null, always: isMain });
+  if (isMain) Object.assign(page, { leaderboard: table, filters });
+  table.draw();
+  filters.tell?.();
 }
-for (const mark of document.querySelectorAll(".mark")) {
-  mark.querySelector("title").remove();
-  mark.setAttribute("aria-label", mark.dataset.tip);
-  mark.addEventListener("pointermove", (event) => show(mark, event.clientX, event.clientY));
-  mark.addEventListener("focus", () => {
-    const box = mark.getBoundingClientRect();
-    show(mark, box.right, box.top);
-  });
-  for (const end of ["pointerleave", "blur"]) mark.addEventListener(end, () => { tip.hidden = true; });
+
+const plots = [...document.querySelectorAll(".drawing")].map((place) => new Plot(place, page.drawn, page));
+page.choice.watch((part) => {
+  for (const plot of plots) plot.pick(part);
+});
+themed(() => [...plots, ...page.model.plots]);
+
+page.address = new Address(page);
+if (page.leaderboard) {
+  page.leaderboard.changed = () => page.address.keep();
+  page.choice.watch((part) => { if (part === "picked") page.address.keep(); });
 }
-// Sorting by a click on a header; data-value holds what a cell is sorted by.
-for (const button of document.querySelectorAll("th button")) {
-  button.addEventListener("click", () => {
-    const header = button.closest("th"), table = header.closest("table");
-    const column = [...header.parentNode.children].indexOf(header);
-    const down = header.getAttribute("aria-sort") !== "descending";
-    for (const other of header.parentNode.children) other.removeAttribute("aria-sort");
-    header.setAttribute("aria-sort", down ? "descending" : "ascending");
-    const key = (row) => row.children[column].dataset.value ?? row.children[column].textContent;
-    const rows = [...table.tBodies[0].rows].sort((a, b) => {
-      const [p, q] = [key(a), key(b)];
-      if (p === "" || q === "") return (p === "") - (q === "");
-      const order = isNaN(p) || isNaN(q) ? p.localeCompare(q) : p - q;
-      return down ? -order : order;
-    });
-    table.tBodies[0].append(...rows);
-  });
-}
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  page.card.hide();
+  for (const plot of plots) plot.handle?.clear();
+  if (page.choice.brushed) page.choice.set("brushed", null);
+  if (page.choice.picked.size) page.choice.set("picked", new Set());
+});
+addEventListener("beforeprint", () => page.leaderboard?.drawInSight(true));
+page.address.follow();
+drawInTurn(plots);
+// For those who look from outside, and tests.
+window.zooReport = { page, plots, drawn: () => Promise.all(plots.map((plot) => plot.drawing())) };

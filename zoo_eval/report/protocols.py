@@ -5,7 +5,7 @@ from typing import Any
 
 from zoo_eval.files.names import in_html
 from zoo_eval.queries.connection import Connection
-from zoo_eval.report.table import table
+from zoo_eval.report.table import REAL, SHARE, Column, Table
 
 Row = dict[str, Any]
 WORDS: Mapping[str, str] = {
@@ -56,49 +56,44 @@ DEFECTS: Mapping[str, str] = {
         "another unit for each."
     ),
 }
-COLUMNS: Mapping[str, str] = {
-    "model": "model",
-    "protocol": "protocol",
-    "attack": "attack",
-    "decision": "decision",
-    "canvas": "canvas",
-    "tolerance": "tolerance",
-    "times_corrected": "times corrected",
-    "median_found": "median found",
-    "mean_found": "mean as reported",
-    "mean_l2": "mean l2, pixels",
-    "bound_hit_share": "bound hits",
-    "alignment": "alignment",
-    "null_alignment": "its null",
-    "ceiled_alignment": "ceiled",
-    "flags": "flags",
-}
+COLUMNS = (
+    Column("model", "model"),
+    Column("protocol", "protocol", choose=True),
+    Column("attack", "attack", choose=True),
+    Column("decision", "decision"),
+    Column("canvas", "canvas"),
+    Column("tolerance", "tolerance", REAL),
+    Column("times_corrected", "times corrected", REAL),
+    Column("median_found", "median found", REAL),
+    Column("mean_found", "mean as reported", REAL),
+    Column("mean_l2", "mean l2, pixels", REAL),
+    Column("bound_hit_share", "bound hits", SHARE),
+    Column("alignment", "alignment", REAL),
+    Column("null_alignment", "its null", REAL),
+    Column("ceiled_alignment", "ceiled", REAL),
+    Column("flags", "flags"),
+)
+NOTE = (
+    "Tolerance: median with bound hits (images on which the attack fails) as infinitely far. Mean as "
+    "reported: over the images that the published code keeps, as it measures them; mean l2: the same "
+    "perturbations in [0, 1] pixels. Times corrected: against the smallest corrected tolerance for the "
+    "same decision and canvas."
+)
 
 
-def section(connection: Connection) -> str:
-    """What each published protocol makes of the same models and images, with its defects explained."""
+def protocols(connection: Connection) -> Table:
+    """What each published protocol makes of the same models and images; no row where none was run."""
     rows = connection.rows("SELECT * FROM protocols")
-    present = {row["protocol"] for row in rows}
-    if not present - {"corrected"}:
-        return (
-            "<p>Only the corrected protocol was run: <code>protocol = "
-            '"linsley2023_paper"</code>, <code>"linsley2023_release"</code> or '
-            '<code>"feng2025_release"</code> in an evaluation of kind <code>minimal_attack</code> '
-            "shows beside it what published procedures make of the same models.</p>"
-        )
-    note = (
-        '<p class="soft">Tolerance: median with bound hits (images on which the attack fails) as '
-        "infinitely far. Mean as reported: over the images that the published code keeps, as it "
-        "measures them; mean l2: the same perturbations in [0, 1] pixels. Times corrected: against "
-        "the smallest corrected tolerance for the same decision and canvas.</p>"
-    )
-    body = [[_cell(row, column) for column in COLUMNS] for row in rows]
-    return note + _explained(present, rows) + table(list(COLUMNS.values()), body)
+    if all(row["protocol"] == "corrected" for row in rows):
+        rows = []
+    flagged = [{**row, "flags": _flags(row)} for row in rows]
+    return Table("protocols", "Attack protocols side by side", COLUMNS, flagged)
 
 
-def _explained(present: set[str], rows: list[Row]) -> str:
+def explained(table: Table) -> str:
     """The protocols that were run and the defects that they have, as a list."""
-    named = {flag for row in rows for flag, _ in row["flags"] or ()}
+    present = {row["protocol"] for row in table.rows}
+    named = {part.rpartition(" ")[0] for row in table.rows for part in row["flags"].split(", ")}
     words = {name: text for name, text in WORDS.items() if name in present}
     words |= {name: text for name, text in DEFECTS.items() if name in named}
     items = "".join(
@@ -108,7 +103,5 @@ def _explained(present: set[str], rows: list[Row]) -> str:
     return f"<dl>{items}</dl>"
 
 
-def _cell(row: Row, column: str) -> Any:
-    if column != "flags":
-        return row[column]
+def _flags(row: Row) -> str:
     return ", ".join(f"{flag} {share:.0%}" for flag, share in row["flags"] or ())

@@ -3,7 +3,7 @@
 from typing import Any
 
 from zoo_eval.queries.connection import Connection
-from zoo_eval.report.table import table
+from zoo_eval.report.table import COUNT, REAL, Column, Table
 
 Row = dict[str, Any]
 SHOWN = """
@@ -16,39 +16,33 @@ JOIN best_layer AS b USING (
 )
 ORDER BY s.recording, s.readout, s.statistic, s.score DESC NULLS LAST, s.model
 """
-HEADER = (
-    "model",
-    "recording",
-    "readout",
-    "layer",
-    "statistic",
-    "score",
-    "95 % over stimuli",
-    "mean over subjects",
-    "Nili lower",
-    "Nili upper",
-    "subjects",
+COLUMNS = (
+    Column("model", "model"),
+    Column("recording", "recording", choose=True),
+    Column("readout", "readout", choose=True),
+    Column("layer", "layer"),
+    Column("statistic", "statistic"),
+    Column("score", "score", REAL),
+    Column("interval", "95 % over stimuli"),
+    Column("mean_subject_score", "mean over subjects", REAL),
+    Column("nili_lower", "Nili lower", REAL),
+    Column("nili_upper", "Nili upper", REAL),
+    Column("n_subjects", "subjects", COUNT),
 )
 NOTE = (
-    '<p class="soft">At the layer that was chosen most often without the scored fold. Score: with the '
-    "subjects' mean RDM, or the mean responses. Mean over subjects: of the scores with each subject's own "
-    "RDM; Nili's bounds are bounds of this, not of the score. For spearman_rho and kendall_tau_a the "
-    "subjects' dissimilarities are ranked before they are averaged for the bounds.</p>"
+    "At the layer that was chosen most often without the scored fold. Score: with the subjects' mean RDM, "
+    "or the mean responses. Mean over subjects: of the scores with each subject's own RDM; Nili's bounds "
+    "are bounds of this, not of the score. For spearman_rho and kendall_tau_a the subjects' "
+    "dissimilarities are ranked before they are averaged for the bounds."
 )
 
 
-def section(connection: Connection) -> str:
-    """A table of every model's similarity with each recording, and what subjects allow."""
-    rows = connection.rows(SHOWN)
-    if not rows:
-        return "<p>No similarity has been measured yet.</p>"
-    return NOTE + table(HEADER, [_cells(row) for row in rows])
+def similarities(connection: Connection) -> Table:
+    """Every model's similarity with each recording, and what subjects allow."""
+    rows = [{**row, "interval": _interval(row)} for row in connection.rows(SHOWN)]
+    return Table("similarities", "Similarity over all stimuli, and subjects", COLUMNS, rows)
 
 
-def _cells(row: Row) -> list[Any]:
-    low, high = row.pop("stimuli_low"), row.pop("stimuli_high")
-    cells = list(row.values())
-    cells.insert(
-        HEADER.index("95 % over stimuli"), None if low is None else f"{low:.3f} to {high:.3f}"
-    )
-    return cells
+def _interval(row: Row) -> str | None:
+    low, high = row["stimuli_low"], row["stimuli_high"]
+    return None if low is None else f"{low:.3f} to {high:.3f}"

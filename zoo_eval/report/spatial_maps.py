@@ -1,4 +1,4 @@
-"""Maps over positions: stimulus, neural map and predicted map side by side, as one HTML section."""
+"""Maps over positions: stimulus, neural map and predicted map side by side."""
 
 import io
 from typing import Any
@@ -10,7 +10,7 @@ from PIL import Image
 from zoo_eval.files.names import in_html
 from zoo_eval.pictures import levels
 from zoo_eval.queries.connection import Connection
-from zoo_eval.report.gallery import figure, style
+from zoo_eval.report.gallery import article, figure
 from zoo_eval.report.table import number
 
 Row = dict[str, Any]
@@ -20,7 +20,6 @@ Pixels = npt.NDArray[np.uint8]
 MOST_MODELS, IMAGES_PER_MODEL = 6, 2
 # A position is drawn as a square of so many pixels.
 POSITION_PX = 12
-TITLE = "Neural and predicted maps"
 NOTE = (
     "Means over channels; each map from its least value, black, to its largest, white, for correlations "
     "see no scale. Predictions are of images that the fit was not given, from the layer that was chosen "
@@ -42,16 +41,13 @@ ORDER BY m.recording, s.protocol, b.place, m.stimulus_id
 """
 
 
-def section(connection: Connection) -> str:
-    """Some maps of the best models of each recording, as they are stored; nothing where none are."""
+def pictures(connection: Connection) -> str:
+    """The best models' maps of each recording, as they are stored, as HTML; nothing where none are."""
     rows = connection.rows(STORED)
     if not rows:
         return ""
     articles = "".join(_article(row) for row in rows)
-    return (
-        f'<style>{style()}</style><h2>{in_html(TITLE)}</h2>\n<p class="soft">{in_html(NOTE)}</p>\n'
-        f'<div class="gallery">{articles}</div>\n'
-    )
+    return f'<p class="soft">{in_html(NOTE)}</p>\n<div class="gallery">{articles}</div>\n'
 
 
 def map_pixels(values: Values) -> Pixels:
@@ -78,4 +74,4 @@ def _article(row: Row) -> str:
         f"<h3>{in_html(row['model'])} "
         f'<span class="soft">{in_html(row["layer"])}, {in_html(row["protocol"])}</span></h3>'
     )
-    return f'<article>{heading}<div class="pictures">{"".join(figures)}</div></article>\n'
+    return article(row["model"], heading, figures)

@@ -1,47 +1,66 @@
-"""A sortable HTML table, and how values are written in it."""
+"""Tables as a page draws them: columns with their kind and meaning, rows as columns of values."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from zoo_eval.files.names import in_html
+Row = Mapping[str, Any]
+TEXT, COUNT, SHARE, REAL = "text", "count", "share", "real"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    numeric = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(header))]
-    head = "".join(
-        f"<th{_number_class(right)}><button>{in_html(name)}</button></th>"
-        for name, right in zip(header, numeric, strict=True)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td{_number_class(right)} data-value="{in_html(_sortable(value))}">'
-            f"{in_html(number(value))}</td>"
-            for value, right in zip(row, numeric, strict=True)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
-        "</table></div>"
-    )
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: `kind` says how its values are written and sorted.
+
+    `shown` is whether it is there before anyone has chosen columns; `choose` whether a filter offers
+    its values to choose from.
+    """
+
+    name: str
+    label: str
+    kind: str = TEXT
+    meaning: str = ""
+    shown: bool = True
+    choose: bool = False
 
 
-def _number_class(right: bool) -> str:
-    return ' class="number"' if right else ""
+@dataclass(frozen=True)
+class Table:
+    """Rows under columns, of which those without any value are left out.
+
+    The first column stays in sight. `sort` is the column that it is sorted by at first, or "".
+    """
+
+    name: str
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    sort: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+    def on_page(self) -> dict[str, Any]:
+        """The table for a page's script."""
+        filled = [one for one in self.columns if _has_any(row.get(one.name) for row in self.rows)]
+        return {
+            "name": self.name,
+            "caption": self.caption,
+            "sort": self.sort,
+            "columns": [vars(one) for one in filled],
+            "values": {one.name: [row.get(one.name) for row in self.rows] for one in filled},
+            "n": len(self.rows),
+        }
 
 
-def _sortable(value: Any) -> str:
-    if isinstance(value, float) and math.isinf(value):
-        return "1e308"
-    return "" if value is None else str(value)
+def _has_any(values: Iterable[Any]) -> bool:
+    return any(value is not None and value != "" for value in values)
 
 
 def number(value: Any) -> str:
+    """A value in a sentence."""
     if value is None:
         return ""
     if isinstance(value, float):
-        return "∞" if math.isinf(value) else f"{value:.3f}"
+        return "∞" if value == float("inf") else f"{value:.3f}"
     return f"{value:,}" if isinstance(value, int) else str(value)

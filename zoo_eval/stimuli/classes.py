@@ -19,10 +19,12 @@ N_LABELS = 2**31
 
 @dataclass(frozen=True)
 class Classes:
-    """ImageNet's 1000 classes: index by WordNet id, and the ids that each of their names may mean."""
+    """ImageNet's 1000 classes: index by WordNet id, the ids that each of their names may mean, and the
+    first name of each by index."""
 
     by_id: dict[str, int]
     by_name: dict[str, tuple[str, ...]]
+    names: tuple[str, ...]
 
 
 @cache
@@ -52,6 +54,7 @@ def imagenet() -> Classes:
     return Classes(
         {one: index for index, one in enumerate(ids)},
         {name: tuple(some) for name, some in by_name.items()},
+        tuple(described[one].partition(",")[0] for one in ids),
     )
 
 

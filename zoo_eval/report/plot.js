@@ -1,0 +1,106 @@
+// A figure on the page: drawn when it comes into sight, linked with the choice of models.
+class Plot {
+  constructor(place, drawn, page) {
+    Object.assign(this, { place, page, spec: drawn.figures[place.dataset.figure], models: drawn.models, at: -1 });
+    this.inside = made("div");
+    place.append(this.inside);
+    place.tabIndex = 0;
+    place.setAttribute("role", "group");
+    place.setAttribute("aria-label", `${place.closest("figure").querySelector("h3").textContent}: arrow keys go from model to model, Enter opens a model's page, Space picks it`);
+    place.addEventListener("keydown", (event) => this.key(event));
+    place.addEventListener("blur", () => this.step(-1));
+  }
+
+  // Draws it once; a promise of that.
+  drawing() {
+    this.promise ??= this.draw();
+    return this.promise;
+  }
+
+  async draw() {
+    const { choice, card } = this.page;
+    this.handle = await zooFigures.draw(this.inside, this.spec, {
+      models: this.models,
+      theme: theme(),
+      brushed: (models) => choice.set("brushed", models, models && this),
+      opened: (model) => this.open(model),
+      hovered: (model, event) => {
+        if (model) card.show(model, event.clientX, event.clientY, event.pointerType === "touch");
+        else card.hide();
+      },
+    });
+    this.place.classList.add("drawn");
+    this.pick();
+  }
+
+  // A finger has no hover: its first touch shows the card, which has the link.
+  open(model) {
+    if (!matchMedia("(hover: none)").matches) location.hash = linkTo(model);
+  }
+
+  pick() {
+    const { choice } = this.page;
+    if (!this.handle) return;
+    const isOwn = choice.source === this && !choice.found && !choice.picked.size;
+    this.handle.pick(isOwn ? null : choice.lit());
+  }
+
+  // Its models from the least accurate to the most, which is from left to right.
+  get order() {
+    const data = this.handle.view;
+    const names = new Set(this.has("points") ? data.data("points").map((row) => row.model) : data.data("lines").map((row) => row.model));
+    return [...this.page.card.rows.keys()].reverse().filter((model) => names.has(model));
+  }
+
+  has(name) {
+    return name in this.spec.data;
+  }
+
+  key(event) {
+    const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+    if (!this.handle || event.target !== this.place) return;
+    const models = this.order;
+    if (step && models.length) {
+      event.preventDefault();
+      this.step(this.at < 0 ? (step > 0 ? 0 : models.length - 1) : (this.at + step + models.length) % models.length, models);
+    } else if (event.key === "Enter" && this.at >= 0) {
+      location.hash = linkTo(models[this.at]);
+    } else if (event.key === " " && this.at >= 0) {
+      event.preventDefault();
+      this.page.choice.toggle(models[this.at], !this.page.choice.picked.has(models[this.at]));
+    }
+  }
+
+  // Goes to a model, or away from all.
+  step(at, models = []) {
+    const { card } = this.page;
+    if (at < 0 && this.at < 0) return;
+    this.at = at;
+    if (at < 0) {
+      card.hide();
+      this.pick();
+      return;
+    }
+    this.handle.pick([models[at]]);
+    const box = this.place.getBoundingClientRect();
+    card.show(models[at], box.left + 40, box.top + 20);
+    card.tell(models[at]);
+  }
+}
+
+// Draws figures that come near the window, and the others when nothing else is to be done.
+function drawInTurn(plots) {
+  const watcher = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      watcher.unobserve(entry.target);
+      plots.find((plot) => plot.place === entry.target).drawing();
+    }
+  }, { rootMargin: "300px" });
+  for (const plot of plots) watcher.observe(plot.place);
+  const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
+  const next = (number) => {
+    if (number < plots.length) idle(() => plots[number].drawing().then(() => next(number + 1)));
+  };
+  next(0);
+}
