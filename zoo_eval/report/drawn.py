@@ -12,7 +12,7 @@ from zoo_eval.trends.comparisons import Comparison, comparisons, describe
 
 TITLES = {
     "neural": "Accuracy against neural score",
-    "spatial": "Accuracy against maps over positions",
+    "maps": "Accuracy against maps over positions",
     "tolerance": "Accuracy against tolerance",
     "alignment": "Accuracy against human alignment",
     "tradeoff": "Tolerance against alignment",

@@ -73,7 +73,7 @@ def by_kind(connection: Connection) -> list[str]:
         f"of {row['n_models']} model{'s' * (row['n_models'] != 1)}"
         for row in connection.rows(
             "SELECT evaluation, status, failure_class, count(*) AS n, "
-            "count(DISTINCT model) AS n_models FROM failures GROUP BY ALL ORDER BY n DESC, ALL"
+            "count(DISTINCT model) AS n_models FROM failures GROUP BY ALL ORDER BY n DESC, evaluation, status, failure_class"
         )
     ]
 

@@ -142,6 +142,7 @@ class Filters {
   }
 
   tell() {
+    if (!this.count) return;
     const { rows, spec } = this.table;
     const picked = this.choice?.picked.size ?? 0;
     this.count.textContent = (rows.length === spec.n ? `${counted.format(spec.n)} rows` : `${counted.format(rows.length)} of ${counted.format(spec.n)} rows`)

@@ -118,7 +118,7 @@ def _sections(
         inside = soft(protocols.NOTE) + protocols.explained(side_by_side) + place(side_by_side)
         yield Section("protocols", side_by_side.caption, inside)
     yield Section("gallery", "Gallery of smallest attacks", gallery.pictures(examples.chosen(connection)))
-    yield Section("maps", "Neural and predicted maps", spatial_maps.pictures(connection))
+    yield Section("spatial", "Neural and predicted maps", spatial_maps.pictures(connection))
     if alike := tables["similarities"]:
         yield Section("similarities", alike.caption, soft(similarities.NOTE) + place(alike))
     yield Section("failures", "Failures", _failures(connection, tables["failures"]))

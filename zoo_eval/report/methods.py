@@ -95,8 +95,8 @@ def _models(connection: Connection) -> str:
     if not row["n"]:
         return "No model has been evaluated yet."
     return (
-        f"{row['n']:,} models of {row['n_families']} families, with {row['least']:,} to "
-        f"{row['most']:,} parameters, were evaluated."
+        f"Evaluated: {_many(row['n'], 'model')} of {_many(row['n_families'], 'family')}, with "
+        f"{row['least']:,} to {row['most']:,} parameters."
     )
 
 
@@ -129,4 +129,5 @@ def _together(values: Iterable[Any]) -> str:
 
 
 def _many(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s' * (n != 1)}"
+    several = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
+    return f"{n:,} {what if n == 1 else several}"

@@ -16,8 +16,9 @@ for (const place of document.querySelectorAll(".table[data-table]")) {
 }
 
 const plots = [...document.querySelectorAll(".drawing")].map((place) => new Plot(place, page.drawn, page));
-page.choice.watch((part) => {
-  for (const plot of plots) plot.pick(part);
+let repainted = Promise.resolve();
+page.choice.watch(() => {
+  repainted = Promise.all(plots.map((plot) => plot.pick()));
 });
 themed(() => [...plots, ...page.model.plots]);
 
@@ -37,4 +38,4 @@ addEventListener("beforeprint", () => page.leaderboard?.drawInSight(true));
 page.address.follow();
 drawInTurn(plots);
 // For those who look from outside, and tests.
-window.zooReport = { page, plots, drawn: () => Promise.all(plots.map((plot) => plot.drawing())) };
+window.zooReport = { page, plots, drawn: () => Promise.all(plots.map((plot) => plot.drawing())), repainted: () => repainted };

@@ -38,11 +38,21 @@ class Plot {
     if (!matchMedia("(hover: none)").matches) location.hash = linkTo(model);
   }
 
+  // Shows what is chosen; a promise of that. While one repaint runs, only the last choice waits.
   pick() {
+    if (!this.handle) return null;
+    if (this.repaint) {
+      this.isStale = true;
+      return this.repaint;
+    }
+    this.isStale = false;
     const { choice } = this.page;
-    if (!this.handle) return;
     const isOwn = choice.source === this && !choice.found && !choice.picked.size;
-    this.handle.pick(isOwn ? null : choice.lit());
+    this.repaint = this.handle.pick(isOwn ? null : choice.lit()).then(() => {
+      this.repaint = null;
+      return this.isStale ? this.pick() : null;
+    });
+    return this.repaint;
   }
 
   // Its models from the least accurate to the most, which is from left to right.

@@ -1,6 +1,7 @@
 // A table: sorted, narrowed, with columns to choose; of many rows only those in sight are in the page.
 const FEW_ROWS = 150;
 const BEYOND_SIGHT = 12;
+const SHORT = 24;
 const order = new Intl.Collator("en", { numeric: true });
 
 class Table {
@@ -145,7 +146,8 @@ class Table {
     const value = this.value(row, column.name);
     const text = inWords(value, column.kind);
     const inside = column.name === "model" && this.pages.has(value) ? made("a", { href: linkTo(value), "data-card": value }, text) : text;
-    return made(isFirst ? "th" : "td", { class: column.kind, scope: isFirst ? "row" : null }, inside);
+    const kind = column.kind === "text" && this.width(column) < SHORT ? "text short" : column.kind;
+    return made(isFirst ? "th" : "td", { class: kind, scope: isFirst ? "row" : null }, inside);
   }
 
   tick(model) {
