@@ -33,37 +33,23 @@ QUICK_MODELS, QUICK_LAYERS = 200, 10
 RECORDINGS = ("it", "v4")
 SIZE_MB, USABLE_S = 5.0, 1.5
 N_BRUSHES, N_OPENED = 20, 3
-# Sweeps a brush over a figure in steps, and times each until table and figures are repainted.
-BRUSHED = """
-const [plot, steps, done] = arguments;
-const canvas = plot.querySelector("canvas");
-const box = canvas.getBoundingClientRect();
-const send = (name, share) => {
-  const at = { clientX: box.left + share * box.width, clientY: box.top + share * box.height, bubbles: true,
-    cancelable: true, view: window, buttons: 1, pointerId: 1, isPrimary: true, pointerType: "mouse" };
-  (name === "down" ? canvas : window).dispatchEvent(new PointerEvent("pointer" + name, at));
-  (name === "down" ? canvas : window).dispatchEvent(new MouseEvent("mouse" + name, at));
-};
+# Longer than a repaint takes: each is measured alone.
+PAUSE_S = 0.3
+# From a movement of the pointer until table and figures are painted with what the brush then holds.
+WATCHED = """
 const { page, repainted } = window.zooReport;
-let chosen = () => {};
-page.choice.watch((part) => { if (part === "brushed") chosen(); });
-const frame = () => new Promise((next) => requestAnimationFrame(() => setTimeout(next)));
-(async () => {
-  const times = [];
-  send("down", 0.25);
-  for (let step = 1; step <= steps; step++) {
-    await frame();
-    const began = performance.now();
-    const isChosen = new Promise((next) => { chosen = next; });
-    send("move", 0.25 + 0.5 * step / steps);
-    await isChosen;
-    await repainted();
-    await frame();
-    times.push(performance.now() - began);
-  }
-  send("up", 0.75);
-  done([times, page.choice.brushed.size]);
-})();
+window.times = [];
+let moved = null;
+addEventListener("pointermove", (event) => { moved ??= event.timeStamp; }, true);
+page.choice.watch(async (part) => {
+  if (part !== "brushed" || moved === null) return;
+  const began = moved;
+  moved = null;
+  // What watches later is told first.
+  await null;
+  await repainted();
+  requestAnimationFrame(() => setTimeout(() => window.times.push(performance.now() - began)));
+});
 """
 # When everything in sight is there and the main thread answers again.
 USABLE = """
@@ -173,11 +159,31 @@ def in_browser(place: Path) -> tuple[float, float, int]:
         driver.execute_async_script("const done = arguments[0]; zooReport.drawn().then(() => done())")
         plots = driver.find_elements("css selector", ".drawing")
         driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", plots[0])
-        times, n_brushed = driver.execute_async_script(BRUSHED, plots[0], N_BRUSHES)
-        assert n_brushed
+        driver.execute_script(WATCHED)
+        brush(driver, plots[0].find_element("css selector", "canvas").rect)
+        times = driver.execute_script("return window.times")
+        assert driver.execute_script("return zooReport.page.choice.brushed.size")
         logged = driver.get_log("browser")
         assert not logged, logged
     return statistics.median(usable), statistics.median(times), len(plots)
+
+
+def brush(driver: Any, box: dict[str, float]) -> None:
+    """Draws a brush over a figure, a step at a time."""
+    top = driver.execute_script("return scrollY")
+
+    def mouse(kind: str, share: float, buttons: int) -> None:
+        driver.execute_cdp_cmd("Input.dispatchMouseEvent", {
+            "type": kind, "x": box["x"] + share * box["width"], "y": box["y"] - top + share * box["height"],
+            "button": "left", "buttons": buttons, "clickCount": 1,
+        })  # fmt: skip
+
+    mouse("mouseMoved", 0.25, 0)
+    mouse("mousePressed", 0.25, 1)
+    for step in range(1, N_BRUSHES + 1):
+        mouse("mouseMoved", 0.25 + 0.5 * step / N_BRUSHES, 1)
+        time.sleep(PAUSE_S)
+    mouse("mouseReleased", 0.75, 0)
 
 
 @contextmanager
