@@ -1,10 +1,18 @@
 """A store with hand-written (planted) rows: what the report must show is known."""
 
+import base64
+import gzip
+import json
 import shutil
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from tests.report.generated_zoo import fill
+from zoo_eval.queries.connection import Connection, connect
+from zoo_eval.report.html import write
 from zoo_eval.store import Store
 from zoo_eval.trial import Trial
 
@@ -13,6 +21,7 @@ TOP1 = [0.9, 0.8, 0.7, 0.5, 0.1]
 SCORES = [0.4, 0.7, 0.6, 0.5, 0.2]
 # The second model withstands every attack.
 DISTANCES = [0.3, None, 0.2, 0.15, 0.1]
+FAILED = "local/<script>\u202e"
 GATES = ["pass", "exempt", "undecided", "exempt", "exempt"]
 
 
@@ -70,7 +79,12 @@ def commit_model(store: Store, name: str, i: int, gate: str) -> None:
 
 @pytest.fixture
 def planted_store(tmp_path) -> Store:
-    store = Store(str(tmp_path / "store"), create=True)
+    return planted(tmp_path / "store")
+
+
+def planted(folder) -> Store:
+    """Five models, a ceiling that says that the recording is planted, and a failure."""
+    store = Store(str(folder), create=True)
     for i, (name, gate) in enumerate(zip(NAMES, GATES, strict=True)):
         commit_model(store, name, i, gate)
     ceiling = Trial("ceilings", 1, "planted_exact", recording="it", recording_digest="r")
@@ -78,9 +92,9 @@ def planted_store(tmp_path) -> Store:
            "estimator": "planted_exact", "statistic": "pearson_r", "scale": "reliability", "target": "t",
            "ceiling": 0.9}  # fmt: skip
     store.commit({"ceilings": [row]}, [trial_row(ceiling)])
-    failed = Trial("accuracy", 1, "planted", model="local/<script>", weights_digest="w")
+    failed = Trial("accuracy", 1, "planted", model=FAILED, weights_digest="w")
     store.commit({}, [trial_row(failed, status="failed", error_type="ValueError",
-                                error_message="planted <error>")])  # fmt: skip
+                                error_message="planted <error></script>")])  # fmt: skip
     return store
 
 
@@ -90,8 +104,44 @@ def quarantined_store(planted_store) -> Store:
     return planted_store
 
 
-@pytest.fixture
-def browser(tmp_path):
+class Zoo(NamedTuple):
+    connection: Connection
+    page: Path
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory) -> Zoo:
+    """Generated models, and those with names that would break a page, with the page of all."""
+    folder = tmp_path_factory.mktemp("zoo")
+    store = planted(folder / "store")
+    commit_model(store, "local/wrong", 3, "fail")
+    fill(store, 12, 4)
+    write(store, folder / "report.html")
+    return Zoo(connect(store), folder / "report.html")
+
+
+def held(html: str, identifier: str):
+    """A value that a page holds for its scripts."""
+    inside = html.partition(f'id="{identifier}">')[2].partition("</script>")[0]
+    if not inside.startswith(("{", "[")):
+        inside = gzip.decompress(base64.b64decode(inside)).decode()
+    return json.loads(inside)
+
+
+def tables(html: str) -> dict[str, list[dict]]:
+    """The rows of each table of a page, and of the pages of models, by name."""
+    found = [*held(html, "data")["tables"], *held(html, "details")]
+    return {
+        one["name"]: [
+            {name: values[row] for name, values in one["values"].items()} for row in range(one["n"])
+        ]
+        for one in found
+    }
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """One headless Chromium for all tests; its log is empty when a test begins."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (chromium and driver):
         pytest.skip("chromium and chromedriver are not installed")
@@ -101,9 +151,11 @@ def browser(tmp_path):
     options.binary_location = chromium
     for flag in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
                  "disable-background-networking", "disable-component-update", "disable-sync",
-                 "window-size=1280,1600", f"user-data-dir={tmp_path / 'profile'}"):  # fmt: skip
+                 "window-size=1280,1600", f"user-data-dir={tmp_path_factory.mktemp('profile')}"):  # fmt: skip
         options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     service = webdriver.ChromeService(executable_path=driver)
     opened = webdriver.Chrome(options=options, service=service)
+    opened.set_script_timeout(60)
     yield opened
     opened.quit()

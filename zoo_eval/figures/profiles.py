@@ -29,16 +29,22 @@ DEPTH = "Depth in the network (0 first, 1 logits)"
 
 def profiles(known: Known) -> Iterator[Figure]:
     """A figure for each recording and readout, all protocols apart."""
+    for subject, key, rows in panels(known):
+        planted = known.planted(key["recording_digest"])
+        yield _figure(subject, key["statistic"], rows, planted=planted)
+
+
+def panels(known: Known) -> Iterator[tuple[str, Row, list[Row]]]:
+    """Each of those figures' subject, what all its rows share, and its rows, model by model."""
     rows = known.asked("layer_profiles")
-    panels = [
+    found = [
         (dict(zip(("recording", "readout", "statistic", *KEY), key, strict=True)), list(some))
         for key, some in itertools.groupby(rows, _panel)
     ]
-    names = [f"{key['recording']}, {key['readout']}" for key, _ in panels]
-    keys = [{name: key[name] for name in ("statistic", *KEY)} for key, _ in panels]
-    for subject, (key, some) in zip(subjects(names, keys), panels, strict=True):
-        planted = known.planted(key["recording_digest"])
-        yield _figure(subject, key["statistic"], some, planted=planted)
+    names = [f"{key['recording']}, {key['readout']}" for key, _ in found]
+    keys = [{name: key[name] for name in ("statistic", *KEY)} for key, _ in found]
+    for subject, (key, some) in zip(subjects(names, keys), found, strict=True):
+        yield subject, key, some
 
 
 def _panel(row: Row) -> tuple[Any, ...]:

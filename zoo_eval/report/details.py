@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
+from zoo_eval.figures.known import Known
+from zoo_eval.figures.profiles import panels
 from zoo_eval.queries.connection import Connection
 from zoo_eval.report.settings import in_a_line
 from zoo_eval.report.table import COUNT, REAL, SHARE, Column, Table
 
 Row = dict[str, Any]
 MODEL = Column("model", "model")
+# The page of a model draws this one.
+PROFILES = "profiles"
 SETTINGS = Column("settings", "settings")
 
 
 def details(connection: Connection) -> list[Table]:
     """All tables of details, those with rows."""
-    made = (_scores, _layers, _tolerances, _alignments, _spatial, _provenance)
+    made = (_scores, _profiles, _tolerances, _alignments, _spatial, _layers, _provenance)
     return [table for table in (one(connection) for one in made) if table]
 
 
@@ -38,28 +42,35 @@ def _scores(connection: Connection) -> Table:
     return Table("scores", "Neural scores at the chosen layer", columns, _with_settings(rows))
 
 
-def _layers(connection: Connection) -> Table:
+def _profiles(connection: Connection) -> Table:
     columns = (
         MODEL,
-        Column("recording", "recording"),
-        Column("readout", "readout"),
+        Column("subject", "recording and readout"),
         Column("layer", "layer"),
         Column("depth", "depth", REAL, "0 first, 1 logits"),
         Column("score", "score", REAL, "mean over folds"),
         Column("ceiled_score", "r / sqrt(ceiling)", REAL),
-        Column("effective_dim", "effective dimension", REAL),
+    )
+    rows = [
+        {**row, "subject": subject} for subject, _, some in panels(Known(connection)) for row in some
+    ]
+    return Table(PROFILES, "Score by layer", columns, rows)
+
+
+def _layers(connection: Connection) -> Table:
+    columns = (
+        MODEL,
+        Column("layer", "layer"),
+        Column("stimuli", "stimuli"),
+        Column("depth", "depth", REAL, "0 first, 1 logits"),
         Column("n_features", "features", COUNT),
-        SETTINGS,
+        Column("effective_dim", "effective dimension", REAL, "(sum l)^2 / sum l^2"),
     )
     rows = connection.rows(
-        "SELECT f.model, f.recording, f.readout, f.parameters, f.layer, any_value(l.depth) AS depth, "
-        "avg(f.score) AS score, avg(f.r_over_sqrt_ceiling) AS ceiled_score, "
-        "any_value(l.effective_dim) AS effective_dim, any_value(l.n_features) AS n_features "
-        "FROM neural_folds AS f LEFT JOIN (SELECT DISTINCT ON (model, layer) * FROM layers) AS l "
-        "ON l.model = f.model AND l.layer = f.layer "
-        "WHERE f.score IS NOT NULL GROUP BY ALL ORDER BY f.model, f.recording, f.readout, depth, f.layer"
+        "SELECT l.model, l.layer, t.stimuli, l.depth, l.n_features, l.effective_dim FROM layers AS l "
+        "JOIN current_trials AS t USING (trial_id) ORDER BY l.model, t.stimuli, l.depth, l.layer"
     )
-    return Table("layers", "Score by layer", columns, _with_settings(rows))
+    return Table("layers", "Layers", columns, rows)
 
 
 def _tolerances(connection: Connection) -> Table:

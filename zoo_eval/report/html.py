@@ -24,8 +24,6 @@ from zoo_eval.report.shell import document, script
 from zoo_eval.report.table import Table
 from zoo_eval.store import Store
 
-# Figures of these are pictures, which the page has as pictures.
-PICTURES = ("gallery", "spatial")
 LEADERBOARD_NOTE = (
     "Neural scores are means over folds, of a fit medians over targets; layer and readout are chosen "
     "without the scored fold. Tolerance: median smallest perturbation over correctly classified images; "
@@ -56,7 +54,7 @@ def write(store: Store, out: Path) -> None:
 
 def page(connection: Connection, uri: str) -> str:
     """The report's HTML: nothing in it refers to anything outside."""
-    shown_figures = [one for one in figures(connection) if one.section not in PICTURES]
+    shown_figures = figures(connection)
     tables = {table.name: table for table in _tables(connection)}
     sections = list(_sections(connection, tables, shown_figures))
     body = (

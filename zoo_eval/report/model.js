@@ -16,8 +16,8 @@ class ModelPage {
       return;
     }
     this.facts(model);
-    const layers = details.find((one) => one.name === "layers");
-    if (layers) this.profiles(model, layers);
+    const profiles = details.find((one) => one.name === "profiles");
+    if (profiles) this.profiles(model, profiles.values);
     for (const table of [...details, ...tables]) if (table.name !== "leaderboard") this.table(model, table);
     this.pictures(model);
   }
@@ -38,32 +38,27 @@ class ModelPage {
       made("div", { title: column.meaning || null }, made("dt", {}, column.label), made("dd", {}, text)))));
   }
 
-  // The report's figures of layers with this model's line alone.
-  profiles(model, layers) {
+  // The report's figures of layers, with this model's line alone before the band of all.
+  profiles(model, all) {
     const { drawn } = this.page;
     const box = made("div", { class: "figures" });
     for (const [name, figure] of Object.entries(drawn.figures)) {
       if (!("lines" in figure.data)) continue;
       const title = document.querySelector(`#figure-${name} h3`).textContent;
-      const rows = this.lines(model, figure, layers, title);
-      if (!rows) continue;
+      const whole = all.model.flatMap((_, row) => (title.endsWith(`: ${all.subject[row]}`) ? [row] : []));
+      const rows = whole.filter((row) => all.model[row] === model);
+      if (!rows.length) continue;
+      // As the figure has them: ceiled where all are.
+      const isCeiled = whole.every((row) => typeof all.ceiled_score?.[row] === "number");
+      const scores = rows.map((row) => (isCeiled ? all.ceiled_score : all.score)[row]);
+      const lines = { model: rows.map(() => 0), name: rows.map(() => ""), depth: rows.map((row) => all.depth[row]), score: scores };
       const place = made("div", { class: "drawing", "data-figure": name });
       box.append(made("figure", { class: "plot" }, made("h3", {}, title), place));
-      const own = { models: drawn.models, figures: { [name]: { ...figure, data: { ...figure.data, lines: rows } } } };
-      const plot = new Plot(place, own, this.page);
-      this.plots.push(plot);
+      this.plots.push(new Plot(place, { models: [model], figures: { [name]: alone(figure, lines) } }, this.page));
     }
     if (!this.plots.length) return;
     this.place.append(made("h3", {}, "Layer profile"), box);
     for (const plot of this.plots) plot.drawing();
-  }
-
-  lines(model, figure) {
-    const { lines } = figure.data;
-    const number = this.page.drawn.models.indexOf(model);
-    const rows = lines.model.flatMap((one, row) => (one === number ? [row] : []));
-    if (!rows.length) return null;
-    return Object.fromEntries(Object.entries(lines).map(([name, values]) => [name, rows.map((row) => values[row])]));
   }
 
   table(model, spec) {
@@ -82,4 +77,14 @@ class ModelPage {
     if (!found.length) return;
     this.place.append(made("h3", {}, "Pictures"), made("div", { class: "gallery" }, ...found.map((one) => one.cloneNode(true))));
   }
+}
+
+// A figure of layers with other lines; its scale has room for them.
+function alone(figure, lines) {
+  const domain = ({ name, type, domain: [low, high] }) => {
+    if (type === "ordinal") return [""];
+    return name === "y" ? [Math.min(low, ...lines.score), Math.max(high, ...lines.score)] : [low, high];
+  };
+  const scales = figure.vega.scales.map((scale) => (Array.isArray(scale.domain) ? { ...scale, domain: domain(scale) } : scale));
+  return { vega: { ...figure.vega, scales, legends: [] }, data: { ...figure.data, lines } };
 }

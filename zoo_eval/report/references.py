@@ -1,6 +1,6 @@
 """References: BibTeX of what a page used, each entry beside the names of what it describes."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from html import escape
 
@@ -11,6 +11,7 @@ from zoo_eval.report.methods import used
 from zoo_eval.report.section import listed
 
 ALWAYS = "always"
+MOST_NAMED = 12
 # A name that says by itself that nothing stands behind it that could be cited.
 NOTHING = {"source": {"local", "live", "live_untold", "factory"}, "protocol": {"standard", "corrected"}}
 KINDS: Mapping[str, str] = {
@@ -46,7 +47,10 @@ def cited(connection: Connection) -> str:
     things["recording"] -= set(planted.recordings(connection))
     things["importance"] -= set(planted.maps(connection))
     found = references(things)
-    said = [f"No reference is known here for these {kind}: {', '.join(names)}." for kind, names in found.unknown.items()]
+    said = [
+        f"No reference is known here for {len(names)} {kind}: {_some(names)}."
+        for kind, names in found.unknown.items()
+    ]
     if found.by_name:
         said.insert(0, f"Found by their names alone, so check them: {', '.join(found.by_name)}.")
     text = "\n\n".join(found.entries)
@@ -55,6 +59,11 @@ def cited(connection: Connection) -> str:
         f"{listed(said)}"
         f'<pre id="bibtex" tabindex="0" aria-label="BibTeX">{escape(text)}</pre>'
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = [f"and {len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
+    return ", ".join([*names[:MOST_NAMED], *rest])
 
 
 def references(used: Mapping[str, Set[str]]) -> References:

@@ -2,6 +2,7 @@
 const FEW_ROWS = 150;
 const BEYOND_SIGHT = 12;
 const SHORT = 24;
+const narrow = matchMedia("(max-width: 40rem)");
 const order = new Intl.Collator("en", { numeric: true });
 
 class Table {
@@ -54,7 +55,7 @@ class Table {
       this.sortBy(sorting === "descending" || (sorting === null && column.kind === "text") ? column.name : "-" + column.name);
     } }, column.label);
     const header = made("th", { scope: "col", class: column.kind, "aria-sort": sorting }, button);
-    if (this.isLong) header.style.minWidth = this.width(column) + "ch";
+    if (this.isLong && !(column === this.columns[0] && narrow.matches)) header.style.minWidth = this.width(column) + "ch";
     return header;
   }
 
@@ -123,8 +124,10 @@ class Table {
       ...this.space(this.rows.length - last),
     );
     if (focused) this.body.querySelector(`tr[data-row="${focused}"] :is(a, input)`)?.focus({ preventScroll: true });
-    const drawn = this.body.querySelector("tr[data-row]");
-    if (drawn?.offsetHeight) this.rowHeight = drawn.offsetHeight;
+    // On a narrow window names take two lines: rows differ, and their mean tells how many are in sight.
+    const drawn = this.body.querySelectorAll("tr[data-row]");
+    const height = drawn.length && (drawn[drawn.length - 1].getBoundingClientRect().bottom - drawn[0].getBoundingClientRect().top) / drawn.length;
+    if (height) this.rowHeight = height;
   }
 
   space(rows) {
