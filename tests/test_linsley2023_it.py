@@ -239,5 +239,5 @@ def test_trends_and_report_have_both_parts(finished):
     subjects = {row["subject"] for row in trends(finished) if row["trend"] == "accuracy_vs_spatial"}
     assert len(subjects) == 6
     html = page(finished, "planted")
-    part = html.partition("Accuracy against maps over positions")[2].partition("<h2>")[0]
-    assert part.count("<figure>") == 6
+    part = html.partition('<section id="maps"')[2].partition("</section>")[0]
+    assert part.count("<figure") == 6

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from zoo_eval.report import gallery
-from zoo_eval.report.gallery import Example, section
+from zoo_eval.report.gallery import Example
 
 SIDE = 40
 
@@ -36,7 +36,7 @@ def rgb(values: np.ndarray) -> np.ndarray:
 
 def test_photo_and_adversarial_image_are_the_stored_values_in_8_bits():
     one = example()
-    photo, _, adversarial = pictures(section([one]))
+    photo, _, adversarial = pictures(gallery.pictures([one]))
     assert photo.shape == (SIDE, SIDE, 3)
     assert np.abs(photo / 255 - rgb(one.photo)).max() <= 0.5 / 255 + 1e-6
     attacked = rgb(one.photo.astype(np.float64) + one.perturbation)
@@ -46,7 +46,7 @@ def test_photo_and_adversarial_image_are_the_stored_values_in_8_bits():
 
 def test_the_perturbation_can_be_read_off_its_picture_with_the_printed_scale():
     one = example()
-    html = section([one])
+    html = gallery.pictures([one])
     scale = float(re.search(r"</b> ±([\d.]+), l2 0.707<", html).group(1))
     shown = 2 * (pictures(html)[1] / 255 - 0.5) * scale
     values = rgb(one.perturbation.astype(np.float64))
@@ -73,13 +73,13 @@ def test_the_scale_covers_nearly_all_values_and_a_single_pixel_too():
 
 def test_no_perturbation_is_plain_grey():
     one = example(perturbation=np.zeros((3, SIDE, SIDE), np.float16), distance=0.0)
-    assert (pictures(section([one]))[1] == 128).all()
+    assert (pictures(gallery.pictures([one]))[1] == 128).all()
 
 
 def test_the_human_map_tints_where_it_is_high_at_any_size():
     human = np.zeros((2 * SIDE, 2 * SIDE), np.float32)
     human[:SIDE] = 1
-    html = section([example(human_map=human, spearman=0.123)])
+    html = gallery.pictures([example(human_map=human, spearman=0.123)])
     drawn = pictures(html)[3].astype(int)
     assert drawn.shape == (SIDE, SIDE, 3)
     redness = drawn[..., 0] - drawn[..., 2]
@@ -89,12 +89,12 @@ def test_the_human_map_tints_where_it_is_high_at_any_size():
 
 
 def test_an_image_without_a_map_has_three_pictures_and_an_undefined_rho_says_so():
-    assert len(pictures(section([example()]))) == 3
-    assert "undefined" in section([example(human_map=np.ones((4, 4), np.float32))])
+    assert len(pictures(gallery.pictures([example()]))) == 3
+    assert "undefined" in gallery.pictures([example(human_map=np.ones((4, 4), np.float32))])
 
 
 def test_every_example_is_shown_in_order_and_any_name_survives():
-    html = section([example(), example(stimulus_id="second", label="<script>")])
+    html = gallery.pictures([example(), example(stimulus_id="second", label="<script>")])
     assert len(pictures(html)) == 6
     assert html.index("img&quot;1&quot;.jpg") < html.index("second")
     assert "local/&lt;a&amp;b&gt;" in html
@@ -103,13 +103,18 @@ def test_every_example_is_shown_in_order_and_any_name_survives():
 
 
 def test_nothing_is_loaded_from_outside():
-    html = section([example()])
+    html = gallery.pictures([example()])
     assert re.findall(r'(?:src|href)="(?!data:image/png;base64,)', html) == []
     assert "url(" not in html
 
 
-def test_an_empty_gallery_says_so():
-    assert "save_perturbations = true" in section([])
+def test_an_empty_gallery_is_nothing():
+    assert gallery.pictures([]) == ""
+
+
+def test_the_channel_reduction_is_said_with_what_it_gave():
+    html = gallery.pictures([example(human_map=np.ones((4, 4), np.float32), spearman=0.5, channel_reduction="abs_of_mean")])
+    assert "Spearman 0.50 (abs_of_mean)" in html
 
 
 def test_photo_and_perturbation_must_fit():

@@ -1,7 +1,5 @@
 """The report's table of similarities: each beside its subjects' mean and Nili's bounds."""
 
-import re
-
 import pytest
 
 from tests.queries.test_ceiling_views import bounds
@@ -29,11 +27,9 @@ def similarity(store, layer, whole, selection, **facts):
 
 
 def cells(store):
-    shown = similarities.section(connect(store))
-    body = shown.partition("<tbody>")[2]
+    table = similarities.similarities(connect(store))
     return [
-        dict(zip(similarities.HEADER, re.findall("<td[^>]*>(.*?)</td>", row), strict=True))
-        for row in body.split("</tr>")[:-1]
+        {column.label: row[column.name] for column in table.columns} for row in table.rows
     ]
 
 
@@ -44,9 +40,8 @@ def test_each_models_chosen_layer_stands_beside_subjects_and_bounds(store):
     assert cells(store) == [
         {
             "model": "a", "recording": "it", "readout": "rsa", "layer": "late",
-            "statistic": "spearman_rho", "score": "0.500", "95 % over stimuli": "0.375 to 0.625",
-            "mean over subjects": "0.312", "Nili lower": "0.438", "Nili upper": "0.625",
-            "subjects": "2",
+            "statistic": "spearman_rho", "score": 0.5, "95 % over stimuli": "0.375 to 0.625",
+            "mean over subjects": 0.3125, "Nili lower": 0.4375, "Nili upper": 0.625, "subjects": 2,
         }
     ]  # fmt: skip
 
@@ -59,8 +54,9 @@ def test_without_subjects_their_columns_are_empty(store):
     add(store, "neural_fit", "neural_scores", rows, layer="l", readout="cka", recording="it",
         recording_digest="r", protocol="nested")  # fmt: skip
     (row,) = cells(store)
-    assert [row[name] for name in similarities.HEADER[-5:]] == [""] * 5
+    empty = ("95 % over stimuli", "mean over subjects", "Nili lower", "Nili upper", "subjects")
+    assert [row[name] for name in empty] == [None] * 5
 
 
-def test_a_store_without_similarities_says_so(store):
-    assert "No similarity" in similarities.section(connect(store))
+def test_a_store_without_similarities_has_no_rows(store):
+    assert not similarities.similarities(connect(store))

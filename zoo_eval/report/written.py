@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from zoo_eval.files.names import printable
@@ -30,6 +31,7 @@ class Exact:
     value: Any
 
 
+@lru_cache(1 << 16)
 def said(text: str) -> str:
     """Text that may be shown: it holds no key, steers no terminal and turns no line around."""
     return printable(in_text(text))
