@@ -1,1 +1,1 @@
-"""Figures, trends and the HTML report, from the same SQL that users write."""
+"""The report: one page that works offline and on which everything can be selected; its pictures."""

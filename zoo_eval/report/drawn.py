@@ -5,10 +5,9 @@ from itertools import groupby
 
 from zoo_eval.figures.figure import Figure
 from zoo_eval.files.names import in_html
-from zoo_eval.queries.connection import Connection
 from zoo_eval.report.section import Section, listed
 from zoo_eval.report.settings import listed as settings
-from zoo_eval.trends.comparisons import Comparison, comparisons, describe
+from zoo_eval.trends.comparisons import Comparison, describe
 
 TITLES = {
     "neural": "Accuracy against neural score",
@@ -20,13 +19,9 @@ TITLES = {
 }
 
 
-def sections(connection: Connection, figures: Sequence[Figure]) -> Iterator[Section]:
-    """A section for each kind of figure, in the order of the figures."""
-    compared = {
-        (one.trend, one.subject): one
-        for trend in sorted({one.trend for one in figures if one.trend})
-        for one in comparisons(connection, trend)
-    }
+def sections(figures: Sequence[Figure], found: Sequence[Comparison]) -> Iterator[Section]:
+    """A section for each kind of figure, in the order of the figures; `found` is what they compare."""
+    compared = {(one.trend, one.subject): one for one in found}
     for name, some in groupby(figures, lambda one: one.section):
         drawn = "".join(_figure(one, compared.get((one.trend, one.subject))) for one in some)
         title = TITLES.get(name, name.capitalize())

@@ -16,6 +16,7 @@ from zoo_eval.report import (
     drawn, examples, exclusions, gallery, methods, planted, protocols, similarities, spatial_maps,
     written,
 )  # fmt: skip
+from zoo_eval.report.claims import claims
 from zoo_eval.report.details import details
 from zoo_eval.report.leaderboard import leaderboard, setting
 from zoo_eval.report.references import cited
@@ -23,6 +24,7 @@ from zoo_eval.report.section import Section, contents, listed, place, soft, toge
 from zoo_eval.report.shell import document, script
 from zoo_eval.report.table import Table
 from zoo_eval.store import Store
+from zoo_eval.trends.comparisons import VIEWS, comparisons
 
 LEADERBOARD_NOTE = (
     "Neural scores are means over folds, of a fit medians over targets; layer and readout are chosen "
@@ -111,7 +113,9 @@ def _sections(
 ) -> Iterator[Section]:
     leaders, quarantined = tables["leaderboard"], tables["quarantined"]
     yield Section("leaderboard", "Leaderboard", _leaderboard(connection, leaders))
-    yield from drawn.sections(connection, shown_figures)
+    found = [one for trend in VIEWS for one in comparisons(connection, trend)]
+    yield Section("claims", "Questions and answers", claims(found))
+    yield from drawn.sections(shown_figures, found)
     if side_by_side := tables["protocols"]:
         inside = soft(protocols.NOTE) + protocols.explained(side_by_side) + place(side_by_side)
         yield Section("protocols", side_by_side.caption, inside)

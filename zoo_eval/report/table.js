@@ -15,7 +15,7 @@ class Table {
     this.narrowed = null;
     this.all = Array.from({ length: spec.n }, (_, row) => row);
     this.rows = this.all;
-    this.scroll = made("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": spec.caption });
+    this.scroll = made("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${spec.caption}: table` });
     this.scroll.classList.toggle("long", this.isLong);
     this.head = made("tr");
     this.body = made("tbody");
