@@ -73,7 +73,12 @@ def main() -> int:
         written_s = taken(lambda: write(store, place / "report.html"))
         size_mb = (place / "report.html").stat().st_size / 1e6
         seen = in_browser(place)
-    result = {"models": n_models, "size_mb": round(size_mb, 3), "written_s": round(written_s, 1), **seen}
+    result = {
+        "models": n_models,
+        "size_mb": round(size_mb, 3),
+        "written_s": round(written_s, 1),
+        **seen,
+    }
     rows = [(name, value) for name, value in {"store made, s": round(made_s, 1), **result}.items()]
     report(("what", "measured"), rows, result)
     return int(size_mb > SIZE_MB or seen["usable_s"] > USABLE_S)
@@ -89,7 +94,9 @@ def in_browser(place: Path) -> dict[str, float]:
             driver.get((place / "report.html").as_uri())
             usable.append(driver.execute_async_script(USABLE) / 1000)
             usable_cpu.append(main_thread_s(driver))
-        driver.execute_async_script("const done = arguments[0]; zooReport.drawn().then(() => done())")
+        driver.execute_async_script(
+            "const done = arguments[0]; zooReport.drawn().then(() => done())"
+        )
         plots = driver.find_elements("css selector", ".drawing")
         driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", plots[0])
         driver.execute_script(WATCHED)

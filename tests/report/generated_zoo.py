@@ -58,7 +58,12 @@ def add_model(
     }])  # fmt: skip
     for place in range(n_layers):
         layer, depth = f"blocks.{place // 10}.{place % 10}", (place + 1) / n_layers
-        add("layers", "layers", [{"layer": layer, "depth": depth, "layer_index": place}], layer=layer)
+        add(
+            "layers",
+            "layers",
+            [{"layer": layer, "depth": depth, "layer_index": place}],
+            layer=layer,
+        )
         for recording in RECORDINGS:
             best = noisy(0.6) * (1 - (depth - 0.7) ** 2)
             folds = [

@@ -98,7 +98,9 @@ def test_alignment_has_a_panel_a_column_and_a_trend(store):
     html = page(connection, "x")
     assert "clickme, photos, ddn, abs_of_mean" in html
     assert "clickme, photos, ddn, l2" not in html
-    assert [row["null_alignment"] for row in tables(html)["alignments"]] == pytest.approx([0.05] * 6)
+    assert [row["null_alignment"] for row in tables(html)["alignments"]] == pytest.approx(
+        [0.05] * 6
+    )
     (spearman,) = [
         row for row in trends(connection)
         if (row["trend"], row["statistic"]) == ("accuracy_vs_alignment", "spearman_rho")
@@ -128,7 +130,9 @@ def test_protocols_are_shown_with_what_is_wrong_with_them(store):
     for absent in ("feng2025_release", "radius_ignored", "rescaled_image"):
         assert absent not in section
     rows = [row for row in tables(html)["protocols"] if row["protocol"] == "linsley2023_release"]
-    assert [row["flags"] for row in rows] == ["constant_radius 100%, drifting_projection 100%"] * len(TOP1)
+    assert [row["flags"] for row in rows] == [
+        "constant_radius 100%, drifting_projection 100%"
+    ] * len(TOP1)
     # The median of 3, 6 and 9 beside that of 1, 2 and 3.
     assert [(row["tolerance"], row["times_corrected"]) for row in rows] == [(6.0, 3.0)] * len(TOP1)
 

@@ -113,7 +113,13 @@ def test_an_empty_gallery_is_nothing():
 
 
 def test_the_channel_reduction_is_said_with_what_it_gave():
-    html = gallery.pictures([example(human_map=np.ones((4, 4), np.float32), spearman=0.5, channel_reduction="abs_of_mean")])
+    html = gallery.pictures(
+        [
+            example(
+                human_map=np.ones((4, 4), np.float32), spearman=0.5, channel_reduction="abs_of_mean"
+            )
+        ]
+    )
     assert "Spearman 0.50 (abs_of_mean)" in html
 
 

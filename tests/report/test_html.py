@@ -32,7 +32,9 @@ def test_its_policy_allows_exactly_its_own_scripts_and_style(page):
     policy = page.partition('http-equiv="Content-Security-Policy" content="')[2].partition('"')[0]
     for tag in ("script", "style"):
         inline = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
-        hashes = {base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in inline}
+        hashes = {
+            base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in inline
+        }
         allowed = re.search(rf"{tag}-src ([^;]*)", policy)[1]
         assert set(re.findall("'sha256-([^']+)'", allowed)) == hashes
 
@@ -52,16 +54,28 @@ def test_every_name_and_error_is_held_and_none_is_markup(page):
 def test_tables_hold_what_sql_says(page, quarantined_store):
     shown = tables(page)
     connection = connect(quarantined_store)
-    for row, said in zip(connection.rows("SELECT * FROM leaderboard"), shown["leaderboard"], strict=True):
+    for row, said in zip(
+        connection.rows("SELECT * FROM leaderboard"), shown["leaderboard"], strict=True
+    ):
         assert said["model"] == row["model"]
         for name in ("top1", "top5", "tolerance", "n_params", "gate", "family"):
-            assert said[name] == pytest.approx(row[name]) if isinstance(row[name], float) else said[name] == row[name]
+            assert (
+                said[name] == pytest.approx(row[name])
+                if isinstance(row[name], float)
+                else said[name] == row[name]
+            )
         assert said["score0"] == pytest.approx(dict(row["neural_scores"])["it"])
     assert shown["leaderboard"][1]["tolerance"] == float("inf")
     best = connection.rows("SELECT model, layer, score FROM best_layer ORDER BY model")
-    assert [(row["model"], row["layer"]) for row in shown["scores"]] == [(row["model"], row["layer"]) for row in best]
-    assert [row["score"] for row in shown["scores"]] == pytest.approx([row["score"] for row in best])
-    provenance = connection.rows("SELECT count(*) AS n FROM trials WHERE status = 'ok' AND model IS NOT NULL")
+    assert [(row["model"], row["layer"]) for row in shown["scores"]] == [
+        (row["model"], row["layer"]) for row in best
+    ]
+    assert [row["score"] for row in shown["scores"]] == pytest.approx(
+        [row["score"] for row in best]
+    )
+    provenance = connection.rows(
+        "SELECT count(*) AS n FROM trials WHERE status = 'ok' AND model IS NOT NULL"
+    )
     assert sum(row["n"] for row in shown["provenance"]) == provenance[0]["n"]
 
 

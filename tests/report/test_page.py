@@ -11,7 +11,9 @@ from zoo_eval.files.names import printable
 
 pytestmark = pytest.mark.browser
 ROWS = "return [...document.querySelectorAll('[data-table=leaderboard] tr[data-model]')].map(r => r.dataset.model)"
-PICKED = "return Object.keys(zooReport.plots[arguments[0]].handle.view.signal('picked') ?? {}).sort()"
+PICKED = (
+    "return Object.keys(zooReport.plots[arguments[0]].handle.view.signal('picked') ?? {}).sort()"
+)
 OUTSIDE = """
 const width = document.documentElement.clientWidth;
 return [...document.body.querySelectorAll("*")].filter((one) => {
@@ -19,7 +21,14 @@ return [...document.body.querySelectorAll("*")].filter((one) => {
   return box.width && !one.closest(".scroll, .unseen, .skip") && (box.right > width + 1 || box.left < -1);
 }).map((one) => one.outerHTML.slice(0, 120));
 """
-ALL = "SELECT model FROM leaderboard"
+# Where a mark of the first figure is on its canvas, and whose it is.
+MARK = """
+const { view } = zooReport.plots[0].handle;
+const row = view.data("points")[3];
+const [[left, top], padding] = [view.origin(), view.padding()];
+const x = padding.left + left + view.scale("x")(row.top1);
+return [x, padding.top + top + view.scale("y")(row.score), row.model];
+"""
 
 
 @pytest.fixture
@@ -50,7 +59,9 @@ def find(browser, selector):
 
 
 def header(browser, label):
-    return browser.find_element("xpath", f"//*[@data-table='leaderboard']//thead//button[.='{label}']")
+    return browser.find_element(
+        "xpath", f"//*[@data-table='leaderboard']//thead//button[.='{label}']"
+    )
 
 
 def type_in(browser, selector, text):
@@ -94,7 +105,11 @@ def test_it_opens_with_the_leaderboard_of_the_view_and_says_nothing_on_the_conso
 
 
 def test_a_header_sorts_down_then_up_and_what_is_missing_stays_last(opened, zoo):
-    for label, column in (("top-1", "top1"), ("tolerance (l2)", "tolerance"), ("parameters", "n_params")):
+    for label, column in (
+        ("top-1", "top1"),
+        ("tolerance (l2)", "tolerance"),
+        ("parameters", "n_params"),
+    ):
         for direction in ("DESC", "ASC"):
             wanted = f"ORDER BY {column} {direction} NULLS LAST, top1 DESC NULLS LAST, model"
             if column == "top1" and direction == "DESC":
@@ -102,8 +117,11 @@ def test_a_header_sorts_down_then_up_and_what_is_missing_stays_last(opened, zoo)
             header(opened, label).click()
             rows = zoo.connection.rows(f"SELECT model FROM leaderboard {wanted}")
             assert opened.execute_script(ROWS) == [row["model"] for row in rows]
-            place = f"ascending" if direction == "ASC" else "descending"
-            assert header(opened, label).find_element("xpath", "..").get_attribute("aria-sort") == place
+            place = "ascending" if direction == "ASC" else "descending"
+            assert (
+                header(opened, label).find_element("xpath", "..").get_attribute("aria-sort")
+                == place
+            )
 
 
 def test_words_ranges_and_choices_filter_as_sql_does(opened, zoo):
@@ -176,7 +194,10 @@ def test_a_brush_filters_the_table_and_every_other_figure_to_what_is_inside(open
     settle(opened)
     assert opened.execute_script(ROWS) == models(zoo)
     assert opened.execute_script(PICKED, 1) == []
-    assert opened.execute_script("return Object.keys(zooReport.plots[0].handle.view.signal('brush'))") == []
+    assert (
+        opened.execute_script("return Object.keys(zooReport.plots[0].handle.view.signal('brush'))")
+        == []
+    )
 
 
 def test_picked_rows_are_shown_in_figures_until_cleared(opened, zoo):
@@ -197,7 +218,9 @@ def test_a_models_card_has_its_numbers_for_pointer_and_keyboard(opened, zoo):
     card = find(opened, "#card")
     assert not card.is_displayed()
     ActionChains(opened).move_to_element(find(opened, "[data-table=leaderboard] tbody a")).perform()
-    (best,) = zoo.connection.rows("SELECT model, top1, n_params FROM leaderboard ORDER BY top1 DESC, model LIMIT 1")
+    (best,) = zoo.connection.rows(
+        "SELECT model, top1, n_params FROM leaderboard ORDER BY top1 DESC, model LIMIT 1"
+    )
     assert card.is_displayed()
     assert card.text.startswith(best["model"])
     assert f"{best['top1']:.3f}" in card.text
@@ -218,20 +241,34 @@ def test_a_models_card_has_its_numbers_for_pointer_and_keyboard(opened, zoo):
 def test_a_mark_under_the_pointer_shows_its_models_card(opened, zoo):
     from selenium.webdriver import ActionChains
 
-    place = plot(opened, 0)
-    x, y, model = opened.execute_script("""
-        const { view } = zooReport.plots[0].handle;
-        const row = view.data("points")[3];
-        const [[left, top], padding] = [view.origin(), view.padding()];
-        const x = padding.left + left + view.scale("x")(row.top1);
-        return [x, padding.top + top + view.scale("y")(row.score), row.model];
-    """)
-    canvas = place.find_element("css selector", "canvas")
+    canvas = plot(opened, 0).find_element("css selector", "canvas")
+    x, y, model = opened.execute_script(MARK)
     size = canvas.size
-    move = ActionChains(opened).move_to_element_with_offset(canvas, x - size["width"] / 2 - 3, y - size["height"] / 2)
+    move = ActionChains(opened).move_to_element_with_offset(
+        canvas, x - size["width"] / 2 - 3, y - size["height"] / 2
+    )
     move.move_by_offset(3, 0).perform()
     assert find(opened, "#card").text.startswith(model)
     ActionChains(opened).click().perform()
+    assert find(opened, "#model h2").text == model
+
+
+def test_a_finger_on_a_mark_shows_the_card_with_a_link(opened):
+    canvas = plot(opened, 0).find_element("css selector", "canvas")
+    x, y, model = opened.execute_script(MARK)
+    box = opened.execute_script(
+        "const b = arguments[0].getBoundingClientRect(); return [b.left, b.top]", canvas
+    )
+    opened.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    point = {"x": box[0] + x, "y": box[1] + y}
+    opened.execute_cdp_cmd(
+        "Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]}
+    )
+    opened.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    settle(opened)
+    opened.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    assert find(opened, "#card").text.startswith(model)
+    find(opened, "#card a").click()
     assert find(opened, "#model h2").text == model
 
 
@@ -245,18 +282,26 @@ def test_a_models_page_has_all_its_numbers(opened, zoo, browser):
     assert find(browser, "#model h2").text == model
     assert not find(browser, "#overview").is_displayed()
     cells = "return [...document.querySelectorAll(`#model [data-table=${arguments[0]}] tbody tr`)].map(r => [...r.cells].map(c => c.textContent))"
-    scores = zoo.connection.rows(f"SELECT recording, layer, score FROM best_layer WHERE model = '{model}' ORDER BY recording")
+    scores = zoo.connection.rows(
+        f"SELECT recording, layer, score FROM best_layer WHERE model = '{model}' ORDER BY recording"
+    )
     for shown, row in zip(browser.execute_script(cells, "scores"), scores, strict=True):
         assert shown[0] == row["recording"]
         assert f"{row['score']:.3f}" in shown
         assert row["layer"] in shown
-    folds = zoo.connection.rows(f"SELECT recording, layer, avg(score) AS score FROM neural_folds WHERE model = '{model}' GROUP BY ALL ORDER BY recording, layer")
+    folds = zoo.connection.rows(
+        f"SELECT recording, layer, avg(score) AS score FROM neural_folds WHERE model = '{model}' GROUP BY ALL ORDER BY recording, layer"
+    )
     shown = browser.execute_script(cells, "profiles")
     assert [row[-1] for row in shown] == [f"{row['score']:.3f}" for row in folds]
-    tolerances = zoo.connection.rows(f"SELECT tolerance FROM tolerances WHERE model = '{model}' ORDER BY norm")
+    tolerances = zoo.connection.rows(
+        f"SELECT tolerance FROM tolerances WHERE model = '{model}' ORDER BY norm"
+    )
     for shown, row in zip(browser.execute_script(cells, "tolerances"), tolerances, strict=True):
         assert f"{row['tolerance']:.3f}" in shown
-    lines = "return zooReport.page.model.plots.map(p => p.handle.view.data('lines').map(r => r.score))"
+    lines = (
+        "return zooReport.page.model.plots.map(p => p.handle.view.data('lines').map(r => r.score))"
+    )
     assert [len(one) for one in browser.execute_script(lines)] == [4, 4]
     find(browser, "#model a").click()
     assert find(browser, "#overview").is_displayed()
@@ -291,9 +336,14 @@ def test_axe_finds_nothing_and_nothing_reaches_over_the_window(browser, zoo, the
         settle(browser)
         for one in browser.find_elements("css selector", ".menu summary"):
             browser.execute_script("arguments[0].click()", one)
-        assert browser.execute_script("return getComputedStyle(document.documentElement).colorScheme") == theme
+        assert (
+            browser.execute_script("return getComputedStyle(document.documentElement).colorScheme")
+            == theme
+        )
         assert browser.execute_script(OUTSIDE) == []
-        size = browser.execute_script("const { scrollWidth, clientWidth } = document.documentElement; return [scrollWidth, clientWidth]")
+        size = browser.execute_script(
+            "const { scrollWidth, clientWidth } = document.documentElement; return [scrollWidth, clientWidth]"
+        )
         assert size[0] <= size[1]
     # Its text is run by the driver, which the page's policy does not bind.
     found = Axe().run(browser)
@@ -307,6 +357,9 @@ def test_the_button_changes_the_theme_of_page_and_figures(opened):
     assert button.text == "Dark"
     button.click()
     settle(opened)
-    assert opened.execute_script("return getComputedStyle(document.documentElement).colorScheme") == "dark"
+    assert (
+        opened.execute_script("return getComputedStyle(document.documentElement).colorScheme")
+        == "dark"
+    )
     assert opened.execute_script("return zooReport.plots[0].handle.view.signal('theme')") == "dark"
     assert button.text == "Light"

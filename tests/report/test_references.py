@@ -23,8 +23,16 @@ def test_every_entry_is_bibtex_with_a_key_of_its_own():
 
 
 def test_what_was_used_is_cited():
-    found = references({"attack": {"ddn", "foolbox:L2CarliniWagnerAttack"}, "source": {"timm"}, "readout": {"cka"}})
-    assert {"rony2019ddn", "rauber2020foolbox", "carlini2017cw", "wightman2019timm", "kornblith2019cka"} <= keys(found)
+    found = references(
+        {"attack": {"ddn", "foolbox:L2CarliniWagnerAttack"}, "source": {"timm"}, "readout": {"cka"}}
+    )
+    assert {
+        "rony2019ddn",
+        "rauber2020foolbox",
+        "carlini2017cw",
+        "wightman2019timm",
+        "kornblith2019cka",
+    } <= keys(found)
     assert "ilharco2021openclip" not in keys(found)
     assert found.unknown == {}
 

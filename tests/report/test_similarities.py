@@ -28,9 +28,7 @@ def similarity(store, layer, whole, selection, **facts):
 
 def cells(store):
     table = similarities.similarities(connect(store))
-    return [
-        {column.label: row[column.name] for column in table.columns} for row in table.rows
-    ]
+    return [{column.label: row[column.name] for column in table.columns} for row in table.rows]
 
 
 def test_each_models_chosen_layer_stands_beside_subjects_and_bounds(store):

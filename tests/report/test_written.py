@@ -10,18 +10,40 @@ import pytest
 from tests.report.conftest import held
 from zoo_eval.report import written
 
-HOSTILE = ["</script><script>alert(1)", "<!--", "]]>", 'quote"', "back\\slash", "line\u2028", "a&b", "né", "猫"]
+HOSTILE = [
+    "</script><script>alert(1)",
+    "<!--",
+    "]]>",
+    'quote"',
+    "back\\slash",
+    "line\u2028",
+    "a&b",
+    "né",
+    "猫",
+]
 
 
 def test_numbers_and_times_come_back():
-    value = {"a": [1, -2.5, True, None, 1 / 3], "b": {"c": Decimal("0.25")}, "d": datetime(2024, 1, 2, 3, 4, tzinfo=UTC)}
+    value = {
+        "a": [1, -2.5, True, None, 1 / 3],
+        "b": {"c": Decimal("0.25")},
+        "d": datetime(2024, 1, 2, 3, 4, tzinfo=UTC),
+    }
     read = json.loads(written.as_json(value))
-    assert read == {"a": [1, -2.5, True, None, pytest.approx(1 / 3, rel=1e-6)], "b": {"c": 0.25}, "d": "2024-01-02 03:04+00:00"}
+    assert read == {
+        "a": [1, -2.5, True, None, pytest.approx(1 / 3, rel=1e-6)],
+        "b": {"c": 0.25},
+        "d": "2024-01-02 03:04+00:00",
+    }
     assert read["a"][2] is True
 
 
 def test_what_is_no_number_is_said_and_infinity_is_beyond_every_number():
-    assert json.loads(written.as_json([math.nan, math.inf, -math.inf])) == ["NaN", math.inf, -math.inf]
+    assert json.loads(written.as_json([math.nan, math.inf, -math.inf])) == [
+        "NaN",
+        math.inf,
+        -math.inf,
+    ]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -19,6 +19,7 @@ def claims(found: Sequence[Comparison]) -> str:
         return ""
     by_view = {trend: [one for one in found if one.trend == trend] for trend in VIEWS}
     items = "".join(
-        f"<dt>{in_html(one.question)}</dt><dd>{in_html(one.answer)}</dd>" for one in answered(by_view)
+        f"<dt>{in_html(one.question)}</dt><dd>{in_html(one.answer)}</dd>"
+        for one in answered(by_view)
     )
     return f"{soft(NOTE)}<dl>{items}</dl>"

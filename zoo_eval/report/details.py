@@ -52,7 +52,9 @@ def _profiles(connection: Connection) -> Table:
         Column("ceiled_score", "r / sqrt(ceiling)", REAL),
     )
     rows = [
-        {**row, "subject": subject} for subject, _, some in panels(Known(connection)) for row in some
+        {**row, "subject": subject}
+        for subject, _, some in panels(Known(connection))
+        for row in some
     ]
     return Table(PROFILES, "Score by layer", columns, rows)
 
@@ -92,7 +94,9 @@ def _tolerances(connection: Connection) -> Table:
         Column("backwards_per_image", "backwards an image", REAL),
         SETTINGS,
     )
-    rows = connection.rows("SELECT * FROM tolerances ORDER BY model, stimuli, norm, protocol, attack")
+    rows = connection.rows(
+        "SELECT * FROM tolerances ORDER BY model, stimuli, norm, protocol, attack"
+    )
     return Table("tolerances", "Attacks", columns, _with_settings(rows))
 
 

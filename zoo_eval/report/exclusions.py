@@ -57,7 +57,11 @@ def no_numbers(connection: Connection) -> list[str]:
         ):
             if row[column]:
                 said.append(f"{row[column]} of {n} {what} {_are(row[column])} {word}: {then}.")
-    return [*said, INFINITE] if any("infinite" in one for one in said) else said
+    return (
+        [*said, INFINITE]
+        if any("tolerances" in one and "infinite" in one for one in said)
+        else said
+    )
 
 
 def failures(connection: Connection) -> Table:

@@ -20,6 +20,7 @@ SHOWN_SHARE = 0.995
 TINT = np.array([213, 94, 0]) / 255
 TINT_SHARE = 0.8
 
+
 @dataclass(frozen=True, eq=False)
 class Example:
     """One attacked image, as it is stored.

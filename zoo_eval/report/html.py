@@ -13,7 +13,15 @@ from zoo_eval.privacy import files as private
 from zoo_eval.privacy.addresses import shown
 from zoo_eval.queries.connection import Connection, connect
 from zoo_eval.report import (
-    drawn, examples, exclusions, gallery, methods, planted, protocols, similarities, spatial_maps,
+    drawn,
+    examples,
+    exclusions,
+    gallery,
+    methods,
+    planted,
+    protocols,
+    similarities,
+    spatial_maps,
     written,
 )  # fmt: skip
 from zoo_eval.report.claims import claims
@@ -119,7 +127,9 @@ def _sections(
     if side_by_side := tables["protocols"]:
         inside = soft(protocols.NOTE) + protocols.explained(side_by_side) + place(side_by_side)
         yield Section("protocols", side_by_side.caption, inside)
-    yield Section("gallery", "Gallery of smallest attacks", gallery.pictures(examples.chosen(connection)))
+    yield Section(
+        "gallery", "Gallery of smallest attacks", gallery.pictures(examples.chosen(connection))
+    )
     yield Section("spatial", "Neural and predicted maps", spatial_maps.pictures(connection))
     if alike := tables["similarities"]:
         yield Section("similarities", alike.caption, soft(similarities.NOTE) + place(alike))

@@ -69,8 +69,7 @@ def provenance(connection: Connection) -> str:
 
 
 def used(connection: Connection) -> dict[str, set[str]]:
-    """Names of what was used, by kind: attack, method, readout, evaluation, recording, importance,
-    source, family."""
+    """Names of what was used by kind: attack, readout, recording, family, ... (`references.KINDS`)."""
     found: dict[str, set[str]] = defaultdict(set)
     for row in connection.rows(DONE):
         for kind in ("attack", "readout", "evaluation", "recording", "importance", "protocol"):
@@ -117,7 +116,9 @@ def _run(row: Row) -> str:
     ]
     versions = json.loads(row["library_versions"])
     if versions:
-        said.append("Versions: " + ", ".join(f"{name} {one}" for name, one in versions.items()) + ".")
+        said.append(
+            "Versions: " + ", ".join(f"{name} {one}" for name, one in versions.items()) + "."
+        )
     numerics = [f"{name} {value}" for name, value in settings(row["numerics"])]
     if numerics:
         said.append("Numerics: " + ", ".join(numerics) + ".")

@@ -9,6 +9,7 @@ class Plot {
     place.setAttribute("aria-label", `${place.closest("figure").querySelector("h3").textContent}: arrow keys go from model to model, Enter opens a model's page, Space picks it`);
     place.addEventListener("keydown", (event) => this.key(event));
     place.addEventListener("blur", () => this.step(-1));
+    place.addEventListener("pointerdown", (event) => { this.pointer = event; }, true);
   }
 
   // Draws it once; a promise of that.
@@ -25,17 +26,19 @@ class Plot {
       brushed: (models) => choice.set("brushed", models, models && this),
       opened: (model) => this.open(model),
       hovered: (model, event) => {
-        if (model) card.show(model, event.clientX, event.clientY, event.pointerType === "touch");
-        else card.hide();
+        if (model) card.show(model, event.clientX, event.clientY);
+        else if (event.pointerType !== "touch") card.hide();
       },
     });
     this.place.classList.add("drawn");
     this.pick();
   }
 
-  // A finger has no hover: its first touch shows the card, which has the link.
+  // A finger has no hover: its touch shows the card, which has the link.
   open(model) {
-    if (!matchMedia("(hover: none)").matches) location.hash = linkTo(model);
+    const { pointerType, clientX, clientY } = this.pointer ?? {};
+    if (pointerType === "touch") this.page.card.show(model, clientX, clientY, true);
+    else location.hash = linkTo(model);
   }
 
   // Shows what is chosen; a promise of that. While one repaint runs, only the last choice waits.

@@ -13,7 +13,10 @@ from zoo_eval.report.section import listed
 ALWAYS = "always"
 MOST_NAMED = 12
 # A name that says by itself that nothing stands behind it that could be cited.
-NOTHING = {"source": {"local", "live", "live_untold", "factory"}, "protocol": {"standard", "corrected"}}
+NOTHING = {
+    "source": {"local", "live", "live_untold", "factory"},
+    "protocol": {"standard", "corrected"},
+}
 KINDS: Mapping[str, str] = {
     "source": "libraries that models are from",
     "family": "architectures",
@@ -48,7 +51,7 @@ def cited(connection: Connection) -> str:
     things["importance"] -= set(planted.maps(connection))
     found = references(things)
     said = [
-        f"No reference is known here for {len(names)} {kind}: {_some(names)}."
+        f"No reference is known here for {kind}: {_some(names)}."
         for kind, names in found.unknown.items()
     ]
     if found.by_name:

@@ -19,8 +19,7 @@ N_LABELS = 2**31
 
 @dataclass(frozen=True)
 class Classes:
-    """ImageNet's 1000 classes: index by WordNet id, the ids that each of their names may mean, and the
-    first name of each by index."""
+    """ImageNet's 1000 classes: index by WordNet id, ids that a name may mean, first names by index."""
 
     by_id: dict[str, int]
     by_name: dict[str, tuple[str, ...]]
