@@ -200,6 +200,19 @@ def test_a_brush_filters_the_table_and_every_other_figure_to_what_is_inside(open
     )
 
 
+def test_one_brush_counts_at_a_time_and_clear_takes_it_away(opened, zoo):
+    brushes = "return zooReport.plots.slice(0, 2).map(p => Object.keys(p.handle.view.signal('brush')).length)"
+    drag(opened, 0, (-150, -90), (150, 60))
+    assert opened.execute_script(brushes) == [2, 0]
+    drag(opened, 1, (-150, -90), (150, 60))
+    assert opened.execute_script(brushes) == [0, 2]
+    assert opened.execute_script(ROWS) != models(zoo)
+    find(opened, ".tools .clear").click()
+    settle(opened)
+    assert opened.execute_script(brushes) == [0, 0]
+    assert opened.execute_script(ROWS) == models(zoo)
+
+
 def test_picked_rows_are_shown_in_figures_until_cleared(opened, zoo):
     boxes = opened.find_elements("css selector", "[data-table=leaderboard] td.pick input")
     for box in boxes[:2]:
@@ -363,3 +376,49 @@ def test_the_button_changes_the_theme_of_page_and_figures(opened):
     )
     assert opened.execute_script("return zooReport.plots[0].handle.view.signal('theme')") == "dark"
     assert button.text == "Light"
+
+
+def test_printed_it_is_light_and_has_every_row(browser, zoo):
+    open_at(browser, zoo, theme="dark")
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert (
+        browser.execute_script("return zooReport.plots.map(p => p.handle.view.signal('theme'))")[0]
+        == "light"
+    )
+    assert browser.execute_script(ROWS) == models(zoo)
+    browser.execute_script("dispatchEvent(new Event('afterprint'))")
+    settle(browser)
+    assert browser.execute_script("return zooReport.plots[0].handle.view.signal('theme')") == "dark"
+
+
+LONG = """
+const place = document.createElement("div");
+document.getElementById("overview").prepend(place);
+const n = 1000;
+const values = { model: Array.from({ length: n }, (_, i) => "m" + i), x: Array.from({ length: n }, (_, i) => (i * 7) % n) };
+const columns = [{ name: "model", label: "model", kind: "text", shown: true }, { name: "x", label: "x", kind: "count", shown: true }];
+window.long = new zooReport.Table(place, { name: "long", caption: "long", columns, values, n, sort: "x" });
+window.long.draw();
+window.long.scroll.scrollTop = arguments[0] * window.long.scroll.scrollHeight;
+"""
+IN_SIGHT = """
+const box = window.long.scroll.getBoundingClientRect();
+return [...window.long.body.querySelectorAll("tr[data-row]")].filter((row) => {
+  const { top, bottom } = row.getBoundingClientRect();
+  return bottom > box.top + 40 && top < box.bottom;
+}).map((row) => [+row.getAttribute("aria-rowindex"), +row.cells[1].textContent]);
+"""
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_of_many_rows_those_in_sight_are_there_in_their_order(opened, share):
+    opened.execute_script(LONG, share)
+    settle(opened)
+    seen = opened.execute_script(IN_SIGHT)
+    assert len(seen) > 10
+    # x is a permutation of 0 ... 999, so that the row at a place holds its place; the first is the header's.
+    assert [value for _, value in seen] == [index - 2 for index, _ in seen]
+    first = {0: 0, 0.5: 500, 1: 999 - len(seen)}[share]
+    assert abs(seen[0][1] - first) < 10
+    drawn = "return window.long.body.querySelectorAll('tr[data-row]').length"
+    assert opened.execute_script(drawn) < 100

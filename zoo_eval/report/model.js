@@ -10,7 +10,9 @@ class ModelPage {
     const { tables, card } = this.page;
     this.close();
     this.place.append(made("p", {}, made("a", { href: "#" }, "All models")), made("h2", { tabindex: -1 }, model));
+    const turn = this.turn = (this.turn ?? 0) + 1;
     const details = await (this.page.details ??= unpacked("details"));
+    if (turn !== this.turn) return;
     if (!card.rows.has(model) && ![...tables, ...details].some((one) => one.values.model?.includes(model))) {
       this.place.append(made("p", {}, "This page has no model of that name."));
       return;

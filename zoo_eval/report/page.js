@@ -17,7 +17,8 @@ for (const place of document.querySelectorAll(".table[data-table]")) {
 
 const plots = [...document.querySelectorAll(".drawing")].map((place) => new Plot(place, page.drawn, page));
 let repainted = Promise.resolve();
-page.choice.watch(() => {
+page.choice.watch((part) => {
+  if (part === "brushed") for (const plot of plots) plot.unbrush();
   repainted = Promise.all(plots.map((plot) => plot.pick()));
 });
 themed(() => [...plots, ...page.model.plots]);
@@ -30,12 +31,19 @@ if (page.leaderboard) {
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   page.card.hide();
-  for (const plot of plots) plot.handle?.clear();
   if (page.choice.brushed) page.choice.set("brushed", null);
   if (page.choice.picked.size) page.choice.set("picked", new Set());
 });
-addEventListener("beforeprint", () => page.leaderboard?.drawInSight(true));
+// On paper: every row, and figures for light paper.
+addEventListener("beforeprint", () => {
+  page.leaderboard?.drawInSight(true);
+  for (const { handle } of plots) handle?.view.signal("theme", "light").signal("paper", "#ffffff").run();
+});
+addEventListener("afterprint", () => {
+  page.leaderboard?.draw();
+  for (const { handle } of plots) handle?.theme(theme());
+});
 page.address.follow();
 drawInTurn(plots);
 // For those who look from outside, and tests.
-window.zooReport = { page, plots, drawn: () => Promise.all(plots.map((plot) => plot.drawing())), repainted: () => repainted };
+window.zooReport = { page, plots, Table, drawn: () => Promise.all(plots.map((plot) => plot.drawing())), repainted: () => repainted };

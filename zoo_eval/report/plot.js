@@ -19,11 +19,11 @@ class Plot {
   }
 
   async draw() {
-    const { choice, card } = this.page;
+    const { card } = this.page;
     this.handle = await zooFigures.draw(this.inside, this.spec, {
       models: this.models,
       theme: theme(),
-      brushed: (models) => choice.set("brushed", models, models && this),
+      brushed: (models) => this.brushed(models),
       opened: (model) => this.open(model),
       hovered: (model, event) => {
         if (model) card.show(model, event.clientX, event.clientY);
@@ -39,6 +39,22 @@ class Plot {
     const { pointerType, clientX, clientY } = this.pointer ?? {};
     if (pointerType === "touch") this.page.card.show(model, clientX, clientY, true);
     else location.hash = linkTo(model);
+  }
+
+  // What its own brush holds, or null.
+  brushed(models) {
+    const { choice } = this.page;
+    const wasBrushed = this.isBrushed;
+    this.isBrushed = models !== null;
+    if (models) choice.set("brushed", models, this);
+    else if (wasBrushed && choice.source === this) choice.set("brushed", null);
+  }
+
+  // Takes its brush away where that of another figure, or none, counts.
+  unbrush() {
+    if (!this.isBrushed || this.page.choice.source === this) return;
+    this.isBrushed = false;
+    this.handle.clear();
   }
 
   // Shows what is chosen; a promise of that. While one repaint runs, only the last choice waits.
