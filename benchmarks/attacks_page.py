@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from benchmarks.attacks_trained import Measured
-from zoo_eval.report import svg
+from benchmarks import svg
 
 DOCS = Path(__file__).parent.parent / "docs"
 COLOURS = {"ours": 0, "adv-lib": 1, "foolbox": 2}

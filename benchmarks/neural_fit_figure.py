@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from zoo_eval.report import svg
+from benchmarks import svg
 
 FIGURE = Path(__file__).parent.parent / "docs" / "neural_fit.svg"
 # Stimuli, features, targets, layers.

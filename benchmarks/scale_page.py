@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.attacks_page import table
 from benchmarks.scale_cluster import NODE_S, POLL_S, Times
 from benchmarks.scale_zoo import EVALUATIONS, FLOPS_PER_S, SIGMA
-from zoo_eval.report import svg
+from benchmarks import svg
 
 DOCS = Path(__file__).parent.parent / "docs"
 STYLE = (
