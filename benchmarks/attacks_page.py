@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from benchmarks.attacks_trained import Measured
 from benchmarks import svg
+from benchmarks.attacks_trained import Measured
 
 DOCS = Path(__file__).parent.parent / "docs"
 COLOURS = {"ours": 0, "adv-lib": 1, "foolbox": 2}

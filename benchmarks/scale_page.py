@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks import svg
 from benchmarks.attacks_page import table
 from benchmarks.scale_cluster import NODE_S, POLL_S, Times
 from benchmarks.scale_zoo import EVALUATIONS, FLOPS_PER_S, SIGMA
-from benchmarks import svg
 
 DOCS = Path(__file__).parent.parent / "docs"
 STYLE = (
