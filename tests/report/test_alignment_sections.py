@@ -16,10 +16,12 @@ from zoo_eval.evaluations.attack_protocols import PROTOCOLS
 from zoo_eval.pictures import levels, png
 from zoo_eval.queries.connection import connect
 from zoo_eval.report.examples import chosen
+from zoo_eval.report.gallery import pictures as gallery_pictures
 from zoo_eval.report.html import page, write
-from zoo_eval.report.protocols import DEFECTS, WORDS
+from zoo_eval.report.planted import warnings
+from zoo_eval.report.protocols import DEFECTS, WORDS, explained, protocols
 from zoo_eval.store import Store
-from zoo_eval.trends.analysis import trends
+from zoo_eval.trends.comparisons import comparisons
 from zoo_eval.trial import Trial
 
 PX = 6
@@ -101,10 +103,9 @@ def test_alignment_has_a_panel_a_column_and_a_trend(store):
     assert [row["null_alignment"] for row in tables(html)["alignments"]] == pytest.approx(
         [0.05] * 6
     )
-    (spearman,) = [
-        row for row in trends(connection)
-        if (row["trend"], row["statistic"]) == ("accuracy_vs_alignment", "spearman_rho")
-    ]  # fmt: skip
+    (compared,) = comparisons(connection, "accuracy_vs_alignment")
+    spearman = compared.statistics()[0]
+    assert spearman["statistic"] == "spearman_rho"
     # Top-1 falls from a to c; alignment is 0.1, 0.3, 0.2.
     assert spearman["estimate"] == pytest.approx(-0.5)
     assert spearman["subject"] == "clickme, photos, ddn, abs_of_mean"
@@ -113,23 +114,22 @@ def test_alignment_has_a_panel_a_column_and_a_trend(store):
 
 def test_planted_maps_are_called_planted(store):
     zoo(store, planted=True)
-    assert "the maps of clickme are local contrast" in page(connect(store), "x")
+    assert "the maps of clickme are local contrast" in warnings(connect(store))
 
 
 def test_protocols_are_shown_with_what_is_wrong_with_them(store):
     zoo(store)
-    assert 'id="protocols"' not in page(connect(store), "x")
+    assert not protocols(connect(store))
     for model in TOP1:
         attacked(store, model, protocol="linsley2023_release", attack="l2_pgd_release", scale=3.0,
                  flags=["constant_radius", "drifting_projection"])  # fmt: skip
-    html = page(connect(store), "x")
-    section = html.partition('<section id="protocols"')[2].partition("</section>")[0]
-    assert "for the same decision and canvas" in section
+    table = protocols(connect(store))
+    section = explained(table)
     for name in ("corrected", "linsley2023_release", "constant_radius", "drifting_projection"):
         assert f"<dt><code>{name}</code></dt>" in section
     for absent in ("feng2025_release", "radius_ignored", "rescaled_image"):
         assert absent not in section
-    rows = [row for row in tables(html)["protocols"] if row["protocol"] == "linsley2023_release"]
+    rows = [row for row in table.rows if row["protocol"] == "linsley2023_release"]
     assert [row["flags"] for row in rows] == [
         "constant_radius 100%, drifting_projection 100%"
     ] * len(TOP1)
@@ -140,7 +140,7 @@ def test_protocols_are_shown_with_what_is_wrong_with_them(store):
 def test_any_protocol_beside_the_corrected_one_is_shown(store):
     zoo(store)
     attacked(store, "local/a", protocol="defect_unheard_of", attack="fmn", scale=4.0)
-    shown_there = {row["protocol"] for row in tables(page(connect(store), "x"))["protocols"]}
+    shown_there = {row["protocol"] for row in protocols(connect(store)).rows}
     assert shown_there == {"corrected", "defect_unheard_of"}
 
 
@@ -151,7 +151,7 @@ def test_every_published_protocol_and_defect_has_its_words():
 
 def test_the_gallery_shows_what_is_stored(store):
     zoo(store)
-    pictures = shown(page(connect(store), "x"))
+    pictures = shown(gallery_pictures(chosen(connect(store))))
     assert len(pictures) == len(TOP1) * 2 * 4
     assert np.array_equal(pictures[0], np.rint(photo(0).transpose(1, 2, 0) * 255))
     examples = chosen(connect(store))
@@ -178,12 +178,9 @@ def test_of_a_large_zoo_the_gallery_shows_models_from_end_to_end(store):
     assert names == ["local/a", "local/c"]
 
 
-def test_without_pictures_there_is_no_gallery(store, tmp_path):
+def test_without_pictures_there_is_no_gallery(store):
     zoo(store, pictures=False)
-    write(store, tmp_path / "report.html")
-    text = (tmp_path / "report.html").read_text()
-    assert 'id="gallery"' not in text
-    assert not shown(text)
+    assert gallery_pictures(chosen(connect(store))) == ""
 
 
 def test_a_gallery_of_its_own_shows_every_image_of_the_models_asked_for(store, tmp_path, capsys):

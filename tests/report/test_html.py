@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.report.conftest import FAILED, NAMES, held, tables
+from tests.report.conftest import FAILED, NAMES, commit_model, held, planted, tables
 from zoo_eval.files.names import printable
 from zoo_eval.queries.connection import connect
 from zoo_eval.report.html import page as page_of
@@ -14,10 +14,17 @@ from zoo_eval.report.html import write
 from zoo_eval.store import Store
 
 
-@pytest.fixture
-def page(quarantined_store, tmp_path) -> str:
-    out = tmp_path / "deep" / "report.html"
-    write(quarantined_store, out)
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Store:
+    store = planted(tmp_path_factory.mktemp("planted") / "store")
+    commit_model(store, "local/wrong", 3, "fail")
+    return store
+
+
+@pytest.fixture(scope="module")
+def page(store, tmp_path_factory) -> str:
+    out = tmp_path_factory.mktemp("page") / "deep" / "report.html"
+    write(store, out)
     return out.read_text()
 
 
@@ -51,9 +58,9 @@ def test_every_name_and_error_is_held_and_none_is_markup(page):
     assert page.count("</script>") == 4
 
 
-def test_tables_hold_what_sql_says(page, quarantined_store):
+def test_tables_hold_what_sql_says(page, store):
     shown = tables(page)
-    connection = connect(quarantined_store)
+    connection = connect(store)
     for row, said in zip(
         connection.rows("SELECT * FROM leaderboard"), shown["leaderboard"], strict=True
     ):
@@ -110,6 +117,5 @@ def test_an_empty_store_gives_a_page(tmp_path):
     assert 'id="methods"' not in text
 
 
-def test_equal_stores_give_equal_pages(quarantined_store):
-    connection = connect(quarantined_store)
-    assert page_of(connection, "x") == page_of(connect(quarantined_store), "x")
+def test_equal_stores_give_equal_pages(page, store):
+    assert page_of(connect(store), store.uri) == page
