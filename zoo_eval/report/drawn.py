@@ -21,7 +21,9 @@ TITLES = {
 
 def sections(figures: Sequence[Figure], found: Sequence[Comparison]) -> Iterator[Section]:
     """A section for each kind of figure, in the order of the figures; `found` is what they compare."""
-    compared = {(one.trend, one.subject): one for one in found}
+    compared: dict[tuple[str | None, str | None], Comparison] = {
+        (one.trend, one.subject): one for one in found
+    }
     for name, some in groupby(figures, lambda one: one.section):
         drawn = "".join(_figure(one, compared.get((one.trend, one.subject))) for one in some)
         title = TITLES.get(name, name.capitalize())
