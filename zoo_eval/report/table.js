@@ -127,7 +127,13 @@ class Table {
     // On a narrow window names take two lines: rows differ, and their mean tells how many are in sight.
     const drawn = this.body.querySelectorAll("tr[data-row]");
     const height = drawn.length && (drawn[drawn.length - 1].getBoundingClientRect().bottom - drawn[0].getBoundingClientRect().top) / drawn.length;
+    const isFirst = this.rowHeight === undefined;
     if (height) this.rowHeight = height;
+    // Room for rows out of sight was guessed: now it is known.
+    if (height && isFirst && this.isLong) {
+      this.first = -1;
+      this.drawInSight(everything);
+    }
   }
 
   space(rows) {
