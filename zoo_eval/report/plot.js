@@ -9,7 +9,7 @@ class Plot {
     place.setAttribute("aria-label", `${place.closest("figure").querySelector("h3").textContent}: arrow keys go from model to model, Enter opens a model's page, Space picks it`);
     place.addEventListener("keydown", (event) => this.key(event));
     place.addEventListener("blur", () => this.step(-1));
-    place.addEventListener("pointerdown", (event) => { this.pointer = event; }, true);
+    for (const name of ["pointerdown", "click"]) place.addEventListener(name, (event) => this.touched(event), true);
   }
 
   // Draws it once; a promise of that.
@@ -32,6 +32,14 @@ class Plot {
     });
     this.place.classList.add("drawn");
     this.pick();
+  }
+
+  // Vega knows what is under a pointer once it has moved there, and forgets it when a finger is lifted.
+  touched(event) {
+    this.pointer = event;
+    const { pointerType, clientX, clientY, target } = event;
+    if (pointerType !== "touch") return;
+    target.dispatchEvent(new PointerEvent("pointermove", { pointerType, clientX, clientY, bubbles: true }));
   }
 
   // A finger has no hover: its touch shows the card, which has the link.
