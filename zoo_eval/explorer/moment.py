@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from zoo_eval.files.names import printable
 from zoo_eval.queries.cells import TEXT
-from zoo_eval.queries.connection import Connection, connect, view_sql
+from zoo_eval.queries.connection import Connection, connect
+from zoo_eval.queries.definitions import view_sql
 from zoo_eval.queries.limits import Limits
 from zoo_eval.queries.written import write_json
 from zoo_eval.storage.contents import Contents

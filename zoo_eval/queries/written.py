@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from typing import Any, TextIO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +18,7 @@ WIDEST = 60
 UNWRITABLE = (pa.ArrowException, ValueError, OverflowError)
 
 
-def write_csv(table: pa.Table, file: TextIO) -> None:
+def write_csv(table: pa.Table, file: IO[str]) -> None:
     """Writes a table as CSV, every cell as it is.
 
     One that begins with `=` is a formula to a spreadsheet, and another text would be wrong to a program.
@@ -26,7 +26,7 @@ def write_csv(table: pa.Table, file: TextIO) -> None:
     csv_writer(file, table.column_names)(table)
 
 
-def csv_writer(file: TextIO, names: Sequence[str]) -> Callable[[pa.Table], None]:
+def csv_writer(file: IO[str], names: Sequence[str]) -> Callable[[pa.Table], None]:
     """Writes the head of a CSV; what then adds rows to it. Lists, structs and maps are JSON."""
     writer = csv.writer(file)
     writer.writerow(names)
@@ -37,7 +37,7 @@ def csv_writer(file: TextIO, names: Sequence[str]) -> Callable[[pa.Table], None]
     return write_rows
 
 
-def write_json(table: pa.Table, file: TextIO) -> None:
+def write_json(table: pa.Table, file: IO[str]) -> None:
     """Writes a table as a JSON list of one object a row."""
     json.dump(_of_json(_rows(table)), file, indent=1, default=str, allow_nan=False)
     file.write("\n")
