@@ -68,7 +68,9 @@ def test_every_page_of_docs_is_there_and_reached_from_the_first(site, built):
         path = waiting.pop()
         if path in built and path not in reached:
             reached.add(path)
-            waiting += [(path.parent / urlsplit(link).path).resolve() for link in built[path].linked]
+            waiting += [
+                (path.parent / urlsplit(link).path).resolve() for link in built[path].linked
+            ]
     assert expected <= reached
 
 
@@ -103,7 +105,9 @@ def test_pages_from_the_folder_above_are_whole(site):
     for name, file in module.ABOVE.items():
         text = module.from_above(name, (DOCS / f"{name}.md").read_text())
         above = (ROOT / file).read_text()
-        assert [b.text for b in blocks_of(Path(), text)] == [b.text for b in blocks_of(Path(), above)]
+        assert [b.text for b in blocks_of(Path(), text)] == [
+            b.text for b in blocks_of(Path(), above)
+        ]
         assert len(text.splitlines()) == len(above.splitlines())
         assert text.splitlines()[0] == (DOCS / f"{name}.md").read_text().splitlines()[0]
 
@@ -129,7 +133,9 @@ def test_the_nouns_are_those_of_the_sentence():
 
     page = (DOCS / "nouns.md").read_text()
     (sentence,) = re.findall(r"^> A \*\*runner\*\*(?:.*\n>)*.*", page, re.MULTILINE)
-    nouns = [one.removesuffix("s") for one in re.findall(r"\*\*(.+?)\*\*", sentence.replace("\n> ", " "))]
+    nouns = [
+        one.removesuffix("s") for one in re.findall(r"\*\*(.+?)\*\*", sentence.replace("\n> ", " "))
+    ]
     rows = re.findall(r"^\| ([a-z ]+?) \| ", page, re.MULTILINE)
     explained = {row.removesuffix("s") for row in rows} - {"noun"}
     plural = {"querie": "query"}
