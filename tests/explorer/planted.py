@@ -43,11 +43,17 @@ def add(store: Store, model: str, top1: float) -> None:
     store.commit(rows, [ledger_row(gate), ledger_row(accuracy)])
 
 
+def renew(client: TestClient) -> None:
+    """Does what the threads of a server's watch do again and again."""
+    client.watch.look()  # type: ignore[attr-defined]
+    client.watch.make_report()  # type: ignore[attr-defined]
+
+
 @contextmanager
 def served(
     folder: Path, token: str | None = None, host: str = "127.0.0.1", bounds: Bounds = BOUNDS
 ) -> Iterator[TestClient]:
-    """A client of a store's server; `renew` of its `watch` is called by tests, not by a thread."""
+    """A client of a store's server; its `watch` looks when a test says so (`renew`), not in a thread."""
     watch = Watch(str(folder), Limits())
     desks = Desks(str(folder), bounds)
     app = application(watch, desks, Door.of(host, token))

@@ -8,7 +8,7 @@ from html import unescape
 import pyarrow.parquet as pq
 import pytest
 
-from tests.explorer.planted import BOUNDS, NAMES, TOP1, served
+from tests.explorer.planted import BOUNDS, NAMES, TOP1, renew, served
 from zoo_eval.explorer import app
 from zoo_eval.queries.connection import connect
 from zoo_eval.report.html import page
@@ -24,7 +24,7 @@ def refusal(found) -> str:
 
 
 def test_the_report_is_that_of_the_command_with_links_and_its_age(client, folder):
-    client.watch.renew()
+    renew(client)
     found = client.get("/")
     assert found.status_code == 200
     uri = str(folder / "store")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.explorer.planted import BOUNDS, NAMES, add, served, store_at
+from tests.explorer.planted import BOUNDS, NAMES, add, renew, served, store_at
 from tests.storage import s3_server
 from tests.storage.conftest import s3_keys as s3_keys
 from zoo_eval.explorer import watch as watching
@@ -25,16 +25,16 @@ def test_what_is_committed_is_shown_and_what_was_read_is_not_read_again(tmp_path
     store = store_at(tmp_path / "store")
     with served(tmp_path / "store") as client:
         before = client.watch.moment
-        client.watch.renew()
+        renew(client)
         assert client.watch.moment is before
         old = client.watch.report.html
         add(store, "local/new", 0.1)
         assert models(client) == NAMES
-        client.watch.renew()
+        renew(client)
         assert models(client) == [*NAMES, "local/new"]
         assert "It has moved since" in client.get("/").text
         assert client.watch.report.html == old
-        client.watch.renew()
+        renew(client)
         assert "It has moved since" not in client.get("/").text
         assert client.watch.report.html == page(connect(store), store.uri) != old
         monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + 60)
@@ -60,7 +60,7 @@ def test_a_merged_store_says_the_same(tmp_path):
     with served(tmp_path / "store") as client:
         store.compact(grace_s=0.0)
         assert client.watch.moment.contents.is_past()
-        client.watch.renew()
+        renew(client)
         assert not client.watch.moment.contents.is_past()
         assert (models(client), client.watch.trouble) == (NAMES, None)
         # The processes had opened the files that are gone now.
@@ -71,9 +71,9 @@ def test_a_merged_store_says_the_same(tmp_path):
 def test_a_store_that_vanishes_is_still_shown_and_comes_back(tmp_path):
     store_at(tmp_path / "store")
     with served(tmp_path / "store") as client:
-        client.watch.renew()
+        renew(client)
         (tmp_path / "store").rename(tmp_path / "away")
-        client.watch.renew()
+        renew(client)
         assert models(client) == NAMES
         assert "Warning" in client.get("/leaderboard.json").headers
         shown = client.get("/").text
@@ -81,7 +81,7 @@ def test_a_store_that_vanishes_is_still_shown_and_comes_back(tmp_path):
         assert "is gone" in shown
         assert "is gone" in client.get("/sql").text
         (tmp_path / "away").rename(tmp_path / "store")
-        client.watch.renew()
+        renew(client)
         assert "Warning" not in client.get("/leaderboard.json").headers
         assert "cannot be read" not in client.get("/").text
 
@@ -92,7 +92,7 @@ def test_a_store_that_is_damaged_is_said_to_be(tmp_path):
         add(store, "local/new", 0.1)
         for part in (tmp_path / "store" / "accuracy").glob("*.parquet"):
             part.write_bytes(b"x")
-        client.watch.renew()
+        renew(client)
         assert models(client) == NAMES
         assert "doctor" in client.watch.trouble
         assert "\n" not in client.watch.trouble
@@ -106,7 +106,7 @@ def test_a_store_made_anew_at_the_same_place_is_read_anew(tmp_path):
     with served(tmp_path / "store") as client:
         shutil.rmtree(tmp_path / "store")
         store_at(tmp_path / "store", ["local/other"])
-        client.watch.renew()
+        renew(client)
         assert (models(client), client.watch.trouble) == (["local/other"], None)
 
 
@@ -123,7 +123,7 @@ def test_readers_do_not_wait_while_the_store_is_read(tmp_path, monkeypatch):
     with served(tmp_path / "store") as client:
         add(store, "local/new", 0.1)
         monkeypatch.setattr(watching.Moment, "of", slowly)
-        renewing = threading.Thread(target=client.watch.renew)
+        renewing = threading.Thread(target=client.watch.look)
         renewing.start()
         assert entered.wait(300)
         # It is being read, and will be until this test says so.
@@ -143,7 +143,7 @@ def test_a_report_that_cannot_be_made_is_said_and_the_rest_goes_on(tmp_path, mon
     monkeypatch.setattr(watching, "page", broken)
     with served(tmp_path / "store") as client:
         assert "is being made" in client.get("/").text
-        client.watch.renew()
+        renew(client)
         found = client.get("/")
         assert found.status_code == 503
         assert found.text.count("\n") == 1

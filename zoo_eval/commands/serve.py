@@ -33,8 +33,11 @@ def run(store: str, host: str, port: int | None, seconds: str | None, memory: st
         )
     with suppress(KeyboardInterrupt):
         serving.run()
-    say("ended; the store is as it was")
-    if serving.is_at_work:
-        # Python cannot end in the middle of a query, and nobody waits for its answer.
-        os._exit(OK)
+    try:
+        say("ended; the store is as it was")
+    finally:
+        # Whether or not somebody still reads that.
+        if serving.is_at_work:
+            # Python cannot end in the middle of a query, and nobody waits for its answer.
+            os._exit(OK)
     return OK

@@ -60,13 +60,14 @@ class Pages:
 
     async def _report(self, request: Request) -> Response:
         watch = self._watch
+        trouble = watch.trouble or watch.report_trouble
         if (report := watch.wanted_report()) is None:
-            if watch.trouble is not None:
-                return _said(503, f"the report cannot be made: {watch.trouble}")
+            if trouble is not None:
+                return _said(503, f"the report cannot be made: {trouble}")
             return HTMLResponse(pages.waiting())
         is_renewed = report.read_at < watch.moment.read_at
         as_of = report.read_at if is_renewed else watch.as_of
-        above = pages.ways("/") + pages.age(_age_s(as_of), watch.trouble, is_renewed)
+        above = pages.ways("/") + pages.age(_age_s(as_of), trouble, is_renewed)
         page = pages.framed(report.html, above)
         headers = {"Content-Security-Policy": REPORT_POLICY, "Age": str(round(_age_s(as_of)))}
         return HTMLResponse(page, headers=headers)

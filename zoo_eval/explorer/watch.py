@@ -1,10 +1,11 @@
 """Watch: a growing store, looked at again and again behind those who read it; they never wait for it."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event, Thread
 
-from zoo_eval.errors import ZooEvalError, as_line, one_line
+from zoo_eval.errors import ZooEvalError, one_line
 from zoo_eval.explorer.moment import Moment
 from zoo_eval.queries.limits import Limits
 from zoo_eval.report.html import page
@@ -27,13 +28,14 @@ class Report:
 
 
 class Watch:
-    """The last good moment of a store, and its report; a thread renews them when the store has moved.
+    """The last good moment of a store, and its report; threads renew them when the store has moved.
 
     Attributes:
         moment: what was read last.
         report: of that moment or of an earlier one; None until the first is made.
         as_of: when the store was last known to hold what `moment` says.
         trouble: why the store cannot be read any more, on one line; None while it can.
+        report_trouble: why the last report could not be made; None if it could.
     """
 
     def __init__(self, uri: str, limits: Limits) -> None:
@@ -44,52 +46,54 @@ class Watch:
         self.as_of = self.moment.read_at
         self.report: Report | None = None
         self.trouble: str | None = None
+        self.report_trouble: str | None = None
         self._is_report_wanted = True
         self._ended = Event()
         self._every_s = LOOK_EVERY_S if self._store.is_local else LOOK_AT_BUCKET_EVERY_S
-        self._thread = Thread(target=self._look_on, name="zoo_eval watch", daemon=True)
+        # A report may take long to make; what else there is does not wait for it.
+        self._threads = [
+            Thread(target=self._again, args=(step,), name="zoo_eval watch", daemon=True)
+            for step in (self.look, self.make_report)
+        ]
 
     def start(self) -> None:
         """Begins to look."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Ends looking; what is being read is waited for a few seconds, and then left."""
         self._ended.set()
-        if self._thread.ident is not None:
-            self._thread.join(ENDING_S)
+        until = time.monotonic() + ENDING_S
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, until - time.monotonic()))
 
     @property
     def is_at_work(self) -> bool:
         """Whether something is still being read."""
-        return self._thread.is_alive()
+        return any(thread.is_alive() for thread in self._threads)
 
     def wanted_report(self) -> Report | None:
         """The last report there is; a newer one is made where the store has moved since."""
         self._is_report_wanted = True
         return self.report
 
-    def _look_on(self) -> None:
+    def _again(self, step: Callable[[], None]) -> None:
         while not self._ended.is_set():
             began = time.monotonic()
-            self.renew()
+            step()
             took = time.monotonic() - began
-            pause = max(self._every_s, took / MOST_AT_WORK - took)
-            self._ended.wait(pause)
+            self._ended.wait(max(self._every_s, took / MOST_AT_WORK - took))
 
-    def renew(self) -> None:
+    def look(self) -> None:
         """Looks at the store, and reads it where it has moved; whatever fails, what was read stays."""
         try:
             looked_at = time.time()
             if self.moment.contents.is_past():
                 self.moment = self._read()
             self.as_of = max(looked_at, self.moment.read_at)
-            if self._is_report_wanted:
-                self._is_report_wanted = False
-                self._make_report()
             self.trouble = None
-        except ZooEvalError as error:
-            self.trouble = as_line(str(error))
         except Exception as error:  # noqa: BLE001  the thread must live, and what it cannot do is said
             self.trouble = one_line(error)
 
@@ -101,7 +105,15 @@ class Watch:
             self._store = Store(self._uri)
             return Moment.of(self._store, self._limits)
 
-    def _make_report(self) -> None:
+    def make_report(self) -> None:
+        """Makes the report of what was read last, where somebody wants it and it is not made yet."""
         moment = self.moment
-        if self.report is None or self.report.read_at < moment.read_at:
-            self.report = Report(page(moment.connection, self._store.uri), moment.read_at)
+        is_old = self.report is None or self.report.read_at < moment.read_at
+        if not (self._is_report_wanted and is_old):
+            return
+        self._is_report_wanted = False
+        try:
+            self.report = Report(page(moment.connection, self._uri), moment.read_at)
+            self.report_trouble = None
+        except Exception as error:  # noqa: BLE001  as above
+            self.report_trouble = one_line(error)
