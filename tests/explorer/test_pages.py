@@ -63,7 +63,7 @@ def test_what_is_asked_often_fills_the_box_and_is_answered(folder, monkeypatch):
     planted = [
         View("how_many", "-- How many <models> are there?\nSELECT count(*) AS n FROM models")
     ]
-    monkeypatch.setattr(app, "questions", lambda: planted)
+    monkeypatch.setattr(app, "questions", lambda: {one.name: one for one in planted})
     with served(folder / "store") as one:
         text = one.get("/sql").text
         assert '<a href="/sql?question=how_many">How many &lt;models&gt; are there?</a>' in text

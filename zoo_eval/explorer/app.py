@@ -18,7 +18,7 @@ from zoo_eval.explorer.desks import Busy, Desks
 from zoo_eval.explorer.guard import Door, Guard
 from zoo_eval.explorer.watch import Watch
 from zoo_eval.files.names import printable, say
-from zoo_eval.tables import View
+from zoo_eval.queries.questions import questions
 from zoo_eval.units import size_text
 
 # A query is a text that somebody wrote.
@@ -43,7 +43,7 @@ class Pages:
     def __init__(self, watch: Watch, desks: Desks) -> None:
         self._watch = watch
         self._desks = desks
-        self._questions = questions()
+        self._questions = list(questions().values())
 
     def routes(self) -> list[Route]:
         """Every address there is."""
@@ -131,16 +131,6 @@ def application(watch: Watch, desks: Desks, door: Door) -> Guard:
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
     app.router.redirect_slashes = False
     return Guard(app, door)
-
-
-def questions() -> list[View]:
-    """What is asked of a store most often: the files beside the views, by name."""
-    folder = files("zoo_eval.queries").joinpath("questions")
-    found = (
-        [file for file in folder.iterdir() if file.name.endswith(".sql")] if folder.is_dir() else []
-    )
-    named = {file.name.removesuffix(".sql"): file.read_text(encoding="utf-8") for file in found}
-    return [View(name, named[name]) for name in sorted(named)]
 
 
 def _age_s(as_of: float) -> float:
