@@ -44,7 +44,8 @@ def changed(tiny_sweep, old: str, new: str) -> str:
 
 
 @pytest.mark.parametrize("command", [
-    "models", "plan", "sweep", "sql", "trends", "report", "export", "attacks", "doctor", "recordings",
+    "models", "plan", "sweep", "sql", "questions", "trends", "report", "export", "attacks", "doctor",
+    "recordings",
 ])  # fmt: skip
 def test_every_command_has_help_with_an_example(command, capsys):
     with pytest.raises(SystemExit) as ended:
