@@ -35,8 +35,8 @@ def figure(covered: Sequence[Row]) -> str:
         "x": alt.X("families:Q", scale=alt.Scale(type="log", domain=[9, 66]), axis=alt.Axis(values=[10, 30, 60])),
         "y": alt.Y(f"{HEADING}:Q", scale=alt.Scale(domain=[0, 100])),
         "color": alt.Color("interval:N", scale=alt.Scale(range=["#0072b2", "#d55e00"])),
-        "strokeDash": alt.StrokeDash("sizes:N", legend=alt.Legend(symbolType="stroke", symbolStrokeColor="#1d2126")),
-        "shape": alt.Shape("sizes:N", legend=None),
+        "strokeDash": alt.StrokeDash("sizes:N", legend=None),
+        "shape": alt.Shape("sizes:N", legend=alt.Legend(symbolFillColor="#1d2126")),
     }  # fmt: skip
     drawn = alt.Chart().mark_line(point=alt.OverlayMarkDef(size=40)).encode(**places)
     once = alt.InlineData(values=[{}])
