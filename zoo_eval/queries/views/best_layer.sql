@@ -13,11 +13,8 @@ WITH choices AS (
                 reliability_estimator: reliability_estimator,
                 r_over_sqrt_ceiling: r_over_sqrt_ceiling, started_at: started_at
             },
-            -- The highest score, a NaN before all, and of equals the first layer by its name.
-            {
-                is_null: selection_score IS NULL, is_number: NOT isnan(selection_score),
-                descending: -selection_score, layer: layer
-            }
+            -- The highest score, and of equals the first layer by its name.
+            {is_null: selection_score IS NULL, descending: -selection_score, layer: layer}
         ) AS best
     FROM neural_folds
     GROUP BY
