@@ -14,7 +14,6 @@ from zoo_eval.numerics.families.shapes import mean_over_families
 from zoo_eval.numerics.multiplicity import holm
 from zoo_eval.queries.connection import Connection
 from zoo_eval.trends.comparisons import Comparison, comparisons
-from zoo_eval.trends.correlations import correlations
 from zoo_eval.trends.rows import BY_FAMILY, Row, of_estimate
 from zoo_eval.trends.shapes import two_lines_rows
 from zoo_eval.trends.words import left_out, number, p_in_words, who
@@ -66,7 +65,7 @@ def _say_falls(row: Row) -> str:
 
 
 def _spearman(comparison: Comparison) -> list[Row]:
-    return correlations(comparison.sample)[:1]
+    return comparison.statistics()[:1]
 
 
 def _say_sign(row: Row, sign: int, verb: str) -> str:

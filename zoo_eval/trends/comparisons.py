@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -129,6 +130,11 @@ class Comparison:
 
     def statistics(self) -> list[Row]:
         """Rows of the `trends` table: the correlations, with intervals over families and the naive ones."""
+        return [dict(row) for row in self._correlations]
+
+    @cached_property
+    def _correlations(self) -> list[Row]:
+        # Resampled thousands of times, and asked for by claims and captions alike.
         return correlations(self.sample)
 
 
