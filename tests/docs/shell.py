@@ -34,6 +34,7 @@ STAND_INS = {
     "s3://YOUR-BUCKET/PREFIX": "results/demo",
     "gs://YOUR-BUCKET/PREFIX": "results/demo",
     "/shared/results": "results/demo",
+    "/scratch": ".",
 }
 ENDS = {"&&", ";", "|"}
 

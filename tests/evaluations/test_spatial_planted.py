@@ -141,7 +141,7 @@ def test_maps_are_stored_on_request_alone(finished):
 
 
 def test_the_report_draws_stimulus_neural_and_predicted_map(finished):
-    html = spatial_maps.section(finished)
+    html = spatial_maps.pictures(finished)
     pictures = re.findall(r'alt="([^":]+): [^"]*"[^>]*base64,([A-Za-z0-9+/=]+)"', html)
     # Two images of each of three models.
     assert [name for name, _ in pictures] == ["stimulus", "neural map", "predicted map"] * 6

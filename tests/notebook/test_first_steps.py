@@ -70,7 +70,11 @@ def test_the_planted_layer_and_the_trend_are_found(ran):
     best = results.sql("SELECT layer FROM best_layer WHERE model = 'local/mine'").df()
     assert best.layer.tolist() == ["net._blocks.8"]
     assert set(results.models().df().source) == {"live"}
-    trends = results.sql("SELECT estimate FROM trends WHERE trend = 'accuracy_vs_neural'").df()
+    trends = results.sql(
+        "SELECT estimate FROM trends WHERE trend = 'accuracy_vs_neural' "
+        "AND statistic IN ('spearman_rho', 'pearson_r', 'kendall_tau')"
+    ).df()
+    assert len(trends) == 3
     assert (trends.estimate > 0).all()
 
 

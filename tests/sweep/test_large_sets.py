@@ -67,7 +67,8 @@ def run(options, between=lambda: None):
     read = options.read()
     run_sweep(read, RunOptions(runner="local"), lines.append, progress=progress)
     rows = connect(Store(read.store.uri.address)).rows(
-        "SELECT evaluation, stimuli, status, error_message FROM trials WHERE evaluation <> 'gate'"
+        "SELECT evaluation, stimuli, status, error_message FROM trials WHERE evaluation <> 'gate' "
+        "ORDER BY started_at"
     )
     return lines, {(row["evaluation"], row["stimuli"]): row for row in rows}
 

@@ -5,7 +5,11 @@ checkpoint: nothing of Ray's own storage is needed for that.
 """
 
 import os
+import signal
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import ray.train
@@ -66,7 +70,8 @@ def train(run: RunFile, course: Course) -> None:
             ),
         )
         try:
-            found = trainer.fit()
+            with _own_interrupts():
+                found = trainer.fit()
         # Whatever Ray wraps it in, its reason is on one line.
         except Exception as error:
             raise ZooEvalError(
@@ -75,6 +80,17 @@ def train(run: RunFile, course: Course) -> None:
             ) from error
     if reason := (found.metrics or {}).get("diverged"):
         raise Diverged(reason)
+
+
+@contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """Has Ctrl-C mean afterwards what it meant before: Ray Train leaves its own answer to it."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 def _worker(told: dict[str, object]) -> None:
