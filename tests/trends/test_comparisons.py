@@ -1,6 +1,7 @@
 """Comparisons: who is in them and who is not, and their statistics are SciPy's on the views' numbers."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from zoo_eval.queries.connection import connect
 from zoo_eval.store import Store
 from zoo_eval.tables import TRENDS
 from zoo_eval.trends.analysis import NONE_YET, analysis, as_text, trends
-from zoo_eval.trends.comparisons import comparisons, describe
+from zoo_eval.trends.comparisons import Comparison, comparisons, describe
 
 
 def by_key(rows):
@@ -74,6 +75,16 @@ def test_rows_fit_their_table_and_read_well(planted_store):
     assert "1 of them infinite" in text
     assert "left out: 1 infinite" in text
     assert text.startswith("questions\n")
+
+
+def test_a_value_that_is_not_a_number_is_left_out_and_counted():
+    rows = [
+        {"model": name, "top1": top1, "value": value}
+        for name, top1, value in (("a", 0.1, 1.0), ("b", 0.2, math.nan), ("c", 0.3, 2.0))
+    ]
+    one = Comparison("accuracy_vs_tolerance", "photos", "tolerance", {}, rows)
+    assert one.sample.models == ("a", "c")
+    assert one.sample.excluded == {"not a number": 1}
 
 
 def test_who_is_left_out_is_counted_by_reason(tmp_path):

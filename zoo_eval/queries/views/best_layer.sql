@@ -13,8 +13,11 @@ WITH choices AS (
                 reliability_estimator: reliability_estimator,
                 r_over_sqrt_ceiling: r_over_sqrt_ceiling, started_at: started_at
             },
-            -- The highest score, and of equals the first layer by its name.
-            {is_null: selection_score IS NULL, descending: -selection_score, layer: layer}
+            -- The highest score, NaN (to DuckDB the largest) being none, and of equals the first layer by its name.
+            {
+                is_none: coalesce(isnan(selection_score), TRUE), descending: -selection_score,
+                layer: layer
+            }
         ) AS best
     FROM neural_folds
     GROUP BY

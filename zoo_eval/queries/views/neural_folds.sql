@@ -4,7 +4,6 @@
 -- of reliability_estimator: split halves, or else the recording's file (c^2 where its scale is
 -- `correlation`); under protocol `brainscore` first Brain-Score's own, internal_consistency.
 -- Normalisations: r / sqrt(reliability), r / c, r^2 / c and (r / c)^2; null unless c > 0.
--- A score that is NaN is null: DuckDB ranks it above all numbers.
 WITH reliabilities AS (
     SELECT
         recording_digest, seed, split, estimator AS reliability_estimator,
@@ -22,13 +21,6 @@ preferred AS (
     SELECT * FROM reliabilities, (VALUES (TRUE), (FALSE)) AS p(as_published)
     WHERE as_published OR reliability_estimator <> 'internal_consistency'
     QUALIFY row_number() OVER (PARTITION BY recording_digest, seed, split, as_published ORDER BY place) = 1
-),
-numbers AS (
-    SELECT * REPLACE (
-        nullif(score, 'nan') AS score, nullif(selection_score, 'nan') AS selection_score
-    )
-    FROM neural_scores
-    WHERE fold IS NOT NULL
 )
 SELECT
     s.model, t.weights_digest, s.recording, t.recording_digest, t.stimuli_digest,
@@ -40,10 +32,10 @@ SELECT
     s.score / c.positive AS r_over_ceiling,
     s.score ** 2 / c.positive AS r2_over_ceiling,
     (s.score / c.positive) ** 2 AS r_over_ceiling_squared
-FROM numbers AS s
+FROM neural_scores AS s
 JOIN current_trials AS t USING (trial_id)
 JOIN neural_modes AS k USING (trial_id)
 LEFT JOIN preferred AS c ON c.recording_digest = t.recording_digest AND c.seed = t.seed
     AND c.as_published = (s.protocol = 'brainscore') AND k.mode = 'fit'
     AND c.split IS NOT DISTINCT FROM json_extract_string(t.parameters, '$.split')
-WHERE k.mode <> 'reverse'
+WHERE s.fold IS NOT NULL AND k.mode <> 'reverse'
