@@ -44,6 +44,20 @@ class Section(BaseModel):
         for name in type(self).model_fields:
             yield from _paths(getattr(self, name))
 
+    def refuse_relative_paths(self, why: str) -> None:
+        """Refuses paths that mean nothing without the folder that the file was written for.
+
+        Raises:
+            BadInput: there is one.
+        """
+        for path in self.paths():
+            if path.is_relative:
+                raise BadInput(
+                    f"{path.text!r} is a relative path, but {why}; use absolute paths on storage "
+                    "that every machine has (and --store s3://...), or on one machine set "
+                    "ZOO_EVAL_HOME"
+                )
+
 
 class KindSection(Section):
     """A section of one of several kinds: its field `kind` is the one name that says which."""

@@ -7,7 +7,6 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SerializeAsAny, model_validator
 
 from zoo_eval import section
-from zoo_eval.errors import BadInput
 from zoo_eval.evaluations.evaluation import EvaluationSection
 from zoo_eval.importance.maps import ImportanceSection
 from zoo_eval.numerics.harmonization import Mismatch, SaliencyName, StandardName
@@ -124,19 +123,6 @@ class RunFile(Section):
     @property
     def evaluations(self) -> tuple[EvaluationSection, ...]:
         return ()
-
-    def refuse_relative_paths(self, why: str) -> None:
-        """Refuses paths that mean nothing without the folder that the file was written for.
-
-        Raises:
-            BadInput: there is one.
-        """
-        for path in self.paths():
-            if path.is_relative:
-                raise BadInput(
-                    f"{path.text!r} is a relative path, but {why}; use absolute paths on storage that "
-                    "every machine has, or on one machine set ZOO_EVAL_HOME"
-                )
 
 
 def read(path: Path, home: Path | None) -> RunFile:

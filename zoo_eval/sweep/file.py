@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, field_validator
 
 from zoo_eval import section
-from zoo_eval.errors import BadInput
 from zoo_eval.evaluations.evaluation import EVALUATIONS, EvaluationSection
 from zoo_eval.importance.maps import IMPORTANCE, ImportanceSection
 from zoo_eval.numerics.precision import NUMERICS, Numerics, NumericsName
@@ -96,20 +95,6 @@ class Sweep(Section):
     def at(self, store: SweepPath) -> "Sweep":
         """The same with another store."""
         return self.model_copy(update={"store": StoreSection(uri=store)})
-
-    def refuse_relative_paths(self, why: str) -> None:
-        """Refuses paths that mean nothing without the folder that the file was written for.
-
-        Raises:
-            BadInput: there is one.
-        """
-        for path in self.paths():
-            if path.is_relative:
-                raise BadInput(
-                    f"{path.text!r} is a relative path, but {why}; use absolute paths on storage "
-                    "that every machine has (and --store s3://...), or on one machine set "
-                    "ZOO_EVAL_HOME"
-                )
 
 
 # The tables whose entries say their kind.
