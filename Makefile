@@ -7,6 +7,8 @@ SOURCES := zoo_eval jobs benchmarks tests
 # Stated, never left to Ray's defaults, which differ between its commands.
 export RAY_USAGE_STATS_ENABLED := 0
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
+# Each of a Ray's or the tests' many processes would compile all of this package anew, for two seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo harmonize-demo test kernels fuzz storm chaos image check format bench docs site site-links lock clean
 

@@ -1,7 +1,7 @@
 """Evaluation: what is done to an open model; one protocol to the runner, which never asks which."""
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -26,6 +26,8 @@ from zoo_eval.trial import Trial
 
 T = TypeVar("T")
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+# Where a row that is kept says which table's it is.
+TABLE = "table"
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,15 @@ class Passed:
     """
 
     n_ahead: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A trial's rows by table, or the error that took their place."""
+
+    trial: Trial
+    rows: Rows = field(default_factory=dict)
+    error: Exception | None = None
 
 
 @dataclass(eq=False)
@@ -107,19 +118,26 @@ class Workbench:
         begun.go_on()
         return begun
 
+    def finished(self, trials: Sequence[Trial]) -> dict[str, Result]:
+        """Results that a process that was killed had come to, by trial: those that were `made`."""
+        begun = {trial.id: (trial, self.begun(trial)) for trial in trials}
+        return {
+            name: Result(trial, _by_table(one.rows))
+            for name, (trial, one) in begun.items()
+            if one.n_done
+        }
+
+    def made(self, trial: Trial, make: Callable[[], Rows]) -> Result:
+        """A trial's result, kept until it is committed where it was long in the making."""
+        begun = self.begun(trial)
+        rows = make()
+        begun.add(({TABLE: table, **row} for table, some in rows.items() for row in some), 1)
+        return Result(trial, rows)
+
     def opened(self) -> tuple[OpenModel, Representations]:
         if self.model is None or self.representations is None:
             raise TypeError("this evaluation needs a model")
         return self.model, self.representations
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A trial's rows by table, or the error that took their place."""
-
-    trial: Trial
-    rows: Rows = field(default_factory=dict)
-    error: Exception | None = None
 
 
 class Evaluation(Protocol):
@@ -254,3 +272,12 @@ def _kind(thing: Any) -> str | None:
 EVALUATIONS: Registry[type[EvaluationSection]] = Registry(
     "evaluation", room="zoo_eval.evaluations", group="zoo_eval.evaluations", names=_kind
 )
+
+
+def _by_table(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Rows that were kept together; what one lacks and another has was null there."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        own = {name: value for name, value in row.items() if value is not None}
+        found.setdefault(own.pop(TABLE), []).append(own)
+    return found

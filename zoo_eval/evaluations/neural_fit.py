@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -14,6 +15,7 @@ from zoo_eval.evaluations.evaluation import (
     Evaluation,
     Passed,
     Result,
+    Rows,
     Workbench,
     gram_request,
 )
@@ -227,6 +229,10 @@ class NeuralFit(LayeredSection):
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result | Passed]:
         model, representations = bench.opened()
         seed = trials[0].seed
+        finished = bench.finished(trials)
+        yield from finished.values()
+        if not (trials := [trial for trial in trials if trial.id not in finished]):
+            return
         layers = list(dict.fromkeys(str(trial.layer) for trial in trials))
         every = self._shown(bench.inputs)
         work = representations.computing(every, layers, sketch=self.sketch, seed=seed)
@@ -245,11 +251,12 @@ class NeuralFit(LayeredSection):
         scorers = {name: self._scorer(name, bench.inputs, seed, device) for name in self.readouts}
         for layer in layers:
             own = [trial for trial in trials if trial.layer == layer]
-            yield from self._results(own, grams[layer], scorers, units)
+            yield from self._results(own, bench, grams[layer], scorers, units)
 
     def _results(
         self,
         trials: Sequence[Trial],
+        bench: Workbench,
         gram: LayerGram | NonFinite,
         scorers: Mapping[str, Scorer],
         units: Mapping[int, LayerUnits],
@@ -266,12 +273,14 @@ class NeuralFit(LayeredSection):
             try:
                 n_drawn = self._readout(str(trial.readout)).n_drawn
                 own = None if n_drawn is None else units[n_drawn][str(trial.layer)]
-                found = scorers[str(trial.readout)](replace(gram, units=own))
+                scorer = scorers[str(trial.readout)]
+                yield bench.made(trial, partial(self._rows, trial, scorer, replace(gram, units=own)))
             except Exception as error:  # noqa: BLE001
                 yield Result(trial, error=error)
-                continue
-            described = self._described(trial) | {"sketch": gram.sketch}
-            yield Result(trial, {"neural_scores": [described | row for row in found]})
+
+    def _rows(self, trial: Trial, scorer: Scorer, gram: LayerGram) -> Rows:
+        described = self._described(trial) | {"sketch": gram.sketch}
+        return {"neural_scores": [described | row for row in scorer(gram)]}
 
     def _described(self, trial: Trial) -> dict[str, Any]:
         readout = self._readout(str(trial.readout))

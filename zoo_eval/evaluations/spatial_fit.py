@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import AfterValidator, Field
+from torch import Tensor
 
 from zoo_eval.errors import BadInput, nearest
 from zoo_eval.evaluations.ceilings import Ceilings
@@ -146,6 +147,10 @@ class SpatialFit(LayeredSection):
         model, _ = bench.opened()
         recording = bench.inputs.recording(self.recording)
         stimuli = bench.inputs.stimulus_set(recording.stimuli)
+        finished = bench.finished(trials)
+        yield from finished.values()
+        if not (trials := [trial for trial in trials if trial.id not in finished]):
+            return
         layers = [str(trial.layer) for trial in trials]
         shown, found, broken = self._shown(model, layers, recording.spatial_shape[:2])
         kept = yield from bench.told(shown.showing(stimuli, found))
@@ -163,7 +168,7 @@ class SpatialFit(LayeredSection):
                 maps = kept[layer].read(f"layer {layer} of {model.card.name}")
                 if isinstance(maps, NonFinite):
                     raise maps
-                yield Result(trial, self._tables(trial, scores.rows(maps), photos))
+                yield bench.made(trial, partial(self._fitted, trial, scores, maps, photos))
             except Exception as error:  # noqa: BLE001
                 yield Result(trial, error=error)
 
@@ -197,9 +202,10 @@ class SpatialFit(LayeredSection):
         seen = (views[[place]][0].permute(1, 2, 0).cpu().numpy() for place in range(len(stimuli)))
         return [png(levels(one)) for one in seen]
 
-    def _tables(
-        self, trial: Trial, rows: Sequence[Mapping[str, Any]], photos: Sequence[bytes]
+    def _fitted(
+        self, trial: Trial, scores: MapScores, maps: Tensor, photos: Sequence[bytes]
     ) -> dict[str, list[dict[str, Any]]]:
+        rows = scores.rows(maps)
         described = {
             "trial_id": trial.id,
             "model": trial.model,
