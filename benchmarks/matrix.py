@@ -40,12 +40,12 @@ include = {models}
 [stimuli.photos]
 kind = "folder"
 path = "package:foolbox/data"
-include = ["imagenet_0[0-3]_*.jpg"]
+include = ["imagenet_0[01]_*.jpg"]
 label_pattern = 'imagenet_\\d+_(\\d+)'
 [stimuli.crops]
 kind = "crops"
 of = ["photos"]
-n = 12
+n = 8
 size_px = 64
 [recordings.planted]
 kind = "planted"
@@ -70,7 +70,7 @@ kind = "neural_fit"
 recording = "planted"
 readouts = ["rsa"]
 layers = "stages"
-n_folds = 3
+n_folds = 2
 n_inner_folds = 2
 n_resamples = 10
 [[evaluations]]

@@ -8,7 +8,7 @@ from zoo_eval.store import Store
 
 GROUPS = """
 SELECT epoch(min(started_at)) AS start, sum(seconds) AS seconds, count(*) AS n_trials
-FROM trials WHERE model IS NOT NULL GROUP BY commit_id ORDER BY start
+FROM trials WHERE seconds > 0 GROUP BY commit_id ORDER BY start
 """
 
 

@@ -18,7 +18,7 @@ UNREADABLE = (pa.ArrowException, OSError, ValueError)
 class Damage:
     """A file that counts and is not what was written: what it is now, and whose rows it had.
 
-    Of a `spare` one another file says the same, and is whole.
+    What `is_spare` another file says too, and is whole.
     """
 
     path: str
