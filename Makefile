@@ -74,6 +74,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.capture --quick
 	$(BIN)/python -m benchmarks.alignment --quick
 	$(BIN)/python -m benchmarks.runner --quick
+	$(BIN)/python -m benchmarks.matrix --models 100
 	$(BIN)/python -m benchmarks.stimuli --quick
 	$(BIN)/python -m benchmarks.pixels --quick
 	$(BIN)/python -m benchmarks.crops --quick

@@ -14,11 +14,11 @@ from typing import Any
 
 from benchmarks.scale_zoo import Stated, Zoo, weights_bytes
 from zoo_eval.runners.execution import Finished, Started
-from zoo_eval.runners.faults import NODE
 from zoo_eval.runners.moves import GiveBack, HandOver, Move, Start
 from zoo_eval.runners.progress import Progress
 from zoo_eval.runners.schedule import Schedule
 from zoo_eval.runners.slots import Capacity, GpuClass, Slots, SlotShape
+from zoo_eval.sweep.faults import NODE
 from zoo_eval.sweep.plan import ModelWork, Plan
 
 # A node that was lost is there again so much later: a cloud's machine boots.

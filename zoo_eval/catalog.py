@@ -44,7 +44,8 @@ class ModelCard:
     left out that the network does not have.
 
     `published_view` is the input size and crop that `published_top1` was measured at, where those
-    are not the model's own. `unavailable` says why it cannot be opened at all; its trials are then refused.
+    are not the model's own. `unavailable` says why it cannot be opened at all; its trials are then refused,
+    and `is_away` whether that may pass.
     `live` brings a network that exists as an object to wherever the card goes.
     """
 
@@ -71,6 +72,7 @@ class ModelCard:
     harmonized_from: str | None = None
     licence: str | None = None
     unavailable: str | None = None
+    is_away: bool = False
     live: Hashable | None = field(default=None, repr=False)
 
     def untrained(self) -> "ModelCard":

@@ -16,14 +16,14 @@ class Inputs:
 
     `compared` are the transforms of the sweep's models, where an evaluation hangs on all of them.
     `unreadable` says of what could not be read why: by kind (`stimuli`, `recording`, `importance`) and
-    name; whoever asks for it is refused.
+    name; whoever asks for it is refused for that.
     """
 
     stimuli: Mapping[str, StimulusSet] = field(default_factory=dict)
     recordings: Mapping[str, Recording] = field(default_factory=dict)
     importance: Mapping[str, ImportanceMaps] = field(default_factory=dict)
     compared: tuple[Transform, ...] = ()
-    unreadable: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    unreadable: Mapping[tuple[str, str], Refusal] = field(default_factory=dict)
 
     def stimulus_set(self, name: str) -> StimulusSet:
         """The stimulus set of that name.
@@ -75,4 +75,5 @@ class Inputs:
 
     def _refuse_unreadable(self, kind: str, name: str) -> None:
         if (reason := self.unreadable.get((kind, name))) is not None:
-            raise Refusal(reason)
+            # It was raised before, and is again for every model.
+            raise reason.with_traceback(None)

@@ -279,8 +279,9 @@ class Store:
             with writing(self.name):
                 locked = stack.enter_context(leases.locked(self.objects, self.name))
                 self._upgrade(is_locked=True)
+                own = address.opened(self.uri)
                 self._lease = stack.enter_context(
-                    leases.held(self.objects, self.name, self._reached, locked=locked)
+                    leases.held(own, self.name, self._reached, locked=locked)
                 )
             self.objects.patience_s = PATIENCE_S
             try:

@@ -29,7 +29,8 @@ IMPATIENT = {
 class Nodes:
     """A cluster of one head, where nothing runs, and workers of one CPU each."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_workers: int = N_WORKERS) -> None:
+        self.n_workers = n_workers
         self.cluster = self._started()
 
     def _started(self) -> Cluster:
@@ -38,9 +39,13 @@ class Nodes:
         head = {"num_cpus": 0, "include_dashboard": False, "_system_config": IMPATIENT}
         head["object_store_memory"] = 10**8
         cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=False)
-        for _ in range(N_WORKERS):
+        for _ in range(self.n_workers):
             self._add(cluster)
         return cluster
+
+    def join(self) -> None:
+        """One worker more."""
+        self._add(self.cluster)
 
     def _add(self, cluster: Cluster) -> None:
         cluster.add_node(num_cpus=1, object_store_memory=10**8, wait=False)

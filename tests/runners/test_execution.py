@@ -15,8 +15,8 @@ from zoo_eval.numerics import precision
 from zoo_eval.numerics.precision import FLOAT32
 from zoo_eval.queries.connection import connect
 from zoo_eval.runners.execution import Finished, Machine, record_refusals, refuse, run_work
-from zoo_eval.runners.faults import DISK, NETWORK, Elsewhere, Fault
 from zoo_eval.store import Store
+from zoo_eval.sweep.faults import DISK, NETWORK, Elsewhere, Fault
 from zoo_eval.sweep.file import Budgets
 from zoo_eval.sweep.plan import RefusedTrial
 from zoo_eval.trial import Trial

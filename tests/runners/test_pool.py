@@ -11,13 +11,13 @@ from zoo_eval.errors import BadInput, StoreError
 from zoo_eval.inputs import Inputs
 from zoo_eval.queries.connection import connect
 from zoo_eval.runners.execution import Machine, Report, Started, run_work
-from zoo_eval.runners.faults import NODE, PROCESS, Elsewhere, Fault
 from zoo_eval.runners.pool import Gone, NotUp, Pool, Through, Told, Up
 from zoo_eval.runners.progress import Progress
 from zoo_eval.runners.queue import MAX_DEATHS
 from zoo_eval.runners.schedule import Schedule
 from zoo_eval.runners.slots import Capacity, SlotInfo, Slots, SlotShape
 from zoo_eval.store import Store
+from zoo_eval.sweep.faults import NODE, PROCESS, Elsewhere, Fault
 from zoo_eval.sweep.file import Budgets
 from zoo_eval.sweep.plan import ModelWork, Plan
 

@@ -13,7 +13,6 @@ from zoo_eval.evaluations.evaluation import Candidate
 from zoo_eval.models.blueprint import blueprint
 from zoo_eval.runners.execution import Finished, Started
 from zoo_eval.runners.expected import CONTEXT_BYTES, HEADROOM, NOTHING_MEASURED, Expected
-from zoo_eval.runners.faults import GPU_MEMORY, NODE, PROCESS
 from zoo_eval.runners.moves import GiveBack, HandOver, Start
 from zoo_eval.runners.queue import MAX_DEATHS, MAX_INNOCENT_DEATHS, Queue, Queued
 from zoo_eval.runners.schedule import (
@@ -23,6 +22,7 @@ from zoo_eval.runners.schedule import (
     Schedule,
 )
 from zoo_eval.runners.slots import Capacity, Slots, SlotShape
+from zoo_eval.sweep.faults import GPU_MEMORY, NODE, PROCESS
 
 GPU_BYTES = 2**34
 

@@ -8,12 +8,12 @@ from tests.runners.planted_evaluations import Planted, work
 from zoo_eval.errors import Cancelled
 from zoo_eval.runners import pool
 from zoo_eval.runners.execution import Finished, Started
-from zoo_eval.runners.faults import PROCESS, Elsewhere
 from zoo_eval.runners.pool import Gone, Pool, Through, Told, Up
 from zoo_eval.runners.progress import Progress
 from zoo_eval.runners.schedule import Schedule
 from zoo_eval.runners.slots import Capacity, SlotInfo, Slots, SlotShape
 from zoo_eval.store import Store
+from zoo_eval.sweep.faults import PROCESS, Elsewhere
 from zoo_eval.sweep.plan import Plan
 
 DONE = {"n_ok": 1, "n_failed": 0, "n_refused": 0, "n_passes": 0, "planned_passes": 0}

@@ -240,6 +240,28 @@ def test_the_last_record_that_was_merged_is_missed(tmp_path):
     assert Store(store.uri).damage() is None
 
 
+@pytest.mark.parametrize("held", [None, b"", b"{}"])
+def test_a_lost_copy_of_a_manifest_loses_nothing_and_is_said_to(tmp_path, held):
+    store = finished(tmp_path / "store")
+    store.compact()
+    copy = Path(store.root, "manifest", "00000001.json.copy")
+    copy.unlink() if held is None else copy.write_bytes(held)
+    said = Store(store.uri).damage()
+    assert f"{copy.name} is {'gone' if held is None else 'damaged'}; nothing is lost" in said
+    assert "run again" not in said
+    assert top1s(store) == dict.fromkeys(MODELS, 0.5)
+    assert "0 trials that were ok are pending" in doctor.repaired(store.uri)
+    assert Store(store.uri).damage() is None
+    # Beside what is lost it is one more file.
+    copy.unlink()
+    segment = next(one for one in store.look().snapshot.named() if one.startswith("accuracy/"))
+    Path(store.root, segment).write_bytes(b"")
+    said = Store(store.uri).damage()
+    assert segment in said
+    assert "1 more files" in said
+    assert "run again" in said
+
+
 def test_strays_among_the_manifests_are_never_read(tmp_path):
     store = finished(tmp_path / "store")
     store.compact()

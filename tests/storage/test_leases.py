@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -213,3 +214,29 @@ def test_a_second_sweep_on_a_folder_is_told_who_has_it(tmp_path):
     where = rf"another sweep on {socket.gethostname()} \(process {os.getpid()}\)"
     with store.claim(), pytest.raises(BadInput, match=where), Store(store.uri).claim():
         pass
+
+
+def test_whoever_leaves_a_store_that_does_not_answer_does_not_wait_for_it(objects, monkeypatch):
+    """Neither for a renewal that is on its way nor for its own leave."""
+    monkeypatch.setattr(leases, "LEAVE_S", 0.05)
+    monkeypatch.setattr(leases, "RENEWALS", 1e9)
+    is_asked, answers, create = Event(), Event(), LocalFolder.create
+
+    def silent(folder, path, content):
+        is_asked.set()
+        answers.wait()
+        return create(folder, path, content)
+
+    # Left behind, it is another driver's when it has expired.
+    with leases.held(objects, "s", lambda: 0):
+        monkeypatch.setattr(LocalFolder, "create", silent)
+        is_asked.wait()
+    assert leases.newest(objects)[1]["released"] is False
+    answers.set()
+
+
+def test_a_renewal_is_not_patient_for_it_comes_again(tmp_path):
+    store = Store(str(tmp_path / "store"), create=True)
+    with store.claim() as lease:
+        assert store.objects.patience_s > 0
+        assert lease.records.objects.patience_s == 0

@@ -26,8 +26,10 @@ from zoo_eval.sweep import file as sweep_file
 from zoo_eval.sweep import harmonized
 from zoo_eval.sweep.cards import Roster, roster
 from zoo_eval.sweep.cost import Speeds, describe_cost, describe_work
+from zoo_eval.sweep.faults import REFUSAL
 from zoo_eval.sweep.file import Sweep
 from zoo_eval.sweep.load import read_inputs
+from zoo_eval.sweep.patience import WAITS_S, Patience
 from zoo_eval.sweep.plan import Plan, RefusedTrial, Settled, plan
 from zoo_eval.sweep.probe import probed
 
@@ -187,8 +189,9 @@ def run_sweep(
         chosen = everything.narrowed(options.models)
         runner = _runner(sweep, everything, store, options)
         settled = Settled(store.ledger(), options.retry_failed)
-        inputs = runner.inputs()
-        todo = plan(sweep, chosen.cards, inputs, settled)
+        patience = Patience(WAITS_S, say)
+        inputs = runner.inputs(patience)
+        todo = plan(sweep, chosen.cards, inputs, settled, patience=patience)
         _refuse_misfit(todo, options.models)
         for line in (describe(todo), *chosen.matched(), *of_recordings(inputs), *remarks(inputs)):
             say(line)
@@ -266,9 +269,10 @@ def of_recordings(inputs: Inputs) -> list[str]:
 
 def remarks(inputs: Inputs) -> list[str]:
     """A line for each thing that is to be known of a stimulus set, or that could not be read."""
+    reasons = {key: str(reason) for key, reason in inputs.unreadable.items()}
     unreadable = [
         f"refused: {why}" if repr(name) in why else f"refused: {kind} {name!r}: {why}"
-        for (kind, name), why in inputs.unreadable.items()
+        for (kind, name), why in reasons.items()
     ]
     return unreadable + [
         f"stimuli {name!r}: {said}" for name, one in inputs.stimuli.items() for said in one.remarks
@@ -276,4 +280,5 @@ def remarks(inputs: Inputs) -> list[str]:
 
 
 def _describe_refused(refused: RefusedTrial) -> str:
-    return f"{refused.trial.model}: {refused.trial.evaluation}: {refused.reason}"
+    may_pass = "" if refused.fault == REFUSAL else " (this may pass: the same command asks again)"
+    return f"{refused.trial.model}: {refused.trial.evaluation}: {refused.reason}{may_pass}"

@@ -12,7 +12,7 @@ from torch import nn
 
 from zoo_eval.catalog import ModelCard, names_fitting
 from zoo_eval.digests import DIGEST_CHARACTERS, digest, file_digest
-from zoo_eval.errors import Refusal, nearest
+from zoo_eval.errors import Refusal, Unreachable, nearest
 from zoo_eval.models import grading
 from zoo_eval.networks import measuring, tokens
 from zoo_eval.networks.anatomy import POOLED, Anatomy, Pooled, Size, shipped
@@ -172,14 +172,23 @@ def _captured(architecture: str, size: Size) -> Mapping[str, tuple[int, ...]]:
     return trace(source_of(architecture).outline(architecture), size).captured
 
 
+def refuse_unavailable(card: ModelCard) -> None:
+    """Nothing, where a card can be opened.
+
+    Raises:
+        Refusal: it cannot, as whoever made the card found.
+    """
+    if card.unavailable:
+        raise (Unreachable if card.is_away else Refusal)(card.unavailable)
+
+
 def transform_of(card: ModelCard) -> Transform:
     """The card's own transform, or its source's.
 
     Raises:
         Refusal: it cannot be used, or its source has none of that input size.
     """
-    if card.unavailable:
-        raise Refusal(card.unavailable)
+    refuse_unavailable(card)
     source = source_of(card.architecture)
     return card.transform or source.transform(card.architecture, card.edits.input_px)
 
@@ -193,8 +202,7 @@ def blueprint(card: ModelCard, known_digest: str | None = None) -> Blueprint:
     Raises:
         Refusal: unknown architecture, weights that are absent or do not fit, edits out of range.
     """
-    if card.unavailable:
-        raise Refusal(card.unavailable)
+    refuse_unavailable(card)
     grading.check(card.edits)
     transform = transform_of(card)
     digest_now, weights_key = (known_digest, None) if known_digest else identified(card)

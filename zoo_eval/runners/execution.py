@@ -23,9 +23,9 @@ from zoo_eval.models.open_model import OpenModel, open_model
 from zoo_eval.numerics import precision
 from zoo_eval.representations.representations import Representations
 from zoo_eval.runners import provenance
-from zoo_eval.runners.faults import Elsewhere, Fault, fault_of
 from zoo_eval.storage.parts import Parts
 from zoo_eval.store import Store
+from zoo_eval.sweep.faults import Elsewhere, Fault, fault_of
 from zoo_eval.sweep.file import Budgets
 from zoo_eval.sweep.plan import ModelWork, RefusedTrial, TrialGroup
 from zoo_eval.trial import Trial
@@ -298,12 +298,18 @@ def refuse(work: ModelWork, reason: str, store: Store) -> Finished:
 
 
 def record_refusals(refused: Sequence[RefusedTrial], store: Store) -> None:
-    """Records what a plan refuses in one commit, but for what the ledger has already."""
+    """Records what a plan refuses in one commit, but for what the ledger has already.
+
+    Refused, a trial is planned again by the next sweep, whatever the class.
+    """
     if not refused:
         return
     known = store.ledger().status
     new = {one.trial.id: one for one in refused if one.trial.id not in known}
-    ledger = [_unrun(one.trial, 1, _status(Refusal(one.reason))) for one in new.values()]
+    ledger = [
+        _unrun(one.trial, 1, {**_status(Refusal(one.reason)), "failure_class": one.fault.name})
+        for one in new.values()
+    ]
     if ledger:
         store.commit({}, ledger)
 

@@ -9,12 +9,13 @@ from zoo_eval.errors import ZooEvalError
 from zoo_eval.inputs import Inputs
 from zoo_eval.runners.execution import Advanced, Machine, Report, prefetch, record_lost, run_work
 from zoo_eval.runners.expected import NOTHING_MEASURED, Expected
-from zoo_eval.runners.faults import GPU, Elsewhere
 from zoo_eval.runners.progress import Progress
 from zoo_eval.store import Store
 from zoo_eval.sweep import load
 from zoo_eval.sweep.cards import Roster
+from zoo_eval.sweep.faults import GPU, Elsewhere
 from zoo_eval.sweep.file import Sweep
+from zoo_eval.sweep.patience import Patience
 from zoo_eval.sweep.plan import ModelWork, Plan
 
 
@@ -27,10 +28,10 @@ class InProcess:
         self.store = store
         self._inputs: Inputs | None = None
 
-    def inputs(self) -> Inputs:
+    def inputs(self, patience: Patience | None = None) -> Inputs:
         """Everything that the sweep is applied to."""
         if self._inputs is None:
-            self._inputs = load.read_inputs(self.sweep, self.roster, "streamed")
+            self._inputs = load.read_inputs(self.sweep, self.roster, "streamed", patience)
         return self._inputs
 
     def run(self, plan: Plan, progress: Progress, expected: Expected = NOTHING_MEASURED) -> None:

@@ -7,12 +7,12 @@ from typing import Protocol
 
 from zoo_eval.errors import Cancelled, as_line
 from zoo_eval.runners.execution import Finished, Report, record_lost, refuse
-from zoo_eval.runners.faults import HANG, NODE, PROCESS, Elsewhere
 from zoo_eval.runners.moves import GiveBack, HandOver, Loss, Move, Refuse, Start
 from zoo_eval.runners.progress import Progress
 from zoo_eval.runners.schedule import Schedule
 from zoo_eval.runners.slots import Capacity, SlotInfo, SlotShape
 from zoo_eval.store import Store
+from zoo_eval.sweep.faults import HANG, NODE, PROCESS, Elsewhere
 from zoo_eval.sweep.plan import ModelWork
 
 POLL_S = 0.25

@@ -5,14 +5,17 @@ from typing import Protocol
 from zoo_eval.inputs import Inputs
 from zoo_eval.runners.expected import Expected
 from zoo_eval.runners.progress import Progress
+from zoo_eval.sweep.patience import Patience
 from zoo_eval.sweep.plan import Plan
 
 
 class Runner(Protocol):
     """Runs the work of one sweep into one store; it is made of the sweep, its models and the store."""
 
-    def inputs(self) -> Inputs:
+    def inputs(self, patience: Patience | None = None) -> Inputs:
         """What a plan needs of the sweep's inputs; no image is decoded twice for it and the run.
+
+        What is away is waited for with `patience`, if any.
 
         Raises:
             BadInput: a path, image, label, response or map is wrong, or a name unknown.

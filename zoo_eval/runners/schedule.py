@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 from zoo_eval.errors import BadInput
 from zoo_eval.runners.execution import Advanced, Report, Started
 from zoo_eval.runners.expected import NOTHING_MEASURED, Expected, least_bytes
-from zoo_eval.runners.faults import GPU_MEMORY, NODE, PROCESS, Fault
 from zoo_eval.runners.fleet import Fleet
 from zoo_eval.runners.moves import GiveBack, HandOver, Loss, Move, Refuse, Start
 from zoo_eval.runners.queue import MAX_DEATHS, Queue, Queued
 from zoo_eval.runners.slots import Capacity, Slots, SlotShape
 from zoo_eval.runners.standing import Standing
+from zoo_eval.sweep.faults import GPU_MEMORY, NODE, PROCESS, Fault
 from zoo_eval.sweep.plan import ModelWork
 from zoo_eval.units import size_text
 

@@ -7,10 +7,10 @@ import torch
 
 from zoo_eval.models import allocator
 from zoo_eval.runners.execution import Machine, Report, prefetch, run_work
-from zoo_eval.runners.faults import FAULTS, GPU_MEMORY
 from zoo_eval.runners.slots import SlotInfo, SlotShape
 from zoo_eval.storage.objects import PATIENCE_S
 from zoo_eval.store import Store
+from zoo_eval.sweep.faults import FAULTS, GPU_MEMORY
 from zoo_eval.sweep.file import Budgets
 from zoo_eval.sweep.load import with_made
 from zoo_eval.sweep.plan import ModelWork

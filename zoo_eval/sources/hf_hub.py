@@ -18,7 +18,7 @@ from torch import nn
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import file_digest
-from zoo_eval.errors import Refusal, one_line
+from zoo_eval.errors import Refusal, Unreachable, one_line
 from zoo_eval.sources import open_clip, timm, zero_shot
 from zoo_eval.sources.open_clip import Recipe
 from zoo_eval.sources.source import INITIAL_SEED, Variant
@@ -61,7 +61,8 @@ def _configuration(architecture: str) -> Path:
         found = hub.locate(repo, OPEN_CLIP, TIMM)
         path = hub.download(found)
     except Refusal as refusal:
-        raise Refusal(f"configuration of {architecture}: {refusal}") from refusal
+        kind = Unreachable if isinstance(refusal, Unreachable) else Refusal
+        raise kind(f"configuration of {architecture}: {refusal}") from refusal
     if found.name == TIMM and "architecture" not in _read(architecture, path):
         # Transformers has a file of that name too, which may be all that was kept of a repository.
         try:

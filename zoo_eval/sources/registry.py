@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import digest, file_digest
-from zoo_eval.errors import BadInput, Refusal, nearest, one_line
+from zoo_eval.errors import BadInput, Refusal, Unreachable, nearest, one_line
 from zoo_eval.networks.anatomy import Anatomy, Key, shipped
 from zoo_eval.paths import cache_folder, write_whole
 from zoo_eval.sources.places import Place, place_of, places
@@ -96,6 +96,9 @@ def _with_family(card: ModelCard) -> ModelCard:
         return card
     try:
         return replace(card, family=source_of(card.architecture).family(card.architecture))
+    except Unreachable as error:
+        # Asked again when it is planned it may answer, and nobody would know the family.
+        return replace(card, unavailable=str(error), is_away=True)
     except Exception:  # noqa: BLE001
         # Said when it is used.
         return card

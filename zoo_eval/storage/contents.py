@@ -189,5 +189,8 @@ class Contents:
         try:
             held = self.objects.get(copy)
         except FileNotFoundError:
-            return Damage(copy, GONE)
-        return None if held == self.objects.get(path) else Damage(copy, "is damaged")
+            # A compaction that was killed has not made it yet.
+            return Damage(copy, GONE, is_spare=True)
+        if held == self.objects.get(path):
+            return None
+        return Damage(copy, "is damaged", is_spare=True)

@@ -16,16 +16,25 @@ UNREADABLE = (pa.ArrowException, OSError, ValueError)
 
 @dataclass(frozen=True)
 class Damage:
-    """A file that counts and is not what was written: what it is now, and whose rows it had."""
+    """A file that counts and is not what was written: what it is now, and whose rows it had.
+
+    What `is_spare` another file says too, and is whole.
+    """
 
     path: str
     what: str
     commits: Sequence[str] = ()
+    is_spare: bool = False
 
 
 def said(name: str, damages: Sequence[Damage]) -> str:
     """Damage of a store on one line, and what to do."""
-    first, *more = damages
+    first, *more = sorted(damages, key=lambda one: one.is_spare)
+    if first.is_spare and not more:
+        return (
+            f"store {name}: {first.path} {first.what}; nothing is lost, for the file that it repeats is "
+            f"whole: `zoo-eval doctor --store {name} --repair` makes it again"
+        )
     others = f", and {len(more)} more files are damaged or gone" if more else ""
     return (
         f"store {name}: {first.path} {first.what}{others}; restore what is missing, or run "

@@ -23,6 +23,8 @@ from zoo_eval.storage.records import Records
 FOLDER = "leases"
 DURATION_S = 180.0
 RENEWALS = 4
+# Whoever leaves a store that is away does not wait for it: a lease that is left behind expires.
+LEAVE_S = 5.0
 SAYS = {
     "host": str, "machine": str, "process": int, "began": int, "duration_s": int | float,
     "released": bool, "ledger": int,
@@ -56,7 +58,8 @@ def held(
 ) -> Iterator["Lease"]:
     """Holds the store for the block; `last` gives the number of the ledger's last record.
 
-    `locked` says that no other process of this machine has it.
+    `objects` are the lease's alone and have no patience: a renewal that is late is no renewal, and the
+    next one comes. `locked` says that no other process of this machine has it.
 
     Raises:
         BadInput: another driver holds it.
@@ -70,10 +73,17 @@ def held(
         yield lease
     finally:
         stop.set()
-        renewing.join()
-        # Left behind it expires; what ended the block is more worth saying.
-        with suppress(OSError):
-            lease.release(last())
+        # One after the other: both would make the next record.
+        leaving = Thread(target=_leave, args=(lease, renewing, last), daemon=True)
+        leaving.start()
+        leaving.join(LEAVE_S)
+
+
+def _leave(lease: "Lease", renewing: Thread, last: Callable[[], int]) -> None:
+    renewing.join()
+    # Left behind it expires; what ended the block is more worth saying.
+    with suppress(OSError):
+        lease.release(last())
 
 
 @contextmanager

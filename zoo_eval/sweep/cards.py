@@ -1,19 +1,20 @@
 """Cards: the models of a sweep, the catalogue's and its own, with the facts that its files say."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from zoo_eval.catalog import Catalog, Edits, ModelCard
-from zoo_eval.errors import BadInput, refusal_of
+from zoo_eval.errors import BadInput, one_line, refusal_of
 from zoo_eval.paths import SweepPath
 from zoo_eval.section import Section
 from zoo_eval.sources import registry
 from zoo_eval.sweep import facts, toml
 from zoo_eval.sweep.facts import Sheet
+from zoo_eval.sweep.faults import PASSING, fault_of
 from zoo_eval.transforms import Interpolation, Transform
 
 LOCAL = "local/"
@@ -121,13 +122,14 @@ class LocalModelSection(ModelSection):
     def card(self) -> ModelCard:
         architecture = self.architecture or FACTORY + str(self.factory)
         files, unavailable = self._files()
-        family, transform = "", None
+        family, transform, is_away = "", None, False
         try:
             family = registry.source_of(architecture).family(architecture)
             if self.transform is not None:
                 transform = self.transform.of(self.architecture)
         # Whatever a source raises of one model is that one's refusal.
         except Exception as error:  # noqa: BLE001
+            is_away = unavailable is None and fault_of(error) in PASSING
             unavailable = str(refusal_of(error, LOCAL + self.name))
         return ModelCard(
             name=LOCAL + self.name,
@@ -151,6 +153,7 @@ class LocalModelSection(ModelSection):
             year=self.year,
             licence=self.licence,
             unavailable=unavailable,
+            is_away=is_away,
         )
 
     def _files(self) -> tuple[dict[str, Path], str | None]:
@@ -244,12 +247,17 @@ def roster(models: ModelsSection, live: Sequence[ModelCard] = ()) -> Roster:
 
 
 def with_facts(card: ModelCard, sheets: Sequence[Sheet]) -> ModelCard:
-    """The card with what the sheets say of it; what makes it unusable is said when it is used."""
+    """The card with what the sheets say of it; what makes it unusable is said when it is used.
+
+    Without what may be had again it is unavailable, for its rows would lack what is known of it.
+    """
     try:
         return facts.joined(
             card,
             sheets,
             lambda: registry.source_of(card.architecture).transform(card.architecture, None),
         )
-    except Exception:  # noqa: BLE001
-        return card
+    except Exception as error:  # noqa: BLE001
+        if fault_of(error) not in PASSING or card.unavailable:
+            return card
+        return replace(card, unavailable=f"{card.name}: {one_line(error)}", is_away=True)

@@ -30,13 +30,14 @@ def cards(store: Store | None, patterns: Sequence[str]) -> Iterator[ModelCard]:
 
 def _card(row: dict[str, Any], store: Store) -> ModelCard:
     facts = json.loads(row["card"])
-    path, unavailable = None, None
+    path, unavailable, is_away = None, None, False
     try:
         path = Path(store.objects.on_disk([row["weights"]])[0])
         if file_digest(path) != row["weights_digest"]:
             unavailable = f"{row['weights']} is damaged"
     except OSError as error:
         unavailable = f"{row['weights']} cannot be read ({as_line(str(error))})"
+        is_away = not isinstance(error, FileNotFoundError)
     return ModelCard(
         name=row["model"],
         source="harmonized",
@@ -44,6 +45,7 @@ def _card(row: dict[str, Any], store: Store) -> ModelCard:
         checkpoint=path,
         transform=_transform(facts.pop("transform")),
         unavailable=unavailable and f"{row['model']}: {unavailable}; restore it, or train it again",
+        is_away=is_away,
         **facts,
     )
 

@@ -8,6 +8,7 @@ from zoo_eval.errors import Refusal, nearest, refusal_of
 from zoo_eval.evaluations.evaluation import Candidate, Evaluation
 from zoo_eval.evaluations.layer_choice import EVERY_MODEL, LayeredSection
 from zoo_eval.models.blueprint import NoSuchLayer
+from zoo_eval.sweep.faults import PASSING, fault_of
 
 
 @dataclass
@@ -51,6 +52,9 @@ class LayerFit:
                 if candidate is not None:
                     candidate.known()[1].fitting(pattern)
             except Exception as error:  # noqa: BLE001 - a network's own code may run
+                if fault_of(error) in PASSING:
+                    tried.may_fit = True
+                    continue
                 tried.misfits[card.name] = refusal_of(error, card.name)
             else:
                 tried.may_fit = True

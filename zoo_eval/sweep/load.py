@@ -1,7 +1,6 @@
 """Loading: the stimulus sets, recordings and human maps that a sweep names, each read once."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal, Protocol, TypeVar
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo_eval.catalog import ModelCard
-from zoo_eval.errors import BadInput, Refusal, StoreError, WrongSweep, nearest, refusal_of
+from zoo_eval.errors import BadInput, Refusal, StoreError, WrongSweep, nearest, one_line
 from zoo_eval.evaluations.evaluation import EvaluationSection
 from zoo_eval.importance.maps import ImportanceMaps, ImportanceSection
 from zoo_eval.inputs import Inputs
@@ -28,7 +27,9 @@ from zoo_eval.stimuli.identities import Identity
 from zoo_eval.stimuli.stimulus_set import LayerIdentity, StimuliSection, StimulusSet
 from zoo_eval.store import Store
 from zoo_eval.sweep.cards import Roster
+from zoo_eval.sweep.faults import PASSING, fault_of, refused
 from zoo_eval.sweep.file import ComputeSection
+from zoo_eval.sweep.patience import WAITS_S, Patience
 from zoo_eval.transforms import Transform
 from zoo_eval.views.kept import ViewFolder
 from zoo_eval.views.views import NO_FOLDER
@@ -63,16 +64,19 @@ class NotKnown(Exception):
     """A stimulus set's digest is not known, and cannot be without decoding its images."""
 
 
-def read_inputs(sweep: Naming, roster: Roster, pictures: Pictures) -> Inputs:
+def read_inputs(
+    sweep: Naming, roster: Roster, pictures: Pictures, patience: Patience | None = None
+) -> Inputs:
     """Everything that a sweep is applied to; planted recordings are not made yet (see `made`).
 
-    What cannot be read is noted with its reason, whatever that is, and the rest is read.
+    What cannot be read is noted with its reason, whatever that is, and the rest is read; what is away
+    is waited for with `patience`, if any.
 
     Raises:
         BadInput: a name is unknown, or nothing that the evaluations name can be read.
         NotKnown: images were to be left undecoded, and one would have to be decoded.
     """
-    return _Reader(sweep, roster, pictures).all()
+    return _Reader(sweep, roster, pictures, patience or Patience()).all()
 
 
 def described(inputs: Inputs) -> Inputs:
@@ -111,23 +115,25 @@ def made(
     roster: Roster,
     store: Store,
     folder: ViewFolder = NO_FOLDER,
-) -> dict[str, Recording | str]:
+) -> dict[str, Recording | Refusal]:
     """Those of the named recordings that were only planned yet, by name, or why one cannot be made.
 
     One that was made before is kept in the store, under its digest. What the network is shown for
-    it is kept in `folder`.
+    it is kept in `folder`. What is away meanwhile is waited for.
 
     Raises:
         StoreError: the store cannot be written.
     """
-    found: dict[str, Recording | str] = {}
+    found: dict[str, Recording | Refusal] = {}
+    patience = Patience(WAITS_S)
     for name, recording in inputs.recordings.items():
         if name not in names or (pending := recording.pending) is None:
             continue
         try:
             kept = store.read_input(pending.digest)
             if kept is None:
-                planted = _planted(recording, pending, inputs, roster, folder)
+                plant = partial(_planted, recording, pending, inputs, roster, folder)
+                planted = patience.waited(f"recording {name!r}", plant)
                 store.write_input(pending.digest, pending.table(planted))
             else:
                 planted = pending.kept(kept)
@@ -135,14 +141,14 @@ def made(
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001
-            found[name] = str(refusal_of(error, f"recording {name!r}"))
+            found[name] = refused(error, f"recording {name!r}")
     return found
 
 
-def with_made(inputs: Inputs, made: Mapping[str, Recording | str]) -> Inputs:
+def with_made(inputs: Inputs, made: Mapping[str, Recording | Refusal]) -> Inputs:
     """The inputs with recordings that were made since, or why they could not be."""
-    recordings = {name: one for name, one in made.items() if not isinstance(one, str)}
-    reasons = {("recording", name): one for name, one in made.items() if isinstance(one, str)}
+    recordings = {name: one for name, one in made.items() if not isinstance(one, Refusal)}
+    reasons = {("recording", name): one for name, one in made.items() if isinstance(one, Refusal)}
     return replace(
         inputs,
         recordings={**inputs.recordings, **recordings},
@@ -193,12 +199,13 @@ class _Reader:
     sweep: Naming
     roster: Roster
     pictures: Pictures
+    patience: Patience
     sets: dict[str, StimulusSet] = field(default_factory=dict)
     maps: dict[str, tuple[ImportanceMaps, StimulusSet | None]] = field(default_factory=dict)
     heard: dict[str, Recording] = field(default_factory=dict)
     being_read: list[str] = field(default_factory=list)
     being_heard: list[str] = field(default_factory=list)
-    unreadable: dict[tuple[str, str], str] = field(default_factory=dict)
+    unreadable: dict[tuple[str, str], Refusal] = field(default_factory=dict)
 
     def all(self) -> Inputs:
         stimuli = self._those_read("stimuli", self.sweep.stimuli, self.stimuli)
@@ -207,9 +214,9 @@ class _Reader:
         )
         recordings = self._those_read("recording", self.sweep.recordings, self.recording)
         if self.unreadable and not (recordings or importance or stimuli):
-            raise BadInput(next(iter(self.unreadable.values())))
+            raise BadInput(str(next(iter(self.unreadable.values()))))
         hangs_on_all = any(one.compares_views for one in self.sweep.evaluations)
-        compared = tuple(_transforms(self.roster.cards)) if hangs_on_all else ()
+        compared = self._compared() if hangs_on_all else ()
         return Inputs(stimuli, recordings, importance, compared, self.unreadable)
 
     def _those_read(
@@ -219,14 +226,38 @@ class _Reader:
         found = {}
         for name in names:
             try:
-                found[name] = read(name)
+                reading = partial(self._anew, read, name)
+                found[name] = self.patience.waited(f"{kind} {name!r}", reading)
             except (WrongSweep, NotKnown):
                 raise
             except Exception as error:  # noqa: BLE001
-                self.being_read.clear()
-                self.being_heard.clear()
-                self.unreadable[kind, name] = str(refusal_of(error, f"{kind} {name!r}"))
+                self.unreadable[kind, name] = refused(error, f"{kind} {name!r}")
         return found
+
+    def _anew(self, read: Callable[[str], T], name: str) -> T:
+        """What is read, whatever was being read when something else went wrong."""
+        self.being_read.clear()
+        self.being_heard.clear()
+        return read(name)
+
+    def _compared(self) -> tuple[Transform, ...]:
+        """The transforms of the models that can be used, each once.
+
+        Raises:
+            BadInput: one cannot be had now: without it, all other models' trials would be others.
+        """
+        found: dict[Transform, None] = {}
+        for card in self.roster.cards:
+            try:
+                found[self.patience.waited(card.name, partial(transform_of, card))] = None
+            except Exception as error:
+                # Why one cannot be used is said when its trials are planned.
+                if fault_of(error) in PASSING:
+                    raise BadInput(
+                        f"{one_line(error)}; an evaluation compares what all models see: run the same "
+                        "command again"
+                    ) from error
+        return tuple(found)
 
     @property
     def memory_budget_bytes(self) -> int:
@@ -236,7 +267,7 @@ class _Reader:
         if name not in self.sweep.stimuli:
             raise WrongSweep(f"unknown stimuli {name!r}; {nearest(name, self.sweep.stimuli)}")
         if (reason := self.unreadable.get(("stimuli", name))) is not None:
-            raise Refusal(reason)
+            raise reason.with_traceback(None)
         if name not in self.sets:
             if name in self.being_read:
                 way = " -> ".join([*self.being_read, name])
@@ -251,7 +282,7 @@ class _Reader:
         if name not in self.sweep.recordings:
             raise WrongSweep(f"unknown recording {name!r}; {nearest(name, self.sweep.recordings)}")
         if (reason := self.unreadable.get(("recording", name))) is not None:
-            raise Refusal(reason)
+            raise reason.with_traceback(None)
         if name not in self.heard:
             if name in self.being_heard:
                 way = " -> ".join([*self.being_heard, name])
@@ -292,20 +323,10 @@ class _Reader:
 
     def _maps(self, name: str) -> tuple[ImportanceMaps, StimulusSet | None]:
         if (reason := self.unreadable.get(("importance", name))) is not None:
-            raise Refusal(reason)
+            raise reason.with_traceback(None)
         if name not in self.maps:
             self.maps[name] = self.sweep.importance[name].read(name, self)
         return self.maps[name]
-
-
-def _transforms(cards: Iterable[ModelCard]) -> Iterator[Transform]:
-    """Those of the models that can be used, each once."""
-    found: dict[Transform, None] = {}
-    for card in cards:
-        # Why one cannot be used is said when its trials are planned.
-        with suppress(Exception):
-            found[transform_of(card)] = None
-    yield from found
 
 
 def _card(model: str, roster: Roster) -> ModelCard:

@@ -5,15 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from zoo_eval.catalog import ModelCard
-from zoo_eval.errors import BadInput, Refusal, refusal_of
+from zoo_eval.errors import BadInput, Refusal
 from zoo_eval.evaluations.accuracy import Accuracy
 from zoo_eval.evaluations.evaluation import Candidate, Evaluation, EvaluationSection
 from zoo_eval.evaluations.gate import Gate
 from zoo_eval.inputs import Inputs
-from zoo_eval.models.blueprint import blueprint, is_hosted, weights_digest
+from zoo_eval.models.blueprint import blueprint, is_hosted, refuse_unavailable, weights_digest
+from zoo_eval.representations.footprint import Need
 from zoo_eval.store import Ledger
+from zoo_eval.sweep.faults import REFUSAL, Fault, fault_of, refused
 from zoo_eval.sweep.file import Sweep
 from zoo_eval.sweep.layer_fit import LayerFit
+from zoo_eval.sweep.patience import Patience
 from zoo_eval.trial import Trial
 
 ASKED_AT_A_TIME = 16
@@ -65,10 +68,14 @@ class ModelWork:
 
 @dataclass(frozen=True)
 class RefusedTrial:
-    """A trial that cannot be run, recorded under the digest of the request, and why."""
+    """A trial that cannot be run, recorded under the digest of the request, and why.
+
+    Of another class than a refusal is what may pass: the same sweep plans it again.
+    """
 
     trial: Trial
     reason: str
+    fault: Fault = REFUSAL
 
 
 @dataclass
@@ -124,18 +131,19 @@ def plan(
     settled: Settled,
     *,
     recorded: Mapping[str, Sequence[str]] | None = None,
+    patience: Patience | None = None,
 ) -> Plan:
     """Wanted trials of some models, minus what is settled.
 
     With `recorded`, weights digests by model, newest first, no hub is asked: weights are taken to
-    be the recorded ones.
+    be the recorded ones. What is away is waited for with `patience`, if any.
 
     Raises:
         BadInput: an evaluation names what is not there, or cannot be done on its inputs.
     """
-    return _Planner(sweep, inputs, settled).plan(
-        cards, _asked(cards) if recorded is None else _assumed(cards, recorded)
-    )
+    patience = patience or Patience()
+    digests = _asked(cards, patience) if recorded is None else _assumed(cards, recorded)
+    return _Planner(sweep, inputs, settled, patience).plan(cards, digests)
 
 
 @dataclass
@@ -145,6 +153,7 @@ class _Planner:
     sweep: Sweep
     inputs: Inputs
     settled: Settled
+    patience: Patience
     found: Plan = field(default_factory=Plan)
 
     def plan(self, cards: Sequence[ModelCard], digests: Mapping[str, str | Refusal]) -> Plan:
@@ -157,20 +166,24 @@ class _Planner:
         fit = LayerFit(of_models)
         for card in cards:
             try:
-                known = digests.get(card.name)
-                if isinstance(known, Refusal):
-                    raise known
-                candidate = Candidate(card, blueprint(card, known), self.sweep.run.numerically)
+                candidate = self._candidate(card, digests.get(card.name))
             # Whatever a network raises while it is looked at is its own refusal.
             except Exception as error:  # noqa: BLE001
                 fit.note(card, None)
                 for evaluation in of_models:
-                    self._refuse(card, evaluation, refusal_of(error, card.name))
+                    self._refuse(card, evaluation, refused(error, card.name))
             else:
                 fit.note(card, candidate)
                 self._add(candidate, of_models)
         self.found.misfit = fit.misfit(cards)
         return self.found
+
+    def _candidate(self, card: ModelCard, known: str | Refusal | None) -> Candidate:
+        if isinstance(known, Refusal):
+            raise known
+        refuse_unavailable(card)
+        shape = self.patience.waited(card.name, lambda: blueprint(card, known))
+        return Candidate(card, shape, self.sweep.run.numerically)
 
     def _add(self, candidate: Candidate, evaluations: Sequence[Evaluation]) -> None:
         """What is pending of one candidate; evaluations may share trials, each of which runs once."""
@@ -187,11 +200,14 @@ class _Planner:
         self, candidate: Candidate, evaluation: Evaluation, seen: set[str]
     ) -> Iterator[TrialGroup]:
         try:
-            trials = evaluation.trials(candidate, self.inputs, self.sweep.run.seed)
+            trials = self.patience.waited(
+                _called(candidate),
+                lambda: evaluation.trials(candidate, self.inputs, self.sweep.run.seed),
+            )
         except BadInput:
             raise
         except Exception as error:  # noqa: BLE001
-            self._refuse(candidate.card, evaluation, refusal_of(error, _called(candidate)))
+            self._refuse(candidate.card, evaluation, refused(error, _called(candidate)))
             return
         todo = []
         for trial in trials:
@@ -213,21 +229,29 @@ class _Planner:
     ) -> Iterator[TrialGroup]:
         """The trials as a group; nothing where what they need exceeds the budget: refused."""
         try:
-            plans = [
-                request.within(self.sweep.run.memory_budget_bytes)
-                for request in evaluation.requests(trials, candidate, self.inputs)
-            ]
-            n_passes = evaluation.n_passes(trials, self.inputs)
+            plans, n_passes = self.patience.waited(
+                _called(candidate), lambda: self._needs(candidate, evaluation, trials)
+            )
         except BadInput:
             raise
         except Exception as error:  # noqa: BLE001
-            reason = str(refusal_of(error, _called(candidate)))
-            self.found.refused += [RefusedTrial(trial, reason) for trial in trials]
+            refusal = refused(error, _called(candidate))
+            reason, fault = str(refusal), fault_of(refusal)
+            self.found.refused += [RefusedTrial(trial, reason, fault) for trial in trials]
             return
         n_passes += sum(one.n_images for one in plans)
         attempts = tuple(self.settled.attempt(trial) for trial in trials)
         peak_bytes = max((one.peak_bytes for one in plans), default=0)
         yield TrialGroup(evaluation, tuple(trials), attempts, n_passes, peak_bytes)
+
+    def _needs(
+        self, candidate: Candidate, evaluation: Evaluation, trials: Sequence[Trial]
+    ) -> tuple[list[Need], int]:
+        """The room that the trials' Gram matrices take, and the image passes besides."""
+        budget = self.sweep.run.memory_budget_bytes
+        requests = evaluation.requests(trials, candidate, self.inputs)
+        plans = [request.within(budget) for request in requests]
+        return plans, evaluation.n_passes(trials, self.inputs)
 
     def _refuse(self, card: ModelCard | None, evaluation: Evaluation, error: Refusal) -> None:
         """Refuses all of one evaluation of a model, or of none, under the digest of the request."""
@@ -244,21 +268,21 @@ class _Planner:
             seed=self.sweep.run.seed,
         )
         self.found.wanted += 1
-        self.found.refused.append(RefusedTrial(request, str(error)))
+        self.found.refused.append(RefusedTrial(request, str(error), fault_of(error)))
 
 
 def _called(candidate: Candidate) -> str:
     return candidate.card.name if candidate.card else "planning it"
 
 
-def _asked(chosen: Sequence[ModelCard]) -> dict[str, str | Refusal]:
+def _asked(chosen: Sequence[ModelCard], patience: Patience) -> dict[str, str | Refusal]:
     """Weights digests of hosted models, by name: many hosts are waited for at a time."""
 
     def ask(card: ModelCard) -> str | Refusal:
         try:
-            return weights_digest(card)
+            return patience.asked(card.name, lambda: weights_digest(card))
         except Exception as error:  # noqa: BLE001
-            return refusal_of(error, card.name)
+            return refused(error, card.name)
 
     hosted = [card for card in chosen if is_hosted(card)]
     with ThreadPoolExecutor(ASKED_AT_A_TIME) as threads:
@@ -275,7 +299,7 @@ def _assumed(
             untrained = weights_digest(card.untrained())
         except Exception as error:  # noqa: BLE001
             # A repository's configuration is asked for even here, where it is not cached.
-            digests[card.name] = refusal_of(error, card.name)
+            digests[card.name] = refused(error, card.name)
             continue
         trained = (known for known in recorded.get(card.name, ()) if known != untrained)
         # What is not in the store at all is pending, whatever its weights.

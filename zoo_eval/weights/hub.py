@@ -23,7 +23,7 @@ from huggingface_hub.errors import (
 )
 
 from zoo_eval.digests import DIGEST_CHARACTERS
-from zoo_eval.errors import Refusal, one_line
+from zoo_eval.errors import Refusal, Unreachable, one_line
 from zoo_eval.privacy.logs import hide_secrets
 from zoo_eval.weights import cache, transfers
 from zoo_eval.weights.transfers import Interrupted
@@ -209,7 +209,7 @@ def _fetched(file: HubFile) -> Path:
             raise transfers.page_instead(_what(file)) from error
         judged = _judged(_what(file), file.repo, error)
         if isinstance(judged, Interrupted) and _is_tried(error):
-            raise Refusal(
+            raise Unreachable(
                 f"{_what(file)} cannot be reached ({judged}); check the network and run again"
             ) from error
         raise judged from error

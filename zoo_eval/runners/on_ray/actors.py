@@ -25,11 +25,11 @@ from ray.exceptions import (
 )
 
 from zoo_eval.errors import ZooEvalError
-from zoo_eval.runners.faults import HOST_MEMORY, NODE, PROCESS, Elsewhere, Fault
 from zoo_eval.runners.on_ray.session import capacity, head
 from zoo_eval.runners.pool import Gone, News, NotUp, Through, Told, Up
 from zoo_eval.runners.slots import Capacity, SlotShape
 from zoo_eval.runners.worker import Slot
+from zoo_eval.sweep.faults import HOST_MEMORY, NODE, PROCESS, Elsewhere, Fault
 from zoo_eval.sweep.file import Budgets
 from zoo_eval.sweep.plan import ModelWork
 

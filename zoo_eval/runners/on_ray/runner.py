@@ -10,7 +10,7 @@ from ray.exceptions import (
 )
 from ray.util import metrics
 
-from zoo_eval.errors import ZooEvalError, one_line
+from zoo_eval.errors import Refusal, ZooEvalError, one_line
 from zoo_eval.inputs import Inputs
 from zoo_eval.recordings.recording import Recording
 from zoo_eval.runners.expected import NOTHING_MEASURED, Expected
@@ -27,6 +27,7 @@ from zoo_eval.store import Store
 from zoo_eval.sweep import load
 from zoo_eval.sweep.cards import Roster
 from zoo_eval.sweep.file import Sweep
+from zoo_eval.sweep.patience import WAITS_S, Patience
 from zoo_eval.sweep.plan import Plan
 from zoo_eval.views.kept import ViewFolder
 
@@ -45,7 +46,7 @@ class OnRay:
         # References to inputs without what is in memory of their images, and with it.
         self._loaded: Sequence[Any] = ()
 
-    def inputs(self) -> Inputs:
+    def inputs(self, patience: Patience | None = None) -> Inputs:
         """What a plan needs of the inputs; images are decoded, on the cluster, only if it must be.
 
         Raises:
@@ -53,7 +54,7 @@ class OnRay:
         """
         if self._described is None:
             try:
-                read = load.read_inputs(self.sweep, self.roster, "undecoded")
+                read = load.read_inputs(self.sweep, self.roster, "undecoded", patience)
                 self._described = load.described(read)
             except load.NotKnown:
                 self._load({})
@@ -108,11 +109,12 @@ class OnRay:
 
 
 def _load(sweep: Sweep, roster: Roster, planned: dict[str, Identity]) -> tuple[Inputs, Inputs]:
-    inputs = load.as_planned(load.read_inputs(sweep, roster, "streamed"), planned)
+    read = load.read_inputs(sweep, roster, "streamed", Patience(WAITS_S))
+    inputs = load.as_planned(read, planned)
     return load.described(inputs), inputs
 
 
 def _make(
     inputs: Inputs, names: Sequence[str], roster: Roster, store_uri: str, folder: ViewFolder
-) -> tuple[None, dict[str, Recording | str]]:
+) -> tuple[None, dict[str, Recording | Refusal]]:
     return None, load.made(inputs, names, roster, Store(store_uri, patience_s=PATIENCE_S), folder)

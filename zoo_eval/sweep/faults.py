@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from zoo_eval.errors import Refusal, Unreachable, ZooEvalError
+from zoo_eval.errors import Refusal, Unreachable, ZooEvalError, refusal_of
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # By name, since not all are installed everywhere: whose errors of these names are the network's.
@@ -43,6 +43,8 @@ PROCESS = Fault("process", elsewhere=True)
 NODE = Fault("node", elsewhere=True)
 
 FAULTS = (ERROR, REFUSAL, NETWORK, DISK, HOST_MEMORY, GPU_MEMORY, GPU, HANG, PROCESS, NODE)
+# What a plan may meet, and not meet a minute later.
+PASSING = (NETWORK, DISK, HOST_MEMORY)
 
 
 class Elsewhere(ZooEvalError):
@@ -59,6 +61,23 @@ class Elsewhere(ZooEvalError):
     def __reduce__(self) -> tuple[type["Elsewhere"], tuple[Fault, str, str]]:
         # It crosses processes, and an exception is pickled by its message alone.
         return Elsewhere, (self.fault, self.error_type, str(self))
+
+
+class Passing(Refusal):
+    """A refusal for what may pass, of class `fault`: the same sweep asks again."""
+
+    def __init__(self, fault: Fault, message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+    def __reduce__(self) -> tuple[type["Passing"], tuple[Fault, str]]:
+        return Passing, (self.fault, str(self))
+
+
+def refused(error: BaseException, what: str) -> Refusal:
+    """`refusal_of`, which says where it may pass that it may."""
+    refusal, fault = refusal_of(error, what), fault_of(error)
+    return Passing(fault, str(refusal)) if fault in PASSING else refusal
 
 
 def fault_of(error: BaseException) -> Fault:
@@ -78,6 +97,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _known(error: BaseException) -> Fault | None:
+    if isinstance(error, Passing):
+        return error.fault
     if isinstance(error, torch.OutOfMemoryError):
         return GPU_MEMORY
     if isinstance(error, MemoryError) or _says(error, NO_MEMORY):

@@ -10,8 +10,8 @@ import torch
 import urllib3
 
 from zoo_eval.errors import Refusal, StoreError, Unreachable
-from zoo_eval.runners import faults
-from zoo_eval.runners.faults import Elsewhere, fault_of
+from zoo_eval.sweep import faults
+from zoo_eval.sweep.faults import Elsewhere, fault_of
 from zoo_eval.tables import TRIALS
 
 CUDA = "CUDA error: an illegal memory access was encountered"
