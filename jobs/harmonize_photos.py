@@ -142,7 +142,9 @@ def show() -> int:
     for row in connection.rows(TOP1):
         n = row["n_images"]
         low, high = clopper_pearson(round(row["top1"] * n), n, confidence=0.95)
-        say(f"top-1 of {row['model']}: {row['top1']:.2f} of {n} photos (95 % {low:.2f} to {high:.2f})")
+        say(
+            f"top-1 of {row['model']}: {row['top1']:.2f} of {n} photos (95 % {low:.2f} to {high:.2f})"
+        )
     return 0
 
 

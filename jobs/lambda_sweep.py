@@ -53,7 +53,9 @@ def show() -> int:
 def figure(rows: list[dict[str, Any]]) -> alt.LayerChart:
     """Top-1 where the confound misleads against alignment; the larger the point, the larger the attack."""
     shown = [
-        {**row, "text": f"\u03bb = {row['weight']:g}"} for row in rows if row["attack"] < float("inf")
+        {**row, "text": f"\u03bb = {row['weight']:g}"}
+        for row in rows
+        if row["attack"] < float("inf")
     ]
     base = alt.Chart(alt.Data(values=shown), title=TITLE, width=320, height=240).encode(
         x=alt.X("alignment:Q", title="Mean Spearman with planted maps"),

@@ -60,7 +60,9 @@ def test_it_is_what_pytorch_allocates(weight):
     for step in range(2):
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
             by.zero_grad()
-            torch.autograd.backward(how.of(one, type(parts.batch())(*batch), torch.device("cpu"))[0])
+            torch.autograd.backward(
+                how.of(one, type(parts.batch())(*batch), torch.device("cpu"))[0]
+            )
             by.step()
         # Momenta exist from the first step on.
         held = weights * (1 + step) + sum(each.nbytes for each in batch)

@@ -219,7 +219,7 @@ def test_a_step_says_beforehand_what_it_takes(material):
 
 
 def test_a_run_in_float16_skips_what_overflows_and_goes_on_with_its_scale(material, monkeypatch):
-    known = material(('seed = 3', 'seed = 3\nnumerics = "fp16"'))
+    known = material(("seed = 3", 'seed = 3\nnumerics = "fp16"'))
     calls, losses = [], Objective.of
 
     def overflowing(self, net, batch, device, scale=1.0):
@@ -243,7 +243,7 @@ def test_a_run_in_float16_skips_what_overflows_and_goes_on_with_its_scale(materi
 
 @pytest.mark.parametrize("loss", ["cosine", "contrastive"])
 def test_variants_train(material, loss):
-    kept = 'loss = "{}"\nsaliency = "abs_max"\nstandard = "min_max"'.format(loss)
+    kept = f'loss = "{loss}"\nsaliency = "abs_max"\nstandard = "min_max"'
     values = {m[3]: m[4] for m in metrics(ran(material(harmonize=kept))) if m[1] == 2}
     assert values["harmonization"] > 0
     assert np.isfinite(values["loss"])

@@ -113,7 +113,11 @@ class Material:
         rows = {row["model"]: row for row in store.read("training_runs").to_pylist()}
         row = rows.get(PREFIX + name)
         if row is None:
-            known = [one.removeprefix(PREFIX) for one, of in rows.items() if not of["harmonization_lambda"]]
+            known = [
+                one.removeprefix(PREFIX)
+                for one, of in rows.items()
+                if not of["harmonization_lambda"]
+            ]
             raise BadInput(
                 f"control {name!r} is not in store {store.name}; {nearest(name, known)}; train it first, "
                 "with lambda = 0"

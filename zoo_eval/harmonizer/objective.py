@@ -29,9 +29,7 @@ class Objective:
     numerics: Numerics = FLOAT32
     how: DoubleBackward = AS_IT_IS
 
-    def of(
-        self, net: nn.Module, batch: Batch, device: torch.device, scale: float = 1.0
-    ) -> Tensor:
+    def of(self, net: nn.Module, batch: Batch, device: torch.device, scale: float = 1.0) -> Tensor:
         """The losses named in `LOSSES` (3,), float32, differentiable.
 
         Args:

@@ -69,13 +69,15 @@ class HarmonizeSection(Section):
     def chosen(self) -> dict[str, object]:
         """What determines the weights besides lambda: the younger keys only where they say something."""
         younger = {"loss", "pyramid", "temperature"}
-        unsaid = {key for key in younger if getattr(self, key) == type(self).model_fields[key].default}
+        unsaid = {
+            key for key in younger if getattr(self, key) == type(self).model_fields[key].default
+        }
         return self.model_dump(exclude={"name", "control", "weight", *unsaid})
 
     @model_validator(mode="after")
     def _compares_pairs(self) -> Self:
         if self.temperature != 1 and self.loss != "contrastive":
-            raise ValueError("`temperature` goes with loss = \"contrastive\"; remove it")
+            raise ValueError('`temperature` goes with loss = "contrastive"; remove it')
         return self
 
 

@@ -58,9 +58,7 @@ class ResNetV2(nn.Module):
             stage = nn.Sequential()
             for block in range(n):
                 ends = block == n - 1 and number < len(WIDTHS) - 1
-                stage.append(
-                    Block(inputs, width, STRIDE if ends else 1, is_first=not block)
-                )
+                stage.append(Block(inputs, width, STRIDE if ends else 1, is_first=not block))
                 inputs = 4 * width
             self.stages.append(stage)
         self.norm = Norm(inputs)
