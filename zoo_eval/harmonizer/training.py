@@ -31,6 +31,8 @@ Say = Callable[[str], None]
 TRIED = 2
 # Of a run in float16 alone: steps of an epoch that were left out, as a gradient left its range.
 SKIPPED = "skipped_steps"
+# Gradients of logits begin with 1 and not, as those of a mean loss, with less: they need less room below.
+LARGEST_OF_SALIENCY = 2.0**8
 
 
 class Diverged(ZooEvalError):
@@ -220,8 +222,9 @@ class Training:
         self.optimiser.zero_grad()
         losses = torch.zeros(len(LOSSES), device=self.worker.device)
         scale = self.scaler.get_scale()
+        enlarged = min(scale, LARGEST_OF_SALIENCY)
         for _ in range(how.accumulate):
-            found = self.objective.of(self.net, next(batches), self.worker.device, scale)
+            found = self.objective.of(self.net, next(batches), self.worker.device, enlarged)
             torch.autograd.backward(self.scaler.scale(found[0] / how.accumulate))
             losses += found.detach() / how.accumulate
         gradients = [one.grad for one in self.net.parameters() if one.grad is not None]

@@ -44,7 +44,7 @@ def read(path: Path) -> dict[str, Tensor]:
                 raise Refusal(
                     f"checkpoint {path} names {printable(name)} twice; save a model that is not nested"
                 )
-            found[name] = torch.from_numpy(np.array(item[()]))
+            found[name] = torch.from_numpy(np.array(item[()], item.dtype.newbyteorder("=")))
     if not found:
         raise Refusal(
             f"checkpoint {path} is HDF5 and holds no weights of Keras; name the file that was meant"
