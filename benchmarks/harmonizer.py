@@ -3,11 +3,16 @@
     python -m benchmarks.harmonizer [--quick]
 
 Steps of either kind take turns, on the same images, and the fastest of each counts. Weights are untrained: a
-step's cost does not hang on them. With --quick images are small.
+step's cost does not hang on them. With --quick images are small. Then the memory that a step with maps was
+told to take beside what a process of its own took of the machine for two of them, from before the network was
+made to its peak (on a CPU).
 """
 
 import argparse
 import json
+import resource
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from typing import Any
@@ -16,7 +21,7 @@ import timm
 import torch
 from torch import nn
 
-from zoo_eval.harmonizer import double_backward, optimisation
+from zoo_eval.harmonizer import double_backward, memory, optimisation
 from zoo_eval.harmonizer.objective import Objective
 from zoo_eval.harmonizer.run_file import TrainingSection
 from zoo_eval.harmonizer.samples import Batch
@@ -59,11 +64,52 @@ def seconds(net: nn.Module, batch: Batch, objectives: list[Objective], turns: in
     return best
 
 
+def peak_bytes() -> int:
+    """The most memory that this process had at once."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def taken(name: str, n: int, side: int) -> None:
+    """Prints what two steps with maps took of this process, and what one was told to take, in bytes."""
+    # Libraries are loaded, and their threads begun, by a step of a network that takes nothing.
+    small = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(2 * 36, 5)).train()
+    plain = Objective(Transform(8, 8, "bicubic", (0.5,) * 3, (0.5,) * 3), 1.0)
+    few = Batch(torch.rand(2, 3, 8, 8), torch.rand(2, 8, 8), torch.tensor([0, 1]), torch.ones(2))
+    torch.autograd.backward(plain.of(small, few, torch.device("cpu"))[0])
+    before = peak_bytes()
+    net, batch = network(name, side), images(n, side)
+    how = double_backward.of(net, batch.pixels[:2])
+    objective = Objective(Transform(side, side, "bicubic", (0.5,) * 3, (0.5,) * 3), 1.0, how=how)
+    parts = memory.Parts(n, (side, side))
+    told = memory.of_step(net, objective, TrainingSection(), parts) - parts.ahead_bytes
+    seconds(net, batch, [objective], 1)
+    print(json.dumps({"taken": peak_bytes() - before, "told": told}))
+
+
+def told_to_taken(name: str, n: int, side: int) -> float:
+    """What a step is told to take as a share of what it took, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.harmonizer", "--taken", name, str(n), str(side)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    share: float = found["told"] / found["taken"]
+    print(
+        f"{name:24} {n} images: told {found['told'] / 2**20:.0f} MiB, taken "
+        f"{found['taken'] / 2**20:.0f} MiB, ratio {share:.2f}"
+    )
+    return share
+
+
 def main() -> None:
     """Prints a table, and as its last line one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
+    parser.add_argument("--taken", nargs=3, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.taken:
+        name, many, of = given.taken
+        taken(name, int(many), int(of))
+        return
+    quick = given.quick
     n, side, turns = (4, 64, 5) if quick else (16, 224, 5)
     costs = {}
     print(f"{n} images of {side} px; seconds a step")
@@ -78,7 +124,9 @@ def main() -> None:
             f"{name:24} plain {of_plain:.3f}  harmonized {of_harmonized:.3f}  "
             f"ratio {costs[name]:.2f}  attention {how.attention}"
         )
-    print(json.dumps({"step_cost": max(costs.values()), **costs}))
+    # Small images would tell of what libraries take, not of a step.
+    memories = {f"memory_{name}": told_to_taken(name, 8, 224) for name in NETWORKS}
+    print(json.dumps({"step_cost": max(costs.values()), **costs, **memories}))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ instead of what the maps mark. What is printed comes from the store, by SQL.
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from jobs import planted_task
 from zoo_eval.cli import main as zoo_eval
@@ -20,6 +21,7 @@ FOLDER = Path("results/harmonize_demo")
 # Of each set the number of images, and the share of them in which the spot misleads.
 SETS = {"train": (512, 0.05), "held_out": (128, 0.0), "misleading": (128, 1.0)}
 N_ATTACKED = 48
+WEIGHT = 5.0
 
 IMAGES = """
 [stimuli.{name}]
@@ -42,10 +44,11 @@ include = ["local/start"]
 name = "start"
 factory = "jobs.planted_task:start_{seed}"
 [harmonize]
-name = "seed_{seed}"
+name = "{name}"
 mapped = "train"
 importance = "train"
-lambda = 5.0
+lambda = {weight}
+control = {control}
 standard = "min_max"
 levels = 4
 [training]
@@ -103,7 +106,7 @@ agreeing AS (
     WHERE channel_reduction = 'abs_max' GROUP BY model
 )
 SELECT
-    r.model, r.control, h.top1 AS top1, m.top1 AS misled, alignment, attack
+    r.model, r.control, r.harmonization_lambda AS weight, h.top1 AS top1, m.top1 AS misled, alignment, attack
 FROM training_runs AS r
 JOIN right_ones AS h ON h.model = r.model AND h.stimuli = 'held_out'
 JOIN right_ones AS m ON m.model = r.model AND m.stimuli = 'misleading'
@@ -119,31 +122,52 @@ MEASURES = {
 }
 
 
+def write_images(folder: Path) -> None:
+    """The planted images of all sets."""
+    for number, (name, (n, misled)) in enumerate(SETS.items()):
+        planted_task.write(folder / "data" / name, n, number, misled=misled)
+
+
+def sections(folder: Path, *names: str) -> str:
+    """What a run or sweep file says of these sets."""
+    side = planted_task.SIDE_PX
+    return "".join(IMAGES.format(name=name, folder=folder, side=side) for name in names)
+
+
+def train(folder: Path, name: str, weight: float, control: str, seed: int = 0) -> int:
+    """Trains one network, and its control unless `control` (TOML) names one; the exit code."""
+    run = folder / f"{name}.toml"
+    chosen = {"name": name, "weight": weight, "control": control, "seed": seed, "folder": folder}
+    run.write_text(RUN.format(**chosen) + sections(folder, "train", "held_out"))
+    return zoo_eval(["harmonize", str(run), "--runner", "local"])
+
+
+def sweep(folder: Path) -> int:
+    """Evaluates every network that was trained; the exit code."""
+    path = folder / "sweep.toml"
+    of = sections(folder, "held_out", "misleading")
+    path.write_text(SWEEP.format(n_attacked=N_ATTACKED, folder=folder) + of)
+    return zoo_eval(["sweep", str(path), "--runner", "local"])
+
+
+def found(folder: Path) -> list[dict[str, Any]]:
+    """What the sweep found of each network."""
+    return connect(Store(str(folder / "store"))).rows(FOUND)
+
+
 def main(n_seeds: int = planted_task.N_SEEDS) -> int:
     """Trains, sweeps, and prints what became of each network; the exit code of what failed, or 0."""
     shutil.rmtree(FOLDER, ignore_errors=True)
-    for number, (name, (n, misled)) in enumerate(SETS.items()):
-        planted_task.write(FOLDER / "data" / name, n, number, misled=misled)
-    parts = {
-        name: IMAGES.format(name=name, folder=FOLDER, side=planted_task.SIDE_PX) for name in SETS
-    }
+    write_images(FOLDER)
     for seed in range(n_seeds):
-        run = FOLDER / f"seed_{seed}.toml"
-        run.write_text(RUN.format(seed=seed, folder=FOLDER) + parts["train"] + parts["held_out"])
-        if code := zoo_eval(["harmonize", str(run), "--runner", "local"]):
+        if code := train(FOLDER, f"seed_{seed}", WEIGHT, "true", seed):
             return code
-    sweep = FOLDER / "sweep.toml"
-    sweep.write_text(
-        SWEEP.format(n_attacked=N_ATTACKED, folder=FOLDER) + parts["held_out"] + parts["misleading"]
-    )
-    if code := zoo_eval(["sweep", str(sweep), "--runner", "local"]):
-        return code
-    return show()
+    return sweep(FOLDER) or show()
 
 
 def show() -> int:
     """Prints each network beside its control."""
-    rows = {row["model"]: row for row in connect(Store(str(FOLDER / "store"))).rows(FOUND)}
+    rows = {row["model"]: row for row in found(FOLDER)}
     pairs = [(row, rows[row["control"]]) for row in rows.values() if row["control"]]
     say("planted task: harmonized networks and their controls (lambda = 0), one seed a row")
     for measure, meaning in MEASURES.items():

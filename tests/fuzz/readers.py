@@ -232,6 +232,13 @@ def h5(path: Path) -> None:
     rdm_files.mat73(path, rdm=rdm_files.rdms())
 
 
+def keras(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        for name, tensor in state().items():
+            layer = name.partition(".")[0]
+            file[f"model_weights/{layer}/{layer}/kernel:0"] = tensor.numpy()
+
+
 def reference(path: Path) -> None:
     rng = np.random.default_rng(0)
     np.savez(path, pixels=PIXELS[None, :8, :8], logits=rng.standard_normal((1, 10)))
@@ -544,6 +551,7 @@ READERS = (
     Reader("cards.toml", lambda path: path.write_text(CARDS), of_cards),
     Reader("weights.pth", lambda path: torch.save(state(), path), lambda path: content(checkpoints.read(path))),
     Reader("weights.safetensors", lambda path: save_file(state(), path), lambda path: content(checkpoints.read(path))),
+    Reader("weights.h5", keras, lambda path: content(checkpoints.read(path))),
     Reader("recording.parquet", recording, lambda path: content(parquet.read("r", path, SHOWN).repeated().padded())),
     Reader("clicks.tfrecords", shards, of_clickme),
     Reader("lab.pth", lab_file, of_lab),

@@ -9,7 +9,7 @@ from tests.fuzz.readers import READERS
 
 # Formats in which every byte is covered by a checksum, or by a structure that shows each change.
 CHECKED = {"image.png", "clicks.tfrecords", "images.zip"}
-WEIGHTS = {"weights.pth", "weights.safetensors"}
+WEIGHTS = {"weights.pth", "weights.safetensors", "weights.h5"}
 N_EXAMPLES = 40
 EACH = pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
 

@@ -1,12 +1,18 @@
 """A course: what it leaves in the store, and that it ends alike whatever interrupts it."""
 
+import sys
+
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
+from tests.harmonizer import test_double_backward as double
+from tests.harmonizer.conftest import tiny
 from tests.storage import s3_server
 from zoo_eval.cli import main
-from zoo_eval.errors import StoreError
+from zoo_eval.errors import Refusal, StoreError
 from zoo_eval.harmonizer import checkpoints, training
 from zoo_eval.harmonizer.objective import Objective
 from zoo_eval.harmonizer.peers import Peers
@@ -183,6 +189,110 @@ def test_a_full_disk_during_a_checkpoint_is_said_and_keeps_the_one_before(materi
     with pytest.raises(StoreError, match="no space is left"):
         Training(known.courses()[0], store, worker()).run()
     assert checkpoints.last(store, known.courses()[0].trial.id).epoch == 1
+
+
+class OnceOnly(nn.Module):
+    def forward(self, pixels):
+        return double.Once.apply(pixels)
+
+
+def once_only():
+    net, transform = tiny()
+    return nn.Sequential(OnceOnly(), *net), transform
+
+
+def test_a_network_without_double_backward_is_refused_and_that_is_recorded(material):
+    place = ("tests.harmonizer.conftest:", "tests.harmonizer.test_training:")
+    known = material(place, factory="once_only")
+    with pytest.raises(Refusal, match=r"no double backward at layer '0' \(OnceOnly\)"):
+        ran(known)
+    ledger = opened(known).ledger()
+    assert ledger.status[known.courses()[0].trial.id] == "refused"
+
+
+def test_a_step_says_beforehand_what_it_takes(material):
+    heard = []
+    ran(material(training="ema = 0.9"), heard=heard)
+    (line,) = [one for one in heard if "of memory" in one]
+    assert "a worker's step takes about " in line
+    assert "8 images at a time" in line
+
+
+@pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_fp16_supported(), reason="this processor has no float16"
+)
+def test_a_run_in_float16_skips_what_overflows_and_goes_on_with_its_scale(material, monkeypatch):
+    known = material(("seed = 3", 'seed = 3\nnumerics = "fp16"'))
+    calls, losses = [], Objective.of
+
+    def overflowing(self, net, batch, device, scale=1.0):
+        calls.append(scale)
+        found = losses(self, net, batch, device, scale)
+        # The first is on tensors that hold nothing, as is the second.
+        return found * (float("inf") if len(calls) == 4 else 1.0)
+
+    monkeypatch.setattr(Objective, "of", overflowing)
+    step = Training._step
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "_step", lambda self, n, b: die() if n == 6 else step(self, n, b))
+        with pytest.raises(Killed):
+            ran(known)
+    kept = checkpoints.last(opened(known), known.courses()[0].trial.id)
+    assert kept.state["scaler"]["scale"] == 2**15
+    store = ran(known)
+    values = {(m[1], m[3]): m[4] for m in metrics(store)}
+    assert (values[1, "skipped_steps"], values[2, "skipped_steps"]) == (1, 0)
+    assert all(np.isfinite(value) for value in values.values())
+    # While saliency is taken in float16, its gradient is enlarged.
+    assert calls[2] == training.LARGEST_OF_SALIENCY
+
+
+@pytest.mark.parametrize("loss", ["cosine", "contrastive"])
+def test_variants_train(material, loss):
+    kept = f'loss = "{loss}"\nsaliency = "abs_max"\nstandard = "min_max"'
+    values = {m[3]: m[4] for m in metrics(ran(material(harmonize=kept))) if m[1] == 2}
+    assert values["harmonization"] > 0
+    assert np.isfinite(values["loss"])
+
+
+def test_a_control_is_trained_once_for_several_runs(written, monkeypatch, tmp_path, capsys):
+    def go(**parts):
+        changes = [("lambda = 0.1", f"lambda = {parts.pop('weight')}")]
+        changes += [('name = "tiny"\nmapped', f'name = "{parts.pop("name")}"\nmapped')]
+        code = main(["harmonize", str(written(*changes, **parts)), "--runner", "local"])
+        return code, "".join(capsys.readouterr())
+
+    named = 'control = "none"'
+    code, said = go(weight=1, name="early", harmonize=named)
+    assert code == 2
+    assert "control 'none' is not in store" in said
+    assert go(weight=0, name="none", harmonize="control = false")[0] == 0
+    assert go(weight=1, name="one", harmonize=named)[0] == 0
+    code, said = go(weight=1, name="other", harmonize=named, training="momentum = 0.5")
+    assert code == 2
+    assert "differs from this run in more than lambda" in said
+    rows = Store(str(tmp_path / "store")).read("training_runs").to_pylist()
+    assert {r["model"]: r["control"] for r in rows} == {
+        "harmonized/none": None,
+        "harmonized/one": "harmonized/none",
+    }
+
+
+@pytest.mark.parametrize(("changed", "said"), [
+    (('importance = "marks"\nunmapped', 'importance = "mark"\nunmapped'), "mark"),
+    (('mapped = "seen"', 'mapped = "plain"'), "maps belong to stimuli 'seen'"),
+    (("batch_size = 8", "batch_size = 64"), "a step takes 64 (by 1 workers)"),
+    (("batch_size = 8", "batch_size = 64\nworkers = 64"), "a step takes 64 (by 64 workers)"),
+])  # fmt: skip
+def test_on_either_runner_bad_input_is_said_before_anything_starts(written, monkeypatch, capsys, changed, said):  # fmt: skip
+    monkeypatch.setitem(sys.modules, "zoo_eval.harmonizer.on_ray", None)  # importing it would fail
+    path = written(changed)
+    runners = ["ray"] if "workers" in changed[1] else ["ray", "local"]
+    for runner in runners:
+        assert main(["harmonize", str(path), "--runner", runner]) == 2
+        found = capsys.readouterr().err
+        assert said in found
+        assert found.count("\n") == 1
 
 
 def test_parts_of_a_step_have_the_losses_of_the_whole(material):

@@ -34,6 +34,42 @@ def reference(gradient, human, flags, how):
     return total.mean()
 
 
+def of_variants(gradient, human, flags, how):
+    """The cosine and contrastive losses as published, each level of each map by itself."""
+    kernel = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
+    ones = [np.abs(g).max(0) for g in gradient]
+    sides = [[(m - m.min()) / (m.max() - m.min() + 1e-6) for m in maps] for maps in (ones, human)]
+    found = []
+    for _ in range(how.levels):
+        seen = sides if how.pyramid == "binomial" else [[disc(m) for m in maps] for maps in sides]
+        vectors = [[m.ravel() / np.linalg.norm(m) for m in maps] for maps in seen]
+        kept = [(a, b) for a, b, t in zip(*vectors, flags, strict=True) if t]
+        if how.loss == "cosine":
+            found.append(np.mean([1 - a @ b for a, b in kept]))
+        else:
+            logits = np.array([[a @ b for _, b in kept] for a, _ in kept]) / how.temperature
+            own = np.diag(logits)
+            found += [np.mean(np.log(np.exp(one).sum(1)) - own) for one in (logits, logits.T)]
+        sides = (
+            [[halved(m, kernel) for m in maps] for maps in seen]
+            if how.pyramid == "binomial"
+            else [[by_means(m) for m in maps] for maps in seen]
+        )
+    return np.mean(found)
+
+
+def disc(one):
+    """Blurred by a flat disc of 21 pixels, within zeros."""
+    y, x = np.mgrid[-10:11, -10:11]
+    inside = (y**2 + x**2 <= 100).astype(float)
+    return correlate2d(one, inside / inside.sum(), mode="same")
+
+
+def by_means(one):
+    rows, columns = (n // 2 for n in one.shape)
+    return one[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2).mean((1, 3))
+
+
 def halved(one, kernel):
     # What TensorFlow calls SAME: a border so wide that ceil(n / 2) pixels are left.
     before = [(3 + n % 2) // 2 for n in one.shape]
@@ -103,6 +139,76 @@ def test_every_choice_equals_the_reference(saliency, standard, side):
     how = Mismatch(saliency, standard, 6)
     found = mismatch(torch.tensor(gradient), torch.tensor(human), torch.tensor([1, 1]), how)
     assert found.item() == pytest.approx(reference(gradient, human, (1, 1), how), rel=1e-9)
+
+
+VARIANTS = [
+    ("cosine", "binomial", 5, 1.0), ("cosine", "disc", 3, 1.0), ("contrastive", "binomial", 1, 1.0),
+    ("contrastive", "disc", 2, 1.0), ("contrastive", "binomial", 5, 0.1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("side", [64, 53])
+@pytest.mark.parametrize(("loss", "shape", "levels", "temperature"), VARIANTS)
+def test_variants_equal_their_published_formulas(loss, shape, levels, temperature, side):
+    rng = np.random.default_rng(4)
+    gradient, human = rng.normal(size=(4, 3, side, side)), rng.uniform(size=(4, side, side))
+    flags, how = (1, 0, 1, 1), Mismatch("abs_max", "min_max", levels, loss, shape, temperature)
+    found = mismatch(torch.tensor(gradient), torch.tensor(human), torch.tensor(flags), how)
+    assert found.item() == pytest.approx(of_variants(gradient, human, flags, how), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["cnn", "vit"])
+@pytest.mark.parametrize(("loss", "shape", "levels", "temperature"), VARIANTS[:3:2])
+def test_gradients_of_variants_to_the_weights_equal_finite_differences(
+    name, loss, shape, levels, temperature
+):
+    from zoo_eval.harmonizer import double_backward
+
+    net = networks()[name]
+    pixels, human, labels = batch()
+    flags, how = (1, 1, 1), Mismatch("abs_max", "min_max", levels, loss, shape, temperature)
+    running = double_backward.of(net, pixels.clone())
+
+    def gradient():
+        shown = pixels.clone().requires_grad_()
+        with running.running():
+            return true_logit_gradient(net(shown), shown, labels)
+
+    def reckoned():
+        return of_variants(gradient().detach().numpy(), human.numpy(), flags, how)
+
+    loss_found = mismatch(gradient(), human, torch.tensor(flags), how)
+    assert loss_found.item() == pytest.approx(reckoned(), rel=1e-9)
+    net.zero_grad()
+    loss_found.backward()
+    # The weight of each tensor that moves the loss furthest: of most it hardly moves at all.
+    steep = sorted(
+        (one for one in net.parameters() if one.grad is not None),
+        key=lambda one: -one.grad.abs().max().item(),
+    )
+    for weights in steep[:4]:
+        index = np.unravel_index(int(weights.grad.abs().argmax()), weights.shape)
+        with torch.no_grad():
+            before, step, ends = weights[index].item(), 1e-6, []
+            for moved in (before + step, before - step):
+                weights[index] = moved
+                with torch.enable_grad():
+                    ends.append(reckoned())
+            weights[index] = before
+        expected = (ends[0] - ends[1]) / (2 * step)
+        assert weights.grad[index].item() == pytest.approx(expected, abs=1e-5, rel=1e-3)
+    assert steep[0].grad.abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("loss", ["cosine", "contrastive"])
+def test_variants_without_maps_are_0_and_have_a_finite_gradient(loss):
+    for flags in ((0, 0), (1, 0)):
+        gradient = torch.zeros(2, 3, 32, 32, requires_grad=True)
+        how = Mismatch("abs_max", "min_max", 2, loss)
+        found = mismatch(gradient, torch.rand(2, 32, 32), torch.tensor(flags), how)
+        found.backward()
+        assert gradient.grad.isfinite().all()
+        assert found.item() == (1.0 if loss == "cosine" and any(flags) else 0.0)
 
 
 @pytest.mark.parametrize("name", ["cnn", "vit"])

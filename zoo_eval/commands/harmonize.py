@@ -60,10 +60,12 @@ def run(options: HarmonizeOptions, say: Say = say) -> int:
             f"training.workers = {asked.training.workers}, but --runner local is one process; leave "
             "--runner out, or set workers = 1"
         )
-    train = _local if options.runner == "local" else _on_ray(asked)
     store = Store(asked.store.uri.address, create=True)
     store.check_space()
-    courses = Material.of(asked).courses()
+    # What is wrong is said before a cluster is joined.
+    material = Material.of(asked)
+    material.check_control(store)
+    courses = material.courses()
     known = {row["model"]: row["run_id"] for row in store.read("training_runs").to_pylist()}
     for course in courses:
         if known.get(course.model, course.trial.id) != course.trial.id:
@@ -71,6 +73,7 @@ def run(options: HarmonizeOptions, say: Say = say) -> int:
                 f"{course.model} was trained into store {store.name} by another configuration; choose "
                 "another `name`, or another --store"
             )
+    train = _local if options.runner == "local" else _on_ray(asked)
     diverged = set()
     for course in courses:
         if course.model in known:

@@ -208,7 +208,7 @@ def said_of(scatter: Scatter) -> Iterator[str]:
     if len(scatter.front) > 1:
         yield "Dashed: Pareto front of the models that were not harmonized; none is better in both."
     if scatter.arrows:
-        yield "Arrows: from a model to what was harmonized from it."
+        yield "Arrows: to a harmonized model from its control, or from the model it was made from."
 
 
 def described(scatter: Scatter) -> str:

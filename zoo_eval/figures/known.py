@@ -38,9 +38,10 @@ class Known:
         return {(row["model"], *(row[name] for name in ERROR_KEY)): row for row in rows}
 
     def kind(self, model: str) -> Row:
-        """The columns `kind` and `base` of a model; one without a card is trained, for all we know."""
+        """`kind`, `base` and `control` of a model; one without a card is trained, for all we know."""
         found = self._kinds.get(model, {})
-        return {"kind": found.get("kind", "trained"), "base": found.get("base")}
+        known = {name: found.get(name) for name in ("base", "control")}
+        return {"kind": found.get("kind", "trained"), **known}
 
     def planted(self, *digests: str | None) -> bool:
         """Whether a recording or maps of one of these digests were planted."""

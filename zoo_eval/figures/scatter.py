@@ -37,7 +37,8 @@ class Scatter:
 
     `rows`, one a model, hold `model`, `kind`, the axes' columns (null where infinite) and for bars
     `..._low` and `..._high`; `null` is what y would be by chance, drawn beside the point. `base` is the
-    model that one was harmonized from. `planted` is written on the figure.
+    model that one was harmonized from, `control` that which its run trained beside it. `planted` is
+    written on the figure.
     """
 
     rows: Sequence[Row]
@@ -56,14 +57,17 @@ class Scatter:
 
     @property
     def arrows(self) -> list[Row]:
-        """From each base to what was harmonized from it, where both are here."""
+        """To each harmonized model from its control, or else from its base, where that is here."""
         by_model = {row["model"]: row for row in self.rows}
-        pairs = [(by_model.get(row.get("base")), row) for row in self.rows]
-        return [self._arrow(base, row) for base, row in pairs if base is not None]
+        pairs = [
+            (by_model.get(row.get("control")) or by_model.get(row.get("base")), row)
+            for row in self.rows
+        ]
+        return [self._arrow(other, row) for other, row in pairs if other is not None]
 
-    def _arrow(self, base: Row, row: Row) -> Row:
+    def _arrow(self, other: Row, row: Row) -> Row:
         """Its ends, and its middle, where its head does not cover the models."""
-        ends = {**self._place(base, "from_x", "from_y"), **self._place(row, "to_x", "to_y")}
+        ends = {**self._place(other, "from_x", "from_y"), **self._place(row, "to_x", "to_y")}
         middle = {
             "x": self.x.middle(ends["from_x"], ends["to_x"]),
             "y": self.y.middle(ends["from_y"], ends["to_y"]),

@@ -6,13 +6,14 @@ from typing import Any
 
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import canonical_json
-from zoo_eval.errors import BadInput
+from zoo_eval.errors import BadInput, nearest
 from zoo_eval.harmonizer.run_file import RunFile
 from zoo_eval.harmonizer.samples import Samples
 from zoo_eval.harmonizer.validation import Validation
 from zoo_eval.inputs import Inputs
 from zoo_eval.models.blueprint import Blueprint, blueprint
 from zoo_eval.sources.registry import source_of
+from zoo_eval.store import Store
 from zoo_eval.sweep.cards import roster
 from zoo_eval.sweep.harmonized import PREFIX
 from zoo_eval.sweep.load import read_inputs
@@ -91,36 +92,62 @@ class Material:
             )
 
     def courses(self) -> list["Course"]:
-        """The network to be harmonized and, unless it is switched off, its control."""
+        """The network to be harmonized and, unless there is none or it is trained, its control."""
         what = self.run.harmonize
-        harmonized = Course(self, what.name, what.weight, what.control)
+        if isinstance(what.control, str):
+            return [Course(self, what.name, what.weight, PREFIX + what.control)]
         control = Course(self, what.name + CONTROL, 0.0)
-        return [harmonized, control] if what.control else [harmonized]
+        if not what.control:
+            return [Course(self, what.name, what.weight)]
+        return [Course(self, what.name, what.weight, control.model), control]
+
+    def check_control(self, store: Store) -> None:
+        """Refuses a control by name that is not in the store, or was trained otherwise.
+
+        Raises:
+            BadInput: it is not what this run's own control would be.
+        """
+        name = self.run.harmonize.control
+        if not isinstance(name, str):
+            return
+        rows = {row["model"]: row for row in store.read("training_runs").to_pylist()}
+        row = rows.get(PREFIX + name)
+        if row is None:
+            known = [
+                one.removeprefix(PREFIX)
+                for one, of in rows.items()
+                if not of["harmonization_lambda"]
+            ]
+            raise BadInput(
+                f"control {name!r} is not in store {store.name}; {nearest(name, known)}; train it first, "
+                "with lambda = 0"
+            )
+        wanted = canonical_json(Course(self, name, 0.0).configuration)
+        if row["configuration"] != wanted:
+            raise BadInput(
+                f"control {name!r} differs from this run in more than lambda; train one with the same "
+                "data, training and seed"
+            )
 
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """One of the networks of a run: what it is called, and the weight of the harmonization loss."""
+    """One of the networks of a run: its name, the weight of the harmonization loss, and its control."""
 
     material: Material
     name: str
     weight: float
-    has_control: bool = False
+    control: str | None = None
 
     @property
     def model(self) -> str:
         """The name of the result's card."""
         return PREFIX + self.name
 
-    @property
-    def control(self) -> str | None:
-        return self.model + CONTROL if self.has_control else None
-
     @cached_property
     def configuration(self) -> dict[str, Any]:
         """Everything that determines the weights."""
         run, samples = self.material.run, self.material.samples
-        chosen = run.harmonize.model_dump(exclude={"name", "control", "weight"})
         validated = self.material.validation.stimuli
         return {
             "version": VERSION,
@@ -134,7 +161,7 @@ class Course:
                 validated.digest,
                 self.material.inputs.maps(run.validation.importance, validated).digest,
             ],
-            "harmonize": {**chosen, "lambda": self.weight},
+            "harmonize": {**run.harmonize.chosen, "lambda": self.weight},
             "training": run.training.model_dump(),
             "numerics": run.run.numerically.key,
             "seed": run.run.seed,

@@ -29,13 +29,15 @@ class Objective:
     numerics: Numerics = FLOAT32
     how: DoubleBackward = AS_IT_IS
 
-    def of(self, net: nn.Module, batch: Batch, device: torch.device) -> Tensor:
+    def of(self, net: nn.Module, batch: Batch, device: torch.device, scale: float = 1.0) -> Tensor:
         """The losses named in `LOSSES` (3,), float32, differentiable.
 
         Args:
             net: in training mode, normalised pixels in and logits out.
             batch: on any device.
             device: that of the network.
+            scale: what true logits are multiplied by while their gradient is taken, for what float16
+                would round to 0; the gradient is divided by it again.
         """
         labels = batch.labels.to(device)
         pixels = batch.pixels.to(device).requires_grad_(self.weight > 0)
@@ -47,7 +49,7 @@ class Objective:
         apart = torch.zeros_like(cross_entropy)
         if self.weight:
             with self.how.running():
-                gradient = true_logit_gradient(logits, pixels, labels)
+                gradient = true_logit_gradient(logits * scale, pixels, labels) / scale
             human, has_map = batch.human.to(device), batch.has_map.to(device)
             apart = mismatch(gradient.float(), human, has_map, self.mismatch)
         return torch.stack([cross_entropy + self.weight * apart, cross_entropy, apart])

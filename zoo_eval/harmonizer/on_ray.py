@@ -16,7 +16,7 @@ import ray.train
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
 
-from zoo_eval.errors import BadInput, ZooEvalError, one_line
+from zoo_eval.errors import BadInput, Refusal, ZooEvalError, one_line
 from zoo_eval.files.names import say
 from zoo_eval.harmonizer.course import Course, Material
 from zoo_eval.harmonizer.peers import Peers
@@ -26,6 +26,10 @@ from zoo_eval.runners.on_ray.session import capacity, connect, single_machine
 from zoo_eval.storage.objects import PATIENCE_S
 from zoo_eval.store import Store
 
+# What no other start would change, by the names under which workers tell it.
+ENDINGS: dict[str, type[ZooEvalError]] = {
+    one.__name__: one for one in (Diverged, BadInput, Refusal)
+}
 # As often workers are started again that were lost.
 MOST_LOSSES = 5
 
@@ -54,6 +58,8 @@ def train(run: RunFile, course: Course) -> None:
 
     Raises:
         Diverged: a loss was not finite.
+        BadInput: the store's checkpoint is of another configuration.
+        Refusal: the network has no double backward.
         ZooEvalError: workers were lost too often, or Ray failed.
     """
     with tempfile.TemporaryDirectory(prefix="zoo_eval-train-") as folder:
@@ -78,8 +84,9 @@ def train(run: RunFile, course: Course) -> None:
                 f"{course.model}: training failed on Ray ({one_line(error)}); run the same command again "
                 "to go on from the last checkpoint"
             ) from error
-    if reason := (found.metrics or {}).get("diverged"):
-        raise Diverged(reason)
+    told = found.metrics or {}
+    if told.get("ended"):
+        raise ENDINGS[told["ended"]](told["reason"])
 
 
 @contextmanager
@@ -99,10 +106,11 @@ def _worker(told: dict[str, object]) -> None:
     (course,) = (one for one in Material.of(run).courses() if one.name == name)
     store = Store(run.store.uri.address, patience_s=PATIENCE_S)
     worker = Worker(Peers.joined(), get_device(), say)
-    reason = ""
+    told = {"ended": "", "reason": ""}
     try:
         Training(course, store, worker).run()
-    except Diverged as error:
+    except tuple(ENDINGS.values()) as error:
         # Every worker has seen it: to start them again would end the same way.
-        reason = str(error)
-    ray.train.report({"diverged": reason})
+        ended = next(name for name, kind in ENDINGS.items() if isinstance(error, kind))
+        told = {"ended": ended, "reason": str(error)}
+    ray.train.report(told)

@@ -9,7 +9,14 @@ from pydantic import Field, SerializeAsAny, model_validator
 from zoo_eval import section
 from zoo_eval.evaluations.evaluation import EvaluationSection
 from zoo_eval.importance.maps import ImportanceSection
-from zoo_eval.numerics.harmonization import Mismatch, SaliencyName, StandardName
+from zoo_eval.numerics.harmonization import (
+    LossName,
+    Mismatch,
+    PyramidName,
+    SaliencyName,
+    StandardName,
+)
+from zoo_eval.numerics.precision import FLOAT16, Numerics, NumericsName
 from zoo_eval.recordings.recording import RecordingSection
 from zoo_eval.section import Section, WrongSection
 from zoo_eval.stimuli.stimulus_set import StimuliSection
@@ -22,26 +29,31 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 LAMBDA = "lambda"
+NAME = r"^[A-Za-z0-9][\w.-]*$"
 
 
 class HarmonizeSection(Section):
     """What is learned: the labels of `mapped` and `unmapped` images, and the maps of the mapped ones.
 
     `name` names the result, harmonized/NAME, and its control, harmonized/NAME_control, which is
-    trained alike but for lambda = 0. Of each epoch's images, `share_mapped` are mapped; without
-    `unmapped` ones all are. The rest says how saliency and maps are compared (Fel et al. 2022).
+    trained alike but for lambda = 0; `control` may instead be the name of one that is in the store
+    already. Of each epoch's images, `share_mapped` are mapped; without `unmapped` ones all are. The
+    rest says how saliency and maps are compared (Fel et al. 2022).
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=100)]
+    name: Annotated[str, Field(pattern=NAME, max_length=100)]
     mapped: str
     importance: str
     unmapped: str | None = None
     share_mapped: Annotated[float, Field(gt=0, lt=1)] = 0.2
     weight: Annotated[float, Field(ge=0, alias=LAMBDA)] = 1.0
-    control: bool = True
+    control: bool | Annotated[str, Field(pattern=NAME)] = True
+    loss: LossName = "squared"
     saliency: SaliencyName = "signed_mean"
     standard: StandardName = "z_relu"
+    pyramid: PyramidName = "binomial"
     levels: Annotated[int, Field(ge=1, le=8)] = 5
+    temperature: Positive = 1.0
 
     @classmethod
     def known_keys(cls) -> tuple[str, ...]:
@@ -49,7 +61,24 @@ class HarmonizeSection(Section):
 
     @property
     def mismatch(self) -> Mismatch:
-        return Mismatch(self.saliency, self.standard, self.levels)
+        return Mismatch(
+            self.saliency, self.standard, self.levels, self.loss, self.pyramid, self.temperature
+        )
+
+    @property
+    def chosen(self) -> dict[str, object]:
+        """What determines the weights besides lambda: the younger keys only where they say something."""
+        younger = {"loss", "pyramid", "temperature"}
+        unsaid = {
+            key for key in younger if getattr(self, key) == type(self).model_fields[key].default
+        }
+        return self.model_dump(exclude={"name", "control", "weight", *unsaid})
+
+    @model_validator(mode="after")
+    def _compares_pairs(self) -> Self:
+        if self.temperature != 1 and self.loss != "contrastive":
+            raise ValueError('`temperature` goes with loss = "contrastive"; remove it')
+        return self
 
 
 class TrainingSection(Section):
@@ -96,6 +125,16 @@ class TrainingSection(Section):
         return self
 
 
+class TrainingComputeSection(ComputeSection):
+    """By what a network is trained: as in a sweep, or `fp16`, float16 factors with scaled gradients."""
+
+    numerics: NumericsName | Literal["fp16"] = "float32"  # type: ignore[assignment]  # one more
+
+    @property
+    def numerically(self) -> Numerics:
+        return FLOAT16 if self.numerics == FLOAT16.name else super().numerically
+
+
 class ValidationSection(Section):
     """What each epoch is tested on: labelled images, and their human maps."""
 
@@ -113,7 +152,7 @@ class RunFile(Section):
     harmonize: HarmonizeSection
     training: TrainingSection = TrainingSection()
     validation: ValidationSection
-    run: ComputeSection = ComputeSection()
+    run: TrainingComputeSection = TrainingComputeSection()
 
     # No recording is named here, and nothing but the network's own validation is evaluated.
     @property

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from zoo_eval.digests import seed_from
-from zoo_eval.errors import ZooEvalError
-from zoo_eval.harmonizer import checkpoints, double_backward, optimisation
+from zoo_eval.errors import Refusal, ZooEvalError, one_line
+from zoo_eval.harmonizer import checkpoints, double_backward, memory, optimisation
 from zoo_eval.harmonizer.checkpoints import Checkpoint
 from zoo_eval.harmonizer.course import Course
 from zoo_eval.harmonizer.double_backward import AS_IT_IS, DoubleBackward
@@ -24,11 +24,15 @@ from zoo_eval.harmonizer.samples import Batch
 from zoo_eval.models.open_model import open_model
 from zoo_eval.numerics import precision
 from zoo_eval.store import Store
-from zoo_eval.units import duration
+from zoo_eval.units import duration, size_text
 
 Say = Callable[[str], None]
 # Images that the double backward is tried on.
 TRIED = 2
+# Of a run in float16 alone: steps of an epoch that were left out, as a gradient left its range.
+SKIPPED = "skipped_steps"
+# Gradients of logits begin with 1 and not, as those of a mean loss, with less: they need less room below.
+LARGEST_OF_SALIENCY = 2.0**8
 
 
 class Diverged(ZooEvalError):
@@ -55,13 +59,14 @@ class Training:
     optimiser: torch.optim.Optimizer = field(init=False)
     average: AveragedModel | None = field(init=False, default=None)
     objective: Objective = field(init=False)
+    scaler: torch.amp.GradScaler = field(init=False)
 
     def run(self) -> None:
         """Trains what is left of the course, and writes the result.
 
         Raises:
             Diverged: a loss was not finite; that is recorded, and the last good checkpoint is kept.
-            Refusal: the network has no double backward.
+            Refusal: the network has no double backward; that is recorded.
             BadInput: the store's checkpoint is of another configuration.
             StoreError: the store is full or cannot be written.
         """
@@ -70,9 +75,10 @@ class Training:
         with precision.using(material.run.run.numerically):
             try:
                 self._begin()
+                self._foretell()
                 self._run()
             except ZooEvalError as error:
-                if self.worker.peers.leads and isinstance(error, Diverged):
+                if self.worker.peers.leads and isinstance(error, Diverged | Refusal):
                     self._records.failed(error)
                 raise
 
@@ -119,6 +125,24 @@ class Training:
         )
         self.optimiser = optimisation.optimiser(self.net, how)
         self.average = optimisation.averaged(self.net, how.ema) if how.ema else None
+        is_half = material.run.run.numerically.autocast is torch.float16
+        self.scaler = torch.amp.GradScaler(self.worker.device.type, enabled=is_half)
+
+    def _foretell(self) -> None:
+        """Says what a step will take of memory."""
+        if not self.worker.peers.leads:
+            return
+        how, plan = self.course.material.run.training, self.course.material.plan
+        n_images = how.batch_size // how.workers // how.accumulate
+        try:
+            parts = memory.Parts(n_images, plan.transform.size)
+            told = f"about {size_text(memory.of_step(self.net, self.objective, how, parts))}"
+        # A network's own code may raise anything of tensors that hold nothing.
+        except Exception as error:  # noqa: BLE001
+            told = f"nobody can tell how much ({one_line(error)})"
+        self.worker.say(
+            f"{self.course.model}: a worker's step takes {told} of memory, {n_images} images at a time"
+        )
 
     def _double_backward(self) -> DoubleBackward:
         rows, columns = self.course.material.plan.transform.size
@@ -139,6 +163,8 @@ class Training:
 
     def _parts(self) -> dict[str, Any]:
         parts: dict[str, Any] = {"net": self.net, "optimiser": self.optimiser}
+        if self.scaler.is_enabled():
+            parts["scaler"] = self.scaler
         return parts if self.average is None else {**parts, "average": self.average}
 
     def _epoch(self, epoch: int) -> None:
@@ -147,13 +173,17 @@ class Training:
         n_steps, how = material.samples.n_steps, material.run.training
         optimisation.train_mode(self.net, how.batch_norm)
         batches = _Timed(material.samples.batches(epoch, peers.rank))
-        sums = torch.zeros(len(LOSSES), dtype=torch.float64)
+        sums, n_done = torch.zeros(len(LOSSES), dtype=torch.float64), 0
         for step in range(epoch * n_steps, (epoch + 1) * n_steps):
-            sums += self._step(step, batches)
+            losses = self._step(step, batches)
+            if losses is not None:
+                sums, n_done = sums + losses, n_done + 1
         seconds = time.perf_counter() - clock
         # Running statistics are each worker's own: their mean is everybody's.
         peers.average(one for one in self.net.buffers() if one.is_floating_point())
-        metrics = dict(zip(LOSSES, (sums / n_steps).tolist(), strict=True))
+        metrics = dict(zip(LOSSES, (sums / n_done).tolist(), strict=True))
+        if self.scaler.is_enabled():
+            metrics[SKIPPED] = n_steps - n_done
         metrics |= self._validated()
         if not peers.leads:
             return
@@ -179,8 +209,11 @@ class Training:
             weights.requires_grad_(needs)
         return found
 
-    def _step(self, step: int, batches: Iterator[Batch]) -> Tensor:
-        """One step of all workers; its losses (see `LOSSES`), the same for all of them."""
+    def _step(self, step: int, batches: Iterator[Batch]) -> Tensor | None:
+        """One step of all workers; its losses (see `LOSSES`), the same for all of them.
+
+        None of a step that float16 had no room for: it changes nothing but the scale.
+        """
         how, peers = self.course.material.run.training, self.worker.peers
         # What a network draws (dropout, stochastic depth) hangs on the step, not on what ran before.
         torch.manual_seed(seed_from(f"{self.course.material.run.run.seed}/{step}/{peers.rank}"))
@@ -188,20 +221,26 @@ class Training:
             group["lr"] = optimisation.rate(how, step, self.course.material.samples.n_steps)
         self.optimiser.zero_grad()
         losses = torch.zeros(len(LOSSES), device=self.worker.device)
+        scale = self.scaler.get_scale()
+        enlarged = min(scale, LARGEST_OF_SALIENCY)
         for _ in range(how.accumulate):
-            found = self.objective.of(self.net, next(batches), self.worker.device)
-            torch.autograd.backward(found[0] / how.accumulate)
+            found = self.objective.of(self.net, next(batches), self.worker.device, enlarged)
+            torch.autograd.backward(self.scaler.scale(found[0] / how.accumulate))
             losses += found.detach() / how.accumulate
         gradients = [one.grad for one in self.net.parameters() if one.grad is not None]
         peers.average([losses, *gradients])
         told = losses.double().cpu()
-        if not isfinite(told[0].item()):
+        # A scale above 1 may be what was too much: it is lowered, and the step left out.
+        if scale <= 1 and not isfinite(told[0].item()):
             raise Diverged(
                 f"{self.course.model}: the loss is {told[0].item()} at step {step + 1} (epoch "
                 f"{step // self.course.material.samples.n_steps + 1}); the last good checkpoint is kept: "
                 "lower the learning rate or lambda, and train under the same name"
             )
-        self.optimiser.step()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        if self.scaler.get_scale() < scale:
+            return None
         if self.average is not None:
             self.average.update_parameters(self.net)
         return told

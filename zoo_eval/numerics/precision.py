@@ -39,7 +39,7 @@ class Numerics:
     `autocast` is the type that factors of products are cast to, weights and activations alike.
     """
 
-    name: NumericsName
+    name: str
     products: Literal["ieee", "tf32"] = "ieee"
     autocast: torch.dtype | None = None
 
@@ -56,6 +56,8 @@ class Numerics:
 
 
 FLOAT32 = Numerics("float32")
+# For training alone, which scales its gradients: without that, small ones would be 0.
+FLOAT16 = Numerics("fp16", autocast=torch.float16)
 NUMERICS: Mapping[str, Numerics] = {
     one.name: one
     for one in (

@@ -17,6 +17,7 @@ from zoo_eval.report import (
     examples,
     exclusions,
     gallery,
+    harmonized,
     methods,
     planted,
     protocols,
@@ -111,6 +112,7 @@ def _drawn(shown_figures: Sequence[Figure]) -> dict[str, Any]:
 def _tables(connection: Connection) -> Iterator[Table]:
     yield leaderboard(connection)
     yield protocols.protocols(connection)
+    yield harmonized.harmonized(connection)
     yield similarities.similarities(connection)
     yield exclusions.failures(connection)
     yield exclusions.quarantined(connection)
@@ -124,6 +126,8 @@ def _sections(
     found = [one for trend in VIEWS for one in comparisons(connection, trend)]
     yield Section("claims", "Questions and answers", claims(found))
     yield from drawn.sections(shown_figures, found)
+    if pairs := tables["harmonized"]:
+        yield Section("harmonized", pairs.caption, soft(harmonized.NOTE) + place(pairs))
     if side_by_side := tables["protocols"]:
         inside = soft(protocols.NOTE) + protocols.explained(side_by_side) + place(side_by_side)
         yield Section("protocols", side_by_side.caption, inside)

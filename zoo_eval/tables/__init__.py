@@ -67,6 +67,7 @@ VIEWS = (
     "alignments",
     "protocols",
     "paired_values",
+    "harmonized_pairs",
     "accuracy_vs_neural",
     "accuracy_vs_spatial",
     "accuracy_vs_tolerance",

@@ -96,7 +96,8 @@ TRAINING_METRICS = trial_table(
         "metric",
         TEXT,
         "loss, cross_entropy, harmonization (without its weight): means over the epoch; top1, "
-        "alignment, alignment_null: on the validation images",
+        "alignment, alignment_null: on the validation images; skipped_steps: of fp16, steps of the epoch "
+        "that were left out",
     ),
     Column("value", REAL, "null where it is undefined", "", True),
 ).by("zoo-eval harmonize")

@@ -1,4 +1,4 @@
-"""Checkpoint files: safetensors, or pickles that hold nothing but tensors."""
+"""Checkpoint files: safetensors, pickles that hold nothing but tensors, or Keras' HDF5."""
 
 import pickle
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo_eval.errors import Refusal, one_line
 from zoo_eval.files import foreign, pickled
-from zoo_eval.weights import wrappers
+from zoo_eval.weights import keras_files, wrappers
 from zoo_eval.weights.wrappers import Chosen
 
 # A safetensors file begins with the length of its header, which is JSON.
@@ -65,6 +65,8 @@ def _content(path: Path) -> Any:
     if not path.is_file():
         raise Refusal(f"checkpoint {path} does not exist; correct `checkpoint`")
     try:
+        if _is_hdf5(path):
+            return keras_files.read(path)
         if _is_safetensors(path):
             return load_file(path)
         refuse_larger_than_file(path)
@@ -76,6 +78,11 @@ def _content(path: Path) -> Any:
     except Exception as error:
         # An unpickler that is fed nonsense raises anything: KeyError, IndexError, AssertionError...
         raise _unreadable(path, error) from error
+
+
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(keras_files.SIGNATURE)) == keras_files.SIGNATURE
 
 
 def _is_safetensors(path: Path) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor, nn
 
 from zoo_eval.errors import Refusal, nearest
+from zoo_eval.weights import keras_layers
 
 State = dict[str, Tensor]
 Keys = str | tuple[tuple[str, str], ...] | None
@@ -66,6 +67,9 @@ def robustness(state: State, net: nn.Module) -> State:
 MAPPINGS: Mapping[str, Callable[[State, nn.Module], State]] = {
     "efficientnet_lite": efficientnet_lite,
     "robustness": robustness,
+    "keras_vgg16": keras_layers.vgg16,
+    "keras_resnet_v2": keras_layers.resnet_v2,
+    "keras_efficientnet": keras_layers.efficientnet,
 }
 
 
