@@ -14,7 +14,7 @@ from zoo_eval.storage.ledger import Count, Entry, Ledger, Named
 from zoo_eval.storage.manifest import Manifest
 from zoo_eval.storage.objects import Objects, each
 from zoo_eval.storage.records import Records, name_of
-from zoo_eval.tables import SCHEMA_VERSION, TRIALS
+from zoo_eval.tables import SCHEMA_VERSION, SUMMARIES, TRIALS
 
 # So many files of a table are asked for one by one: beside them may lie thousands that were merged.
 FEW = 20
@@ -120,6 +120,7 @@ class Register:
         many = [t for t, some in by_table.items() if len(some) > FEW or not newest.number]
         named = {**by_table, "": list(kept.values())}
         damages += self._unlike(named, many, {one.path for one in damages})
+        damages = _needed(damages, kept)
         return Snapshot(newest, last, entries, count, void, by_table, kept, damages)
 
     def _newest(self, damages: list[Damage]) -> Manifest:
@@ -244,6 +245,15 @@ def _kept(newest: Manifest, entries: Mapping[int, Entry]) -> dict[str, Named]:
             else:
                 kept[name] = one
     return kept
+
+
+def _needed(damages: Sequence[Damage], kept: dict[str, Named]) -> list[Damage]:
+    """Damages but that of summaries, which then do not count: all that they say is said by rows."""
+    summary = kept.get(SUMMARIES.name)
+    if summary is None or summary.path not in {one.path for one in damages}:
+        return list(damages)
+    del kept[SUMMARIES.name]
+    return [one for one in damages if one.path != summary.path]
 
 
 def _what(error: Exception) -> str:
