@@ -85,7 +85,9 @@ class Definitions:
         groups = summary.path("groups")
         self.files.hold({groups: one.groups, summary.path("rows"): one.rows})
         chosen = f"{NUMBER}, {', '.join(summary.groups)}"
-        execute(f"CREATE TABLE {summary.fresh} AS SELECT {chosen} FROM read_parquet('{groups}') LIMIT 0")
+        execute(
+            f"CREATE TABLE {summary.fresh} AS SELECT {chosen} FROM read_parquet('{groups}') LIMIT 0"
+        )
         execute(f"CREATE SCHEMA {summary.schema}")
         for name, sql in self._of_others(summary):
             execute(f"CREATE VIEW {summary.schema}.{name} AS {sql}")
@@ -95,9 +97,15 @@ class Definitions:
         """Tables and views of trials of which nothing that counts is kept: a view finds those of its schema first."""
         trials = f"main.{TRIALS_THAT_COUNT}"
         same = summary.same("one", "fresh")
-        yield TRIALS_THAT_COUNT, f"SELECT * FROM {trials} AS one ANTI JOIN {summary.fresh} AS fresh ON {same}"
+        yield (
+            TRIALS_THAT_COUNT,
+            f"SELECT * FROM {trials} AS one ANTI JOIN {summary.fresh} AS fresh ON {same}",
+        )
         for table in summary.sources:
-            yield table, f"SELECT * FROM main.{table} SEMI JOIN {TRIALS_THAT_COUNT} USING (trial_id)"
+            yield (
+                table,
+                f"SELECT * FROM main.{table} SEMI JOIN {TRIALS_THAT_COUNT} USING (trial_id)",
+            )
         for name in wanted(summary.view, self.contents.tables, self.views)[1]:
             read, _ = wanted(self.views[name], self.contents.tables, self.views)
             if read.intersection(summary.sources):

@@ -7,7 +7,9 @@ SUMMARIES = Table(
     "view of which rows are kept",
     (
         Column("view", TEXT, "the view's name"),
-        Column("definition", TEXT, "digest of its SQL: what was made by another counts for nothing"),
+        Column(
+            "definition", TEXT, "digest of its SQL: what was made by another counts for nothing"
+        ),
         Column(
             "groups",
             BYTES,
