@@ -5,7 +5,7 @@ WITH modes AS (
     SELECT trial_id FROM neural_modes WHERE mode = 'fit'
 ),
 fits AS (
-    SELECT trial_id, recording, layer, readout, protocol,
+    SELECT trial_id, model, recording, layer, readout, protocol,
         count(*) AS n_folds,
         list(r) AS folds,
         list(undefined) FILTER (undefined IS NOT NULL) AS reasons
@@ -14,21 +14,21 @@ fits AS (
 ),
 -- A fit's targets are its recording's in every fold: their names are read in the first.
 names AS (
-    SELECT trial_id, recording, layer, readout, protocol, target_ids FROM neural_scores WHERE fold = 0
+    SELECT trial_id, model, recording, layer, readout, protocol, target_ids FROM neural_scores WHERE fold = 0
 ),
 means AS (
     SELECT *, list_transform(
         range(1, len(target_ids) + 1),
         lambda i: list_avg(list_transform(folds, lambda one: one[i]))
     ) AS mean
-    FROM fits JOIN names USING (trial_id, recording, layer, readout, protocol)
+    FROM fits JOIN names USING (trial_id, model, recording, layer, readout, protocol)
 ),
 -- A mean over folds of which some are NaN is NaN: only then they are looked for.
 told AS (
     SELECT * EXCLUDE (folds), CASE WHEN coalesce(isnan(list_sum(mean)), FALSE) THEN folds END AS with_nan
     FROM means
 )
-SELECT f.trial_id, t.model, t.weights_digest, f.recording, t.recording_digest, t.stimuli_digest,
+SELECT f.trial_id, f.model, t.weights_digest, f.recording, t.recording_digest, t.stimuli_digest,
     f.protocol, t.parameters, t.seed, f.layer, f.readout, f.n_folds, f.target_ids,
     CASE WHEN f.with_nan IS NULL THEN f.mean ELSE list_transform(
         range(1, len(f.target_ids) + 1),

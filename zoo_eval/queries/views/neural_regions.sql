@@ -1,14 +1,15 @@
 -- How well is each region of each subject predicted, layer by layer?
 -- The median over its targets of r, which is a mean over folds, and of r / sqrt(split-half reliability).
 -- Regions and subjects are those of current_targets; a recording that says neither is one row a layer.
-WITH means AS (
-    SELECT * EXCLUDE (target_ids, n_undefined_folds, undefined), target_ids,
-        json_extract_string(parameters, '$.split') AS split, hash(target_ids) AS names
-    FROM neural_means WHERE len(target_ids) > 0
-),
-orders AS (
-    SELECT recording_digest, seed, split, names, any_value(target_ids) AS target_ids
-    FROM means GROUP BY recording_digest, seed, split, names
+WITH orders AS (
+    SELECT
+        t.recording_digest, t.seed, json_extract_string(t.parameters, '$.split') AS split,
+        hash(s.target_ids) AS names, any_value(s.target_ids) AS target_ids
+    FROM neural_scores AS s
+    JOIN current_trials AS t USING (trial_id)
+    SEMI JOIN (FROM neural_modes WHERE mode = 'fit') AS k USING (trial_id)
+    WHERE s.fold = 0 AND len(s.target_ids) > 0
+    GROUP BY ALL
 ),
 targets AS (
     SELECT recording_digest, seed, split, names, unnest(target_ids) AS target,
@@ -32,9 +33,10 @@ regions AS (
 ),
 scored AS (
     SELECT m.* EXCLUDE (r), g.region, g.subject, g.roots, list_select(m.r, g.places) AS r
-    FROM means AS m JOIN regions AS g
-        ON m.names = g.names AND m.recording_digest IS NOT DISTINCT FROM g.recording_digest
-        AND m.seed IS NOT DISTINCT FROM g.seed AND m.split IS NOT DISTINCT FROM g.split
+    FROM neural_means AS m JOIN regions AS g
+        ON hash(m.target_ids) = g.names AND m.recording_digest IS NOT DISTINCT FROM g.recording_digest
+        AND m.seed IS NOT DISTINCT FROM g.seed
+        AND json_extract_string(m.parameters, '$.split') IS NOT DISTINCT FROM g.split
 )
 SELECT
     model, weights_digest, recording, recording_digest, stimuli_digest, protocol, parameters, seed, layer,
