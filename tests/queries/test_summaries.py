@@ -11,10 +11,12 @@ from obstore.store import MemoryStore
 
 from tests.queries.zoo import TARGETS, Zoo
 from zoo_eval import cli
+from zoo_eval.commands import compact
 from zoo_eval.queries import compacting, summaries
-from zoo_eval.queries.connection import connect
+from zoo_eval.queries.connection import Connection, connect
 from zoo_eval.queries.definitions import view_sql
 from zoo_eval.queries.questions import questions
+from zoo_eval.queries.running import TooLarge
 from zoo_eval.queries.summaries import MADE_FROM, SUMMED
 from zoo_eval.storage import address
 from zoo_eval.storage.bucket import Bucket
@@ -101,12 +103,14 @@ def test_every_view_and_question_is_the_same_before_and_after_and_half_compacted
     found, whole = asked(store, ALL)
     assert whole == dict.fromkeys(SUMMED, False)
     assert found == expected
-    assert not compacting.compact(Store(store.uri)).is_other
+    assert compacting.compact(Store(store.uri)).left_out == {}
     found, whole = asked(store, ALL)
     assert whole == WHOLE
     assert found == expected
     assert all(rows for name, (_, rows) in found.items() if name in FEW)
-    assert not compacting.summarise(Store(store.uri))
+    number = Store(store.uri).contents().snapshot.last
+    assert compacting.summarise(Store(store.uri)) == {}
+    assert Store(store.uri).contents().snapshot.last == number
 
 
 def test_where_all_is_kept_the_tables_of_many_rows_are_not_read(store):
@@ -214,7 +218,7 @@ def test_a_file_of_summaries_that_is_not_as_it_was_written_counts_for_nothing(
     found, whole = asked(store)
     assert (found, whole) == (expected, {})
     # It is made again.
-    assert compacting.summarise(Store(store.uri))
+    assert compacting.summarise(Store(store.uri)) == {}
     found, whole = asked(store)
     assert (found, whole) == (expected, WHOLE)
 
@@ -226,6 +230,25 @@ def test_the_command_keeps_them_and_nothing_is_strange_to_it(store, capsys):
     assert Store(store.uri).strays() == []
     assert Store(store.uri).damage() is None
     capsys.readouterr()
+
+
+def test_what_comes_to_a_limit_is_left_out_and_said(store, monkeypatch):
+    more(store)
+    expected = of_rows(store, monkeypatch)
+    query = Connection.query
+
+    def cut_off(self, sql, *more):
+        if "FROM tolerances" in sql:
+            raise TooLarge(self.limits)
+        return query(self, sql, *more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Connection, "query", cut_off)
+        said = compact.compacted(store.uri, 24)
+    assert "; no summary of tolerances: SQL: cut off at" in said
+    found, whole = asked(store)
+    assert found == expected
+    assert whole == {name: True for name in SUMMED if name != "tolerances"}
 
 
 def test_each_names_what_its_view_is_made_of():

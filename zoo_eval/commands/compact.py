@@ -21,10 +21,12 @@ def compacted(uri: str, grace_hours: float) -> str:
             f"give at least {LEAST_GRACE_HOURS}"
         )
     store = Store(uri)
-    done = compacting.compact(store, grace_hours * 3600)
+    found = compacting.compact(store, grace_hours * 3600)
+    done = found.files
     if done.is_other:
         return f"store {store.name}: another compaction was first; nothing is to be done"
     return (
         f"store {store.name}: {done.n_files} files merged into {done.n_segments}, "
         f"{done.n_removed} removed that were replaced more than {grace_hours:g} h ago"
+        + "".join(f"; no summary of {name}: {why}" for name, why in found.left_out.items())
     )
