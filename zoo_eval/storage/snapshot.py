@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -197,8 +199,9 @@ class Register:
                 rows = rows.filter(pc.invert(pc.is_in(rows["commit_id"], pa.array(sorted(void)))))
             found += zip(*(rows[name].to_pylist() for name in COUNTED), strict=True)
         # A later attempt may be in an earlier segment.
-        for trial, attempt, status, commit in sorted(found, key=lambda row: row[1]):
-            count.takes(commit, [(trial, attempt, status)])
+        found.sort(key=itemgetter(1))
+        for commit, own in groupby(found, key=itemgetter(3)):
+            count.takes(commit, (row[:3] for row in own))
 
     def _rows(self, segment: Named) -> pa.Table | Damage:
         try:
