@@ -28,6 +28,7 @@ import duckdb
 
 from benchmarks import queries_store
 from benchmarks.measurement import quick, report, timed
+from zoo_eval.queries.compacting import compact
 from zoo_eval.queries.connection import Connection, connect
 from zoo_eval.store import Store
 from zoo_eval.tables import VIEWS
@@ -53,10 +54,10 @@ def main() -> int:
     n_models = N_MODELS // 10 if quick(__doc__ or "") else N_MODELS
     with tempfile.TemporaryDirectory() as folder:
         correlated = filled(Path(folder, "correlated"), n_models // 10, "correlated")
-        Store(str(correlated)).compact(0.0)
+        compact(Store(str(correlated)), 0.0)
         store = filled(Path(folder, "store"), n_models, "independent")
         left = in_another_process(store)
-        Store(str(store)).compact(0.0)
+        compact(Store(str(store)), 0.0)
         merged = in_another_process(store)
         rivals = {name: rival(sql.format(store)) for name, sql in RIVALS.items()}
         found = summary(left, merged) | {

@@ -68,7 +68,9 @@ zoo-eval sql "SELECT subject, statistic, detail, estimate, low, high, p_adjusted
 ```
 
 It prints answers first, then statistics, and keeps all of them in the table `trends`; `--compare MODEL MODEL`
-sets two models against each other besides, as often as it is given. Of made-up models, for example:
+sets two models against each other besides, as often as it is given; `--where "year >= 2020"` takes only the
+models of which that holds (SQL on the columns of the view `model_facts`), says so in the population of every
+statistic, and leaves the table as it is. Of made-up models, for example:
 
 > Does tolerance of photos, ddn l2 (tolerance) rise with accuracy?
 > Yes, it rises: Spearman's correlation with top-1 is 0.87 [0.65, 0.95] (p 0.0015, adjusted 0.0045; 40 models

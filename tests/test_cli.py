@@ -215,9 +215,13 @@ def test_trends_are_printed_and_kept_as_a_table(finished_store, capsys):
     assert "nearest: local/vit" in bad(capsys, *wrong)
     assert cli.main(["trends", "--store", finished_store]) == 0
     capsys.readouterr()
+    # Of some models it is printed, and kept is what is of all.
+    assert cli.main(["trends", "--store", finished_store, "--where", "n_params > 0"]) == 0
+    assert ", where n_params > 0" in capsys.readouterr().out
     cli.main(["sql", "SELECT * FROM trends", "--store", finished_store, "--format", "json"])
     rows = json.loads(capsys.readouterr().out)
     assert {row["statistic"] for row in rows} >= {"spearman_rho", "pearson_r", "kendall_tau"}
+    assert not [row for row in rows if ", where" in (row["population"] or "")]
     keys = [
         tuple(row[name] for name in ("trend", "subject", "measure", "statistic", "detail", "at"))
         for row in rows

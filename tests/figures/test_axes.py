@@ -122,6 +122,8 @@ def test_the_front_is_what_no_other_surpasses():
 def test_a_front_takes_infinities_and_refuses_nan():
     inf = np.inf
     assert on_front(np.array([1.0, 2.0, 3.0]), np.array([inf, 1.0, -inf])).tolist() == [True] * 3
+    # Of equals in one value the better in the other is on it, below every number too.
+    assert on_front(np.array([2.0, 1.0]), np.array([-inf, -inf])).tolist() == [True, False]
     assert on_front(np.array([]), np.array([])).tolist() == []
     with pytest.raises(ValueError, match="NaN"):
         on_front(np.array([1.0, np.nan]), np.array([1.0, 2.0]))

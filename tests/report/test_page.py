@@ -89,7 +89,7 @@ def drag(browser, number, start, end):
 def settle(browser):
     browser.execute_async_script(
         "const done = arguments[0]; requestAnimationFrame(() => setTimeout(() => "
-        "zooReport.repainted().then(() => setTimeout(done, 50)), 20))"
+        "zooReport.repainted().then(() => zooReport.shown()).then(() => setTimeout(done, 50)), 20))"
     )
 
 
@@ -198,6 +198,29 @@ def test_a_brush_filters_the_table_and_every_other_figure_to_what_is_inside(open
     assert (
         opened.execute_script("return Object.keys(zooReport.plots[0].handle.view.signal('brush'))")
         == []
+    )
+
+
+def test_figures_out_of_sight_are_repainted_when_they_come_into_sight(opened, zoo):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    last = len(opened.find_elements("css selector", ".drawing")) - 1
+    canvas = plot(opened, 0).find_element("css selector", "canvas")
+    in_sight = "return zooReport.plots.map(p => p.isInSight)"
+    WebDriverWait(opened, 60).until(lambda _: opened.execute_script(in_sight)[0])
+    assert not opened.execute_script(in_sight)[last]
+    move = ActionChains(opened, duration=50).move_to_element_with_offset(canvas, -150, -90)
+    move.click_and_hold().move_by_offset(300, 150).release().perform()
+    inside = "return [...zooReport.page.choice.brushed ?? []].sort()"
+    WebDriverWait(opened, 60).until(lambda _: opened.execute_script(inside))
+    opened.execute_async_script(
+        "const done = arguments[0]; zooReport.repainted().then(() => done())"
+    )
+    assert opened.execute_script(PICKED, last) == []
+    plot(opened, last)
+    WebDriverWait(opened, 60).until(
+        lambda _: opened.execute_script(PICKED, last) == opened.execute_script(inside)
     )
 
 

@@ -101,4 +101,4 @@ def test_sql_sees_float16_as_float32_and_nothing_else_changed():
 
 def test_rows_belong_to_trials_where_they_name_a_commit_and_are_no_trials_themselves():
     apart = {name for name, table in TABLES.items() if not table.ledgered}
-    assert apart == {"trials", "trends"}
+    assert apart == {"trials", "trends", "summaries"}

@@ -10,11 +10,12 @@ from scipy import stats
 from tests.queries.test_views import accuracy, gate
 from tests.report.conftest import DISTANCES, GATES, NAMES, SCORES, TOP1, commit_model
 from tests.trends import zoo
+from zoo_eval.errors import BadInput
 from zoo_eval.queries.connection import connect
 from zoo_eval.store import Store
 from zoo_eval.tables import TRENDS
 from zoo_eval.trends.analysis import NONE_YET, analysis, as_text, trends
-from zoo_eval.trends.comparisons import Comparison, comparisons, describe
+from zoo_eval.trends.comparisons import Comparison, Population, comparisons, describe
 
 
 def by_key(rows):
@@ -43,6 +44,38 @@ def test_they_equal_scipy(planted_store):
     assert (neural["n_models"], neural["n_families"]) == (len(TOP1), 1)
     assert (neural["low"], neural["p_value"]) == (None, None)
     assert neural["no_interval"].startswith("too few families: 1")
+
+
+def test_a_condition_narrows_who_is_compared_and_is_said(zoo_store):
+    connection = connect(zoo_store)
+    among = Population.of(connection, "year >= 2018 AND pretraining = 'in1k'")
+    kept = [
+        i for i in range(40) if zoo.facts(i)["year"] >= 2018 and zoo.facts(i)["pretraining"] == "in1k"
+    ]  # fmt: skip
+    (one,) = comparisons(connection, "accuracy_vs_neural", among)
+    (whole,) = comparisons(connection, "accuracy_vs_neural")
+    known = {zoo.MODELS[i] for i in kept} & {row["model"] for row in whole.rows}
+    assert {row["model"] for row in one.rows} == known
+    row = one.statistics()[0]
+    assert row["population"].endswith(", where year >= 2018 AND pretraining = 'in1k'")
+    assert json.loads(row["exclusions"])["outside the condition"] == len(whole.rows) - len(known)
+    x, y = ([row[name] for row in one.rows] for name in ("top1", "value"))
+    assert row["estimate"] == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert ", where" not in whole.statistics()[0]["population"]
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("yeer > 2000", "--where: .*yeer.*columns are model, weights_digest, kin,"),
+        ("year > ", "--where: "),
+        ("year > 3000", "--where: no model of 40 fulfils it"),
+    ],
+)
+def test_a_wrong_condition_is_one_line(zoo_store, where, said):
+    with pytest.raises(BadInput, match=said) as found:
+        Population.of(connect(zoo_store), where)
+    assert "\n" not in str(found.value)
 
 
 def test_a_model_that_withstands_every_attack_ranks_last_and_is_counted(planted_store):

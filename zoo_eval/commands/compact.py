@@ -1,6 +1,7 @@
 """Merging the small files of a store into few large ones."""
 
 from zoo_eval.errors import BadInput
+from zoo_eval.queries import compacting
 from zoo_eval.store import Store
 
 # Who reads or commits may take so long between two requests.
@@ -20,10 +21,12 @@ def compacted(uri: str, grace_hours: float) -> str:
             f"give at least {LEAST_GRACE_HOURS}"
         )
     store = Store(uri)
-    done = store.compact(grace_hours * 3600)
+    found = compacting.compact(store, grace_hours * 3600)
+    done = found.files
     if done.is_other:
         return f"store {store.name}: another compaction was first; nothing is to be done"
     return (
         f"store {store.name}: {done.n_files} files merged into {done.n_segments}, "
         f"{done.n_removed} removed that were replaced more than {grace_hours:g} h ago"
+        + "".join(f"; no summary of {name}: {why}" for name, why in found.left_out.items())
     )

@@ -67,6 +67,12 @@ def _take_trends(parser: Parser) -> None:
         metavar="MODEL",
         help="two models on the same targets and stimuli; may be given several times",
     )
+    parser.add_argument(
+        "--where",
+        metavar="SQL",
+        help="only models of which this holds, e.g. \"year >= 2020 AND family <> 'vit'\" (columns of the view "
+        "model_facts); printed, while the table trends stays that of all models",
+    )
 
 
 def _trends(options: Options) -> int:
@@ -75,8 +81,10 @@ def _trends(options: Options) -> int:
     from zoo_eval.trends.analysis import analysis, as_text
 
     store = Store(options.store)
-    found = analysis(connect(store), [(first, second) for first, second in options.compare])
-    store.replace("trends", found.rows)
+    pairs = [(first, second) for first, second in options.compare]
+    found = analysis(connect(store), pairs, options.where)
+    if options.where is None:
+        store.replace("trends", found.rows)
     for line in as_text(found).split("\n"):
         say(line)
     return OK

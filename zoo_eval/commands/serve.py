@@ -1,6 +1,5 @@
 """`zoo-eval serve`: the explorer of a store, until Ctrl-C."""
 
-import os
 from contextlib import suppress
 
 from zoo_eval.commands.command import OK
@@ -33,11 +32,5 @@ def run(store: str, host: str, port: int | None, seconds: str | None, memory: st
         )
     with suppress(KeyboardInterrupt):
         serving.run()
-    try:
-        say("ended; the store is as it was")
-    finally:
-        # Whether or not somebody still reads that.
-        if serving.is_at_work:
-            # Python cannot end in the middle of a query, and nobody waits for its answer.
-            os._exit(OK)
+    say("ended; the store is as it was")
     return OK

@@ -9,18 +9,17 @@ whoever asks watches this process, and ends it.
 
 import io
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from zoo_eval.errors import BadInput, StoreError, ZooEvalError, as_line, one_line
+from zoo_eval.explorer.processes import spoken_to
 from zoo_eval.queries.cells import ARROW, TEXT
 from zoo_eval.queries.connection import connect
 from zoo_eval.queries.limits import Limits
@@ -159,12 +158,7 @@ def answer(desk: Desk, asked: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]
 
 def main() -> int:
     """Answers until there are no more questions."""
-    inbox = Pipe(os.dup(0), writable=False)
-    outbox = Pipe(os.dup(1), readable=False)
-    # What a library prints must not be taken for an answer.
-    os.dup2(2, 1)
-    with suppress(OSError):
-        os.nice(NICER)
+    inbox, outbox = spoken_to(NICER)
     desk: Desk | None = None
     told = json.loads(inbox.recv_bytes())
     spill = told["spill"]

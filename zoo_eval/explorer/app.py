@@ -16,7 +16,7 @@ from zoo_eval.errors import BadInput, ZooEvalError, as_line, one_line
 from zoo_eval.explorer import pages
 from zoo_eval.explorer.desks import Busy, Desks
 from zoo_eval.explorer.guard import Door, Guard
-from zoo_eval.explorer.watch import Watch
+from zoo_eval.explorer.lookout import Watched
 from zoo_eval.files.names import printable, say
 from zoo_eval.queries.questions import questions
 from zoo_eval.units import size_text
@@ -40,7 +40,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Pages:
     """What is answered, by address; nothing but this is served."""
 
-    def __init__(self, watch: Watch, desks: Desks) -> None:
+    def __init__(self, watch: Watched, desks: Desks) -> None:
         self._watch = watch
         self._desks = desks
         self._questions = list(questions().values())
@@ -59,33 +59,34 @@ class Pages:
         ]
 
     async def _report(self, request: Request) -> Response:
-        watch = self._watch
-        trouble = watch.trouble or watch.report_trouble
-        if (report := watch.wanted_report()) is None:
+        self._watch.want_report()
+        seen = self._watch.seen
+        trouble = seen.trouble or seen.report_trouble
+        if (report := seen.report) is None:
             if trouble is not None:
                 return _said(503, f"the report cannot be made: {trouble}")
             return HTMLResponse(pages.waiting())
-        is_renewed = report.read_at < watch.moment.read_at
-        as_of = report.read_at if is_renewed else watch.as_of
-        above = pages.ways("/") + pages.age(_age_s(as_of), trouble, is_renewed)
+        as_of = report.read_at if seen.is_report_old else seen.as_of
+        above = pages.ways("/") + pages.age(_age_s(as_of), trouble, seen.is_report_old)
         page = pages.framed(report.html, above)
         headers = {"Content-Security-Policy": REPORT_POLICY, "Age": str(round(_age_s(as_of)))}
         return HTMLResponse(page, headers=headers)
 
     async def _leaderboard(self, request: Request) -> Response:
-        headers = {"Age": str(round(_age_s(self._watch.as_of)))}
-        if self._watch.trouble is not None:
+        seen = self._watch.seen
+        headers = {"Age": str(round(_age_s(seen.as_of)))}
+        if seen.trouble is not None:
             headers["Warning"] = '110 zoo_eval "the store cannot be read now"'
-        return Response(self._watch.moment.leaderboard, 200, headers, KINDS["json"])
+        return Response(seen.shown.leaderboard, 200, headers, KINDS["json"])
 
     async def _tables(self, request: Request) -> Response:
-        inside = pages.sources(self._watch.moment.sources)
+        inside = pages.sources(self._watch.seen.shown.sources)
         return HTMLResponse(pages.document("Tables and views", "/tables", inside))
 
     async def _box(self, request: Request) -> Response:
         sql = request.query_params.get("q", pages.EXAMPLE)
         of = request.query_params.get("of")
-        if of in {one.name for one in self._watch.moment.sources}:
+        if of in {one.name for one in self._watch.seen.shown.sources}:
             sql = f'SELECT * FROM "{of}" LIMIT 100'
         for one in self._questions:
             if one.name == request.query_params.get("question"):
@@ -106,8 +107,9 @@ class Pages:
             f"At most {bounds.limits.seconds:g} s, {size_text(bounds.limits.memory_bytes)} of memory, "
             f"{bounds.most_rows:,} rows and {size_text(bounds.most_bytes)} of result."
         )
-        trouble = self._watch.trouble
-        above = pages.age(_age_s(self._watch.as_of), trouble) if trouble else ""
+        seen = self._watch.seen
+        trouble = seen.trouble
+        above = pages.age(_age_s(seen.as_of), trouble) if trouble else ""
         inside = above + pages.box(sql, limits) + below
         return HTMLResponse(pages.document("Ask in SQL", "/sql", inside), status)
 
@@ -124,7 +126,7 @@ class Pages:
         return download
 
 
-def application(watch: Watch, desks: Desks, door: Door) -> Guard:
+def application(watch: Watched, desks: Desks, door: Door) -> Guard:
     """The application that serves a store."""
     routes = Pages(watch, desks).routes()
     handlers = {HTTPException: _not_there, Exception: _failed}

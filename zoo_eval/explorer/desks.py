@@ -2,13 +2,9 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection as Pipe
 from queue import Empty, LifoQueue
 from threading import Lock
 from typing import Any
@@ -16,6 +12,7 @@ from typing import Any
 import psutil
 
 from zoo_eval.errors import BadInput, StoreError, ZooEvalError
+from zoo_eval.explorer.processes import started
 from zoo_eval.queries.limits import VARIABLES, Limits, limits_from
 from zoo_eval.units import size_text
 
@@ -72,20 +69,8 @@ class _Desk:
 
     def __init__(self, uri: str, bounds: Bounds) -> None:
         self._bounds = bounds
-        # Ctrl-C is for the server, which then ends this one.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "zoo_eval.explorer.answering"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._to = Pipe(os.dup(self._process.stdin.fileno()), readable=False)
-        self._from = Pipe(os.dup(self._process.stdout.fileno()), writable=False)
-        self._process.stdin.close()
-        self._process.stdout.close()
+        self._process = started("zoo_eval.explorer.answering")
+        self._from = self._process.inbox
         limits = bounds.limits
         self._send(
             {
@@ -138,19 +123,14 @@ class _Desk:
             return True
 
     def end(self) -> None:
-        with suppress(OSError):
-            self._process.kill()
-        self._process.wait()
-        for pipe in (self._to, self._from):
-            with suppress(OSError):
-                pipe.close()
+        self._process.end()
 
     @property
     def _most_bytes(self) -> int:
         return 2 * self._bounds.limits.memory_bytes + SPARE_BYTES
 
     def _send(self, message: Mapping[str, Any]) -> None:
-        self._to.send_bytes(json.dumps(message).encode())
+        self._process.out.send_bytes(json.dumps(message).encode())
 
     def _held(self) -> int:
         try:

@@ -3,7 +3,7 @@
 import io
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from zoo_eval.files.names import printable
 from zoo_eval.queries.cells import TEXT
@@ -31,23 +31,31 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """A store as it was at one time; `read_at` is by the clock that counts seconds since 1970.
+class Shown:
+    """What pages show of a store as it was at one time.
 
     Attributes:
         leaderboard: the rows of the view, a JSON list.
         sources: the tables and views, in their declared order.
+        read_at: by the clock that counts seconds since 1970.
     """
+
+    leaderboard: bytes
+    sources: Sequence[Source]
+    read_at: float
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A store as it was at one time, and what is shown of it."""
 
     contents: Contents
     connection: Connection
-    leaderboard: bytes
-    sources: Sequence[Source]
-    read_at: float = field(default_factory=time.time)
+    shown: Shown
 
     @classmethod
-    def of(cls, store: Store, limits: Limits) -> "Moment":
-        """What a store holds now.
+    def of(cls, store: Store, limits: Limits, before: "Moment | None" = None) -> "Moment":
+        """What a store holds now; of what was there `before` nothing is asked again that cannot have changed.
 
         Raises:
             StoreError: it cannot be read, or is damaged.
@@ -58,8 +66,18 @@ class Moment:
         rows = connection.query("SELECT * FROM leaderboard", TEXT)
         written = io.StringIO()
         write_json(rows, written)
-        sources = _sources(contents, connection)
-        return cls(contents, connection, written.getvalue().encode(), sources, read_at)
+        if before and _declared(before.contents, before.connection) == _declared(
+            contents, connection
+        ):
+            sources = before.shown.sources
+        else:
+            sources = _sources(contents, connection)
+        return cls(contents, connection, Shown(written.getvalue().encode(), sources, read_at))
+
+
+def _declared(contents: Contents, connection: Connection) -> tuple[object, ...]:
+    """All that says which tables, views and columns there are."""
+    return dict(contents.tables), list(contents.views), connection.left_out
 
 
 def _sources(contents: Contents, connection: Connection) -> list[Source]:

@@ -12,7 +12,7 @@ from zoo_eval.errors import BadInput
 from zoo_eval.explorer import guard
 from zoo_eval.explorer.app import application
 from zoo_eval.explorer.desks import Bounds, Desks
-from zoo_eval.explorer.watch import Watch
+from zoo_eval.explorer.lookout import Lookout
 from zoo_eval.queries.limits import Limits
 
 LOOPBACK = "127.0.0.1"
@@ -35,7 +35,7 @@ class Serving:
         self._token = guard.token(host)
         self._socket = bound(host, port)
         try:
-            self._watch = Watch(uri, Limits())
+            self._watch = Lookout(uri, Limits())
         except BaseException:
             self._socket.close()
             raise
@@ -88,11 +88,6 @@ class Serving:
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join()
-
-    @property
-    def is_at_work(self) -> bool:
-        """Whether the store is still being read, which nothing interrupts."""
-        return self._watch.is_at_work
 
     def __repr__(self) -> str:
         return f"Serving({self.url}; .stop() ends it)"

@@ -10,7 +10,7 @@ from zoo_eval.figures.axes import axis
 from zoo_eval.figures.figure import Figure, Row, slug
 from zoo_eval.figures.known import Known
 from zoo_eval.figures.scatter import MOST_BARS, Level, Scatter
-from zoo_eval.trends.comparisons import CEILED, CEILED_MAPS, VIEWS, Comparison, comparisons
+from zoo_eval.trends.comparisons import CEILED, CEILED_MAPS, Comparison
 
 TOP1 = "ImageNet top-1 (share of photos)"
 SECTIONS = {
@@ -45,10 +45,9 @@ class Measured:
 
 def against_accuracy(known: Known) -> Iterator[Figure]:
     """A figure for each comparison that has a model with finite accuracy and a value."""
-    for trend in VIEWS:
-        for one in comparisons(known.connection, trend):
-            if found := _figure(one, known):
-                yield found
+    for one in known.comparisons:
+        if found := _figure(one, known):
+            yield found
 
 
 def _figure(one: Comparison, known: Known) -> Figure | None:

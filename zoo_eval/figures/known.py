@@ -7,6 +7,7 @@ from typing import Any
 
 from zoo_eval.figures.figure import Row
 from zoo_eval.queries.connection import Connection
+from zoo_eval.trends.comparisons import VIEWS, Comparison, comparisons
 
 ERROR_KEY = (
     "recording_digest", "stimuli_digest", "readout", "protocol", "parameters", "seed",
@@ -15,7 +16,7 @@ ERROR_KEY = (
 
 @dataclass(frozen=True)
 class Known:
-    """A store's models by kind, its planted sources and its standard errors, each asked for once."""
+    """What is compared, models by kind, planted sources and standard errors, each asked for once."""
 
     connection: Connection
 
@@ -23,6 +24,16 @@ class Known:
         """The rows of one of the queries that figures ship."""
         sql = files("zoo_eval.queries").joinpath(f"figures/{name}.sql").read_text(encoding="utf-8")
         return self.connection.rows(sql)
+
+    @cached_property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """All that the store compares, view by view; what is reckoned of one is kept with it."""
+        return tuple(one for trend in VIEWS for one in comparisons(self.connection, trend))
+
+    @cached_property
+    def layer_profiles(self) -> list[Row]:
+        """The score of every layer, panel by panel and model by model."""
+        return self.asked("layer_profiles")
 
     @cached_property
     def _kinds(self) -> dict[str, Row]:

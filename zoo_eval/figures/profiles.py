@@ -36,7 +36,7 @@ def profiles(known: Known) -> Iterator[Figure]:
 
 def panels(known: Known) -> Iterator[tuple[str, Row, list[Row]]]:
     """Each of those figures' subject, what all its rows share, and its rows, model by model."""
-    rows = known.asked("layer_profiles")
+    rows = known.layer_profiles
     found = [
         (dict(zip(("recording", "readout", "statistic", *KEY), key, strict=True)), list(some))
         for key, some in itertools.groupby(rows, _panel)

@@ -17,7 +17,11 @@ def figures(connection: Connection) -> tuple[Figure, ...]:
 
     The same store gives the same figures, of which no two have one name.
     """
-    known = Known(connection)
+    return known_figures(Known(connection))
+
+
+def known_figures(known: Known) -> tuple[Figure, ...]:
+    """The same of what was asked for, and may be asked for again elsewhere."""
     found = itertools.chain(against_accuracy(known), tradeoff(known), profiles(known))
     return tuple(_named_apart(found))
 

@@ -59,6 +59,10 @@ class Files(AbstractFileSystem):  # type: ignore[misc]
         """Has a table be there, without rows, with the columns of a schema."""
         self._put(table, {}, schema)
 
+    def hold(self, paths: Mapping[str, bytes]) -> None:
+        """Has files be there that are in memory, by what `source` of them says."""
+        self._found |= {_stripped(path): held for path, held in paths.items()}
+
     def bring(self, table: str) -> None:
         """Has an announced table have its rows.
 

@@ -16,10 +16,15 @@ PROFILES = "profiles"
 SETTINGS = Column("settings", "settings")
 
 
-def details(connection: Connection) -> list[Table]:
+def details(known: Known) -> list[Table]:
     """All tables of details, those with rows."""
-    made = (_scores, _profiles, _tolerances, _alignments, _spatial, _layers, _provenance)
-    return [table for table in (one(connection) for one in made) if table]
+    connection = known.connection
+    made = [
+        _scores(connection),
+        _profiles(known),
+        *(one(connection) for one in (_tolerances, _alignments, _spatial, _layers, _provenance)),
+    ]
+    return [table for table in made if table]
 
 
 def _scores(connection: Connection) -> Table:
@@ -42,7 +47,7 @@ def _scores(connection: Connection) -> Table:
     return Table("scores", "Neural scores at the chosen layer", columns, _with_settings(rows))
 
 
-def _profiles(connection: Connection) -> Table:
+def _profiles(known: Known) -> Table:
     columns = (
         MODEL,
         Column("subject", "recording and readout"),
@@ -51,11 +56,7 @@ def _profiles(connection: Connection) -> Table:
         Column("score", "score", REAL, "mean over folds"),
         Column("ceiled_score", "r / sqrt(ceiling)", REAL),
     )
-    rows = [
-        {**row, "subject": subject}
-        for subject, _, some in panels(Known(connection))
-        for row in some
-    ]
+    rows = [{**row, "subject": subject} for subject, _, some in panels(known) for row in some]
     return Table(PROFILES, "Score by layer", columns, rows)
 
 

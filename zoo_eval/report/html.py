@@ -6,8 +6,9 @@ from typing import Any
 
 from zoo_eval.errors import BadInput
 from zoo_eval.figures.figure import Figure
+from zoo_eval.figures.known import Known
 from zoo_eval.figures.page import on_page, runtime
-from zoo_eval.figures.shown import figures
+from zoo_eval.figures.shown import known_figures
 from zoo_eval.files.names import in_html
 from zoo_eval.privacy import files as private
 from zoo_eval.privacy.addresses import shown
@@ -33,7 +34,6 @@ from zoo_eval.report.section import Section, contents, listed, place, soft, toge
 from zoo_eval.report.shell import document, script
 from zoo_eval.report.table import Table
 from zoo_eval.store import Store
-from zoo_eval.trends.comparisons import VIEWS, comparisons
 
 LEADERBOARD_NOTE = (
     "Neural scores are means over folds, of a fit medians over targets; layer and readout are chosen "
@@ -65,9 +65,10 @@ def write(store: Store, out: Path) -> None:
 
 def page(connection: Connection, uri: str) -> str:
     """The report's HTML: nothing in it refers to anything outside."""
-    shown_figures = figures(connection)
+    known = Known(connection)
+    shown_figures = known_figures(known)
     tables = {table.name: table for table in _tables(connection)}
-    sections = list(_sections(connection, tables, shown_figures))
+    sections = list(_sections(known, tables, shown_figures))
     body = (
         '<a class="skip" href="#leaderboard">Skip to the leaderboard</a>'
         f"{_header(connection, uri)}{WITHOUT_SCRIPTS}"
@@ -79,7 +80,7 @@ def page(connection: Connection, uri: str) -> str:
         "tables": [table.on_page() for table in tables.values() if table],
         "drawn": _drawn(shown_figures),
     }
-    later = [table.on_page() for table in details(connection)]
+    later = [table.on_page() for table in details(known)]
     blocks = written.block("data", data) + written.packed("details", later)
     return document("zoo_eval report", body + blocks, scripts=[runtime(), script()])
 
@@ -119,13 +120,13 @@ def _tables(connection: Connection) -> Iterator[Table]:
 
 
 def _sections(
-    connection: Connection, tables: dict[str, Table], shown_figures: Sequence[Figure]
+    known: Known, tables: dict[str, Table], shown_figures: Sequence[Figure]
 ) -> Iterator[Section]:
+    connection = known.connection
     leaders, quarantined = tables["leaderboard"], tables["quarantined"]
     yield Section("leaderboard", "Leaderboard", _leaderboard(connection, leaders))
-    found = [one for trend in VIEWS for one in comparisons(connection, trend)]
-    yield Section("claims", "Questions and answers", claims(found))
-    yield from drawn.sections(shown_figures, found)
+    yield Section("claims", "Questions and answers", claims(known.comparisons))
+    yield from drawn.sections(shown_figures, known.comparisons)
     if pairs := tables["harmonized"]:
         yield Section("harmonized", pairs.caption, soft(harmonized.NOTE) + place(pairs))
     if side_by_side := tables["protocols"]:

@@ -15,7 +15,7 @@ LEFT JOIN (
     SELECT * FROM models
     QUALIFY row_number() OVER (PARTITION BY model, weights_digest ORDER BY trial_id) = 1
 ) AS m USING (model, weights_digest)
-ORDER BY l.top1 DESC NULLS LAST, l.model
+ORDER BY nullif(l.top1, 'nan'::DOUBLE) DESC NULLS LAST, l.model
 """
 MODEL = Column("model", "model", meaning="the model card's name; opens the model's page")
 ACCURACY = (

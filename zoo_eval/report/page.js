@@ -37,13 +37,18 @@ document.addEventListener("keydown", (event) => {
 // On paper: every row, and figures for light paper.
 addEventListener("beforeprint", () => {
   page.leaderboard?.drawInSight(true);
-  for (const { handle } of plots) handle?.view.signal("theme", "light").signal("paper", "#ffffff").run();
+  for (const plot of plots) {
+    plot.show();
+    plot.handle?.view.signal("theme", "light").signal("paper", "#ffffff").run();
+  }
 });
 addEventListener("afterprint", () => {
   page.leaderboard?.draw();
   for (const { handle } of plots) handle?.theme(theme());
 });
 page.address.follow();
+watchSight(plots);
 drawInTurn(plots);
 // For those who look from outside, and tests.
-window.zooReport = { page, plots, Table, drawn: () => Promise.all(plots.map((plot) => plot.drawing())), repainted: () => repainted };
+const all = (does) => () => Promise.all(plots.map(does));
+window.zooReport = { page, plots, Table, drawn: all((plot) => plot.drawing()), shown: all((plot) => plot.show()), repainted: () => repainted };

@@ -1,7 +1,7 @@
 // A figure on the page: drawn when it comes into sight, linked with the choice of models.
 class Plot {
   constructor(place, drawn, page) {
-    Object.assign(this, { place, page, spec: drawn.figures[place.dataset.figure], models: drawn.models, at: -1 });
+    Object.assign(this, { place, page, spec: drawn.figures[place.dataset.figure], models: drawn.models, at: -1, isInSight: true });
     this.inside = made("div");
     place.append(this.inside);
     place.tabIndex = 0;
@@ -65,9 +65,16 @@ class Plot {
     this.handle.clear();
   }
 
-  // Shows what is chosen; a promise of that. While one repaint runs, only the last choice waits.
+  // Shows what is chosen; a promise of that. Out of sight it waits until it is seen.
   pick() {
     if (!this.handle) return null;
+    if (this.isInSight) return this.paint();
+    this.isStale = true;
+    return null;
+  }
+
+  // While one repaint runs, only the last choice waits.
+  paint() {
     if (this.repaint) {
       this.isStale = true;
       return this.repaint;
@@ -80,6 +87,17 @@ class Plot {
       return this.isStale ? this.pick() : null;
     });
     return this.repaint;
+  }
+
+  // It has come into sight, or gone.
+  seen(isInSight) {
+    this.isInSight = isInSight;
+    if (isInSight) this.show();
+  }
+
+  // Shows the last choice, in sight or not; a promise of that.
+  show() {
+    return this.handle && this.isStale ? this.paint() : this.repaint;
   }
 
   // Its models from the least accurate to the most, which is from left to right.
@@ -123,6 +141,14 @@ class Plot {
     card.show(models[at], box.left + 40, box.top + 20);
     card.tell(models[at]);
   }
+}
+
+// Tells figures whether they are in sight: of many on a page few are.
+function watchSight(plots) {
+  const watcher = new IntersectionObserver((entries) => {
+    for (const entry of entries) plots.find((plot) => plot.place === entry.target).seen(entry.isIntersecting);
+  }, { rootMargin: "50px" });
+  for (const plot of plots) watcher.observe(plot.place);
 }
 
 // Draws figures that come near the window, and the others when nothing else is to be done.

@@ -14,7 +14,7 @@ FROM similarities AS s
 JOIN best_layer AS b USING (
     model, weights_digest, recording_digest, stimuli_digest, protocol, parameters, seed, readout, layer
 )
-ORDER BY s.recording, s.readout, s.statistic, s.score DESC NULLS LAST, s.model
+ORDER BY s.recording, s.readout, s.statistic, nullif(s.score, 'nan'::DOUBLE) DESC NULLS LAST, s.model
 """
 COLUMNS = (
     Column("model", "model"),

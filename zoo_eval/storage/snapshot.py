@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,7 +16,7 @@ from zoo_eval.storage.ledger import Count, Entry, Ledger, Named
 from zoo_eval.storage.manifest import Manifest
 from zoo_eval.storage.objects import Objects, each
 from zoo_eval.storage.records import Records, name_of
-from zoo_eval.tables import SCHEMA_VERSION, TRIALS
+from zoo_eval.tables import SCHEMA_VERSION, SUMMARIES, TRIALS
 
 # So many files of a table are asked for one by one: beside them may lie thousands that were merged.
 FEW = 20
@@ -120,6 +122,7 @@ class Register:
         many = [t for t, some in by_table.items() if len(some) > FEW or not newest.number]
         named = {**by_table, "": list(kept.values())}
         damages += self._unlike(named, many, {one.path for one in damages})
+        damages = _needed(damages, kept)
         return Snapshot(newest, last, entries, count, void, by_table, kept, damages)
 
     def _newest(self, damages: list[Damage]) -> Manifest:
@@ -196,8 +199,9 @@ class Register:
                 rows = rows.filter(pc.invert(pc.is_in(rows["commit_id"], pa.array(sorted(void)))))
             found += zip(*(rows[name].to_pylist() for name in COUNTED), strict=True)
         # A later attempt may be in an earlier segment.
-        for trial, attempt, status, commit in sorted(found, key=lambda row: row[1]):
-            count.takes(commit, [(trial, attempt, status)])
+        found.sort(key=itemgetter(1))
+        for commit, own in groupby(found, key=itemgetter(3)):
+            count.takes(commit, (row[:3] for row in own))
 
     def _rows(self, segment: Named) -> pa.Table | Damage:
         try:
@@ -244,6 +248,15 @@ def _kept(newest: Manifest, entries: Mapping[int, Entry]) -> dict[str, Named]:
             else:
                 kept[name] = one
     return kept
+
+
+def _needed(damages: Sequence[Damage], kept: dict[str, Named]) -> list[Damage]:
+    """Damages but that of summaries, which then do not count: all that they say is said by rows."""
+    summary = kept.get(SUMMARIES.name)
+    if summary is None or summary.path not in {one.path for one in damages}:
+        return list(damages)
+    del kept[SUMMARIES.name]
+    return [one for one in damages if one.path != summary.path]
 
 
 def _what(error: Exception) -> str:

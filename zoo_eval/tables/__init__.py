@@ -17,6 +17,7 @@ from zoo_eval.tables.neural import (
     TARGETS,
 )
 from zoo_eval.tables.over_models import TRAINING_METRICS, TRAINING_RUNS, TRENDS
+from zoo_eval.tables.summaries import SUMMARIES
 from zoo_eval.tables.table import (
     BYTES,
     COUNT,
@@ -39,6 +40,7 @@ _ALL = (
     MODELS, TRIALS, ACCURACY, LAYERS, FEATURES, NEURAL_SCORES, CEILINGS, TARGETS, SPATIAL_SCORES,
     SPATIAL_MAPS, ATTACKS,
     PERTURBATIONS, ALIGNMENT, TRENDS, TRAINING_RUNS, TRAINING_METRICS,
+    SUMMARIES,
 )  # fmt: skip
 TABLES: dict[str, Table] = {table.name: table for table in _ALL}
 
@@ -56,6 +58,7 @@ VIEWS = (
     "neural_means",
     "neural_targets",
     "neural_regions",
+    "region_folds",
     "both_directions",
     "similarities",
     "best_layer",
@@ -88,6 +91,7 @@ __all__ = [
     "REAL",
     "REALS",
     "SCHEMA_VERSION",
+    "SUMMARIES",
     "TABLES",
     "TEXT",
     "TIME",

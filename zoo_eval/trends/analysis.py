@@ -9,7 +9,7 @@ from typing import Any
 from zoo_eval.queries.connection import Connection
 from zoo_eval.trends.ceilings import ceiled_score
 from zoo_eval.trends.claims import Claim, answered
-from zoo_eval.trends.comparisons import VIEWS, Comparison, comparisons
+from zoo_eval.trends.comparisons import VIEWS, Comparison, Population, comparisons
 from zoo_eval.trends.contrasts import contrasts
 from zoo_eval.trends.correlations import partial_correlations
 from zoo_eval.trends.fronts import fronts
@@ -31,14 +31,22 @@ class Analysis:
     rows: list[Row]
 
 
-def analysis(connection: Connection, pairs: Sequence[tuple[str, str]] = ()) -> Analysis:
+def analysis(
+    connection: Connection, pairs: Sequence[tuple[str, str]] = (), where: str | None = None
+) -> Analysis:
     """Every statistic of every comparison in the store, and of the pairs of models that are asked for.
 
+    Args:
+        connection: to the store.
+        pairs: models to be compared on the same targets and stimuli, whatever `where` says.
+        where: an SQL condition on the columns of `model_facts`; only models that fulfil it are compared.
+
     Raises:
-        BadInput: a model of a pair is not in the store.
+        BadInput: a model of a pair is not in the store, or the condition is wrong or leaves none.
     """
     differences = compared(connection, pairs)
-    found = {trend: comparisons(connection, trend) for trend in VIEWS}
+    among = None if where is None else Population.of(connection, where)
+    found = {trend: comparisons(connection, trend, among) for trend in VIEWS}
     claims = answered(found)
     own = [row for one in found.values() for each in one for row in _rows(connection, each)]
     return Analysis(claims, _told([*own, *differences], claims))

@@ -2,21 +2,23 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from zoo_eval.errors import BadInput
+from zoo_eval.files.names import printable
 from zoo_eval.numerics.families.families import Families
-from zoo_eval.queries.connection import Connection
+from zoo_eval.queries.connection import Connection, select
 from zoo_eval.trends.correlations import correlations
 from zoo_eval.trends.rows import Row, Sample
 from zoo_eval.trends.titles import subjects
 from zoo_eval.trends.words import describe
 
-__all__ = ["CEILED", "CEILED_MAPS", "VIEWS", "Comparison", "comparisons", "describe"]
+__all__ = ["CEILED", "CEILED_MAPS", "VIEWS", "Comparison", "Population", "comparisons", "describe"]
 
 CEILED = "r / sqrt(ceiling)"
 CEILED_MAPS = "r / ceiling"
@@ -84,12 +86,39 @@ VIEWS: Mapping[str, View] = {
 
 
 @dataclass(frozen=True)
+class Population:
+    """The models that a condition on what is known of them leaves, and the condition as it was given."""
+
+    where: str
+    models: frozenset[str]
+
+    @classmethod
+    def of(cls, connection: Connection, where: str) -> "Population":
+        """The models of a store that fulfil an SQL condition on the columns of `model_facts`.
+
+        Raises:
+            BadInput: the condition is wrong, or no model fulfils it.
+        """
+        facts = connection.query("SELECT * FROM model_facts")
+        try:
+            chosen = select(facts, where)
+        except BadInput as error:
+            columns = ", ".join(facts.column_names)
+            raise BadInput(f"{error}; the columns are {columns}") from error
+        if not chosen.num_rows:
+            raise BadInput(
+                f"--where: no model of {facts.num_rows} fulfils it; see view model_facts"
+            )
+        return cls(printable(where), frozenset(chosen["model"].to_pylist()))
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Models set against each other: rows of a view by model, each with its `value` and the model's facts.
 
     `measure` is what the values are: `tolerance`, `alignment`, a score's statistic, `CEILED` or
     `CEILED_MAPS`; `key` holds the columns that all rows share; no two comparisons of a view have one subject.
-    `excluded` counts the models that are not in it, by reason.
+    `excluded` counts the models that are not in it, by reason; `where` is the condition on those that are.
     """
 
     trend: str
@@ -98,6 +127,7 @@ class Comparison:
     key: Mapping[str, Any]
     rows: Sequence[Row]
     excluded: Mapping[str, int] = field(default_factory=dict)
+    where: str = ""
 
     @property
     def planted(self) -> bool:
@@ -116,7 +146,8 @@ class Comparison:
         n_out = len(self.rows) - len(known)
         excluded = {**self.excluded, **({"not a number": n_out} if n_out else {})}
         planted = " (planted)" if self.planted else ""
-        population = f"models with top-1 and {self.measure} of {self.subject}{planted}"
+        where = f", where {self.where}" if self.where else ""
+        population = f"models with top-1 and {self.measure} of {self.subject}{planted}{where}"
         shared = {"trend": self.trend, "subject": self.subject, "measure": self.measure}
         return Sample(
             np.array([row["top1"] for row in known], dtype=np.float64),
@@ -138,8 +169,27 @@ class Comparison:
         return correlations(self.sample)
 
 
-def comparisons(connection: Connection, trend: str) -> list[Comparison]:
-    """What a view compares: protocols, parameters, contents and seeds are mixed in none."""
+def comparisons(
+    connection: Connection, trend: str, among: Population | None = None
+) -> list[Comparison]:
+    """What a view compares: protocols, parameters, contents and seeds are mixed in none.
+
+    `among` are the models that are compared; all by default.
+    """
+    found = _compared(connection, trend)
+    if among is None:
+        return found
+    return [narrowed for one in found if (narrowed := _narrowed(one, among)).rows]
+
+
+def _narrowed(one: Comparison, among: Population) -> Comparison:
+    rows = [row for row in one.rows if row["model"] in among.models]
+    n_out = len(one.rows) - len(rows)
+    excluded = {**one.excluded, **({"outside the condition": n_out} if n_out else {})}
+    return replace(one, rows=rows, excluded=excluded, where=among.where)
+
+
+def _compared(connection: Connection, trend: str) -> list[Comparison]:
     view = VIEWS[trend]
     columns = ("measure", *view.key)
     by_key: dict[tuple[Any, ...], list[Row]] = defaultdict(list)

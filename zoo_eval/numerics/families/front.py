@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from zoo_eval.numerics.families.families import Families
 from zoo_eval.numerics.families.jackknife import FEWEST_EFFECTIVE
+from zoo_eval.numerics.pareto import falling, reached
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -47,39 +48,28 @@ def front(
         n_resamples: of the families, with replacement.
         seed: of the resampling.
     """
-    points, places = np.unique(np.column_stack([-x, -y]), axis=0, return_inverse=True)
+    points, places = falling(x, y)
     n_families = len(families.names)
     there = np.zeros((n_families, len(points)))
-    there[families.codes, places.ravel()] = 1
+    there[families.codes, places] = 1
     everything = np.ones((1, len(points)), dtype=bool)
-    reached, best = _best(everything, -points[:, 1])
+    highest, best = reached(everything, points[:, 1])
     at = np.unique(np.quantile(x, np.linspace(0, 1, 21))) if len(x) else np.empty(0)
-    last = np.searchsorted(points[:, 0], -at, side="right") - 1
+    last = np.searchsorted(-points[:, 0], -at, side="right") - 1
     rng = np.random.default_rng(seed)
     present, hits, bands = np.zeros(len(x)), np.zeros(len(x)), []
     for start in range(0, n_resamples, AT_ONCE):
         n = min(AT_ONCE, n_resamples - start)
         drawn = rng.multinomial(n_families, np.full(n_families, 1 / max(n_families, 1)), size=n) > 0
-        high, on = _best(drawn @ there > 0, -points[:, 1])
+        high, on = reached(drawn @ there > 0, points[:, 1])
         mine = drawn[:, families.codes]
         present += mine.sum(0)
-        hits += (mine & on[:, places.ravel()]).sum(0)
+        hits += (mine & on[:, places]).sum(0)
         bands.append(high[:, last])
     with np.errstate(invalid="ignore"):
         probability = hits / np.where(present > 0, present, np.nan)
     low, high = _band(np.concatenate(bands) if bands else np.empty((0, len(at))), families)
-    return Front(best[0, places.ravel()], probability, at, reached[0, last], low, high)
-
-
-def _best(present: Mask, y: Array) -> tuple[Array, Mask]:
-    """Of points by falling x, then y: the largest y so far, and which are on the front.
-
-    Both (resample, point).
-    """
-    values = np.where(present, y, -np.inf)
-    reached = np.maximum.accumulate(values, axis=1)
-    before = np.column_stack([np.full(len(values), -np.inf), reached[:, :-1]])
-    return reached, present & (values > before)
+    return Front(best[0, places], probability, at, highest[0, last], low, high)
 
 
 def _band(reached: Array, families: Families) -> tuple[Array, Array]:

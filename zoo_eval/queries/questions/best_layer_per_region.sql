@@ -16,43 +16,9 @@ WITH fits AS (
         ) AS number
     FROM current_trials SEMI JOIN (FROM neural_modes WHERE mode = 'fit') USING (trial_id)
 ),
-regions AS (
-    SELECT recording_digest, region, list(target) AS targets
-    FROM current_targets WHERE region IS NOT NULL
-    GROUP BY recording_digest, region
-),
-named AS (
-    -- A trial's targets are the same in every fold.
-    SELECT s.trial_id, f.recording_digest, s.target_ids, hash(s.target_ids) AS names
-    FROM neural_scores AS s
-    JOIN fits AS f USING (trial_id)
-    SEMI JOIN regions AS g USING (recording_digest)
-    WHERE s.fold = 0 AND s.target_ids IS NOT NULL
-),
-ordered AS (
-    SELECT
-        o.recording_digest, o.names, g.region,
-        list_filter(
-            range(1, len(o.target_ids) + 1), lambda i: list_contains(g.targets, o.target_ids[i])
-        ) AS places
-    FROM (
-        SELECT recording_digest, names, any_value(target_ids) AS target_ids FROM named
-        GROUP BY recording_digest, names
-    ) AS o
-    JOIN regions AS g USING (recording_digest)
-),
 scored AS (
-    SELECT
-        f.trial_id, f.number, f.layer, s.statistic, s.fold, p.region,
-        CASE
-            WHEN p.places IS NULL THEN s.score
-            ELSE list_median(list_filter(list_select(s.r, p.places), lambda x: isfinite(x)))
-        END AS score
-    FROM neural_scores AS s
-    JOIN fits AS f USING (trial_id)
-    LEFT JOIN (SELECT trial_id, recording_digest, names FROM named) AS n USING (trial_id)
-    LEFT JOIN ordered AS p ON p.recording_digest = n.recording_digest AND p.names = n.names
-    WHERE s.fold IS NOT NULL AND (p.places IS NULL OR len(p.places) > 0)
+    SELECT r.trial_id, f.number, r.layer, r.statistic, r.fold, r.region, r.score
+    FROM region_folds AS r JOIN fits AS f USING (trial_id)
 ),
 others AS (
     SELECT

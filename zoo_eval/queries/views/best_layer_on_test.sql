@@ -11,5 +11,5 @@ FROM means
 QUALIFY row_number() OVER (
     PARTITION BY
         model, weights_digest, recording_digest, stimuli_digest, protocol, parameters, seed, readout
-    ORDER BY score DESC NULLS LAST, layer
+    ORDER BY nullif(score, 'nan'::DOUBLE) DESC NULLS LAST, layer
 ) = 1

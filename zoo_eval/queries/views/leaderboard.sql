@@ -41,7 +41,9 @@ neural AS (
         SELECT * FROM compared JOIN chosen USING (recording, readout, parameters)
         QUALIFY row_number() OVER (
             PARTITION BY model, weights_digest, recording
-            ORDER BY selection_score DESC NULLS LAST, score DESC, readout
+            ORDER BY
+                nullif(selection_score, 'nan'::DOUBLE) DESC NULLS LAST,
+                nullif(score, 'nan'::DOUBLE) DESC NULLS LAST, readout
         ) = 1
     )
     GROUP BY model, weights_digest
@@ -63,4 +65,4 @@ FROM (
 LEFT JOIN model_accuracy AS a USING (model, weights_digest)
 LEFT JOIN neural AS n USING (model, weights_digest)
 LEFT JOIN tolerance_and_alignment AS k USING (model, weights_digest)
-ORDER BY a.top1 DESC NULLS LAST, m.model
+ORDER BY nullif(a.top1, 'nan'::DOUBLE) DESC NULLS LAST, m.model

@@ -8,14 +8,23 @@ WITH chosen AS (
         PARTITION BY
             model, weights_digest, recording_digest, stimuli_digest, protocol, parameters, seed,
             readout, fold
-        ORDER BY selection_score DESC NULLS LAST, layer
+        ORDER BY nullif(selection_score, 'nan'::DOUBLE) DESC NULLS LAST, layer
     ) = 1
 ),
+-- Only of the rows that are chosen the lists are unfolded.
+rows AS (
+    SELECT s.model, t.recording_digest, t.stimuli_digest, t.parameters, t.seed, s.recording, s.protocol,
+        s.readout, s.target_ids, s.r
+    FROM neural_scores AS s
+    JOIN current_trials AS t USING (trial_id)
+    JOIN chosen AS c
+        ON c.model = s.model AND c.weights_digest = t.weights_digest
+        AND c.recording_digest = t.recording_digest AND c.stimuli_digest = t.stimuli_digest
+        AND c.protocol = s.protocol AND c.parameters = t.parameters AND c.seed = t.seed
+        AND c.readout = s.readout AND c.fold = s.fold AND c.layer = s.layer
+),
 targets AS (
-    SELECT t.model, t.weights_digest, t.recording_digest, t.stimuli_digest, t.parameters, t.seed,
-        s.recording, s.protocol, s.readout, s.layer, s.fold,
-        unnest(s.target_ids) AS target, unnest(s.r)::DOUBLE AS r
-    FROM neural_scores AS s JOIN current_trials AS t USING (trial_id)
+    SELECT * EXCLUDE (target_ids, r), unnest(target_ids) AS target, unnest(r)::DOUBLE AS r FROM rows
 ),
 images AS (
     SELECT s.*, t.recording_digest, t.stimuli_digest, t.parameters, t.seed
@@ -24,15 +33,13 @@ images AS (
     QUALIFY row_number() OVER (
         PARTITION BY s.model, t.weights_digest, t.recording_digest, t.stimuli_digest, s.protocol,
             t.parameters, t.seed, s.stimulus_id
-        ORDER BY s.selection_score DESC, s.layer
+        ORDER BY nullif(s.selection_score, 'nan'::DOUBLE) DESC NULLS LAST, s.layer
     ) = 1
 )
-SELECT 'accuracy_vs_neural' AS trend, t.model, concat_ws(', ', t.recording, t.readout) AS name,
-    t.protocol, t.parameters, t.recording_digest, t.stimuli_digest, NULL AS importance_digest, t.seed,
-    'target' AS unit, t.target AS unit_id, avg(t.r) FILTER (NOT isnan(t.r)) AS value
-FROM targets AS t JOIN chosen AS c USING (
-    model, weights_digest, recording_digest, stimuli_digest, protocol, parameters, seed, readout, fold, layer
-)
+SELECT 'accuracy_vs_neural' AS trend, model, concat_ws(', ', recording, readout) AS name, protocol, parameters,
+    recording_digest, stimuli_digest, NULL AS importance_digest, seed, 'target' AS unit, target AS unit_id,
+    avg(r) FILTER (NOT isnan(r)) AS value
+FROM targets
 GROUP BY ALL
 UNION ALL BY NAME
 SELECT 'accuracy_vs_spatial' AS trend, model, recording AS name, protocol, parameters, recording_digest,

@@ -14,7 +14,7 @@ WITH chosen AS (
         PARTITION BY
             s.model, t.weights_digest, t.recording_digest, t.stimuli_digest, s.protocol, t.parameters,
             t.seed, s.stimulus_id
-        ORDER BY s.selection_score DESC, s.layer
+        ORDER BY nullif(s.selection_score, 'nan'::DOUBLE) DESC NULLS LAST, s.layer
     ) = 1
 ),
 models AS (
@@ -40,7 +40,7 @@ models AS (
 SELECT
     rank() OVER (
         PARTITION BY recording_digest, stimuli_digest, protocol, parameters, seed
-        ORDER BY score DESC NULLS LAST
+        ORDER BY nullif(score, 'nan'::DOUBLE) DESC NULLS LAST
     ) AS place,
     *
 FROM models
