@@ -1,5 +1,7 @@
 """AttackBench's measure against closed forms and against areas by numerical integration."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -48,7 +50,7 @@ def test_areas_are_those_under_the_curves():
     points = np.unique(np.minimum(np.concatenate([least, other]), most))
 
     def area(distances):
-        pieces = zip(points[:-1], points[1:], strict=True)
+        pieces = itertools.pairwise(points)
         return sum(quad(lambda e: curve(distances, d(e))[0], a, b)[0] for a, b in pieces)
 
     room = curve(least, d(0.0))[0] * most - area(least)

@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.optimality import page
 from benchmarks.optimality.__main__ import result
-from benchmarks.optimality.contenders import ENSEMBLE, Contender
+from benchmarks.optimality.contenders import ENSEMBLE, Contender, contenders
 from benchmarks.optimality.matrix import MATRIX, Planned, gaps, planned
 from benchmarks.optimality.networks import Network
 from benchmarks.optimality.record import FILE, Gap, Row, Run, add, rows, write
@@ -66,9 +66,9 @@ def test_gaps_are_in_the_file_and_no_rows(tmp_path):
 def test_every_run_of_the_matrix_has_a_row_or_is_in_a_gap():
     correct = {model: range(5) for model in MATRIX}
     missing = {(one.model, one.norm, one.attack): one for one in gaps([], correct)}
-    assert missing["lite0", "l2", RIVAL].photos == (0, 1, 2, 3, 4)
+    assert missing["lite0", "l2", RIVAL].photos == [0, 1, 2, 3, 4]
     assert "numba" in missing["lite0", "l2", "foolbox: brendel & bethge"].reason
-    setting = next(one.setting for one in _contenders("l2") if one.name == RIVAL)
+    setting = next(one.setting for one in contenders("l2") if one.name == RIVAL)
     made = [
         Row(Run("lite0", "l2", RIVAL, photo, 0, setting), {}, (), (), 0, 0, 0, 0, None, False, {})
         for photo in (0, 2)
@@ -79,12 +79,6 @@ def test_every_run_of_the_matrix_has_a_row_or_is_in_a_gap():
         if (one.model, one.norm, one.attack) == ("lite0", "l2", RIVAL)
     ]
     assert [list(one.photos) for one in left] == [[1, 3, 4]]
-
-
-def _contenders(norm):
-    from benchmarks.optimality.contenders import contenders
-
-    return contenders(norm)
 
 
 def test_standings_are_over_the_photos_that_the_first_all_have():
