@@ -26,4 +26,4 @@ QUALIFY row_number() OVER (
     ORDER BY c.eps DESC
 ) = 1
 ORDER BY
-    c.norm, c.stimuli, c.protocol, a.eps, c.robust_accuracy DESC, c.model, c.parameters, c.seed
+    c.norm, c.stimuli, c.protocol, c.model, c.parameters, c.seed, a.eps
