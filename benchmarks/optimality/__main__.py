@@ -63,11 +63,11 @@ def main() -> None:
 
 def _run(given: argparse.Namespace) -> None:
     """What is missing of the matrix, until it is complete or the time is over."""
-    ends = time.monotonic() + 60 * (given.minutes or math.inf)
     contending = {norm: chosen(norm, given.attacks) for norm in given.norms}
     networks = _opened(given.models)
     random = {one.name: flagged(one) for one in networks}
     made = {row.run for row in rows(given.file)}
+    ends = time.monotonic() + 60 * (given.minutes or math.inf)
     for one in planned(networks, contending):
         if time.monotonic() > ends:
             return

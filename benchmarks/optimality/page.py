@@ -43,7 +43,8 @@ photo, m the largest d\\* and rho(0) the accuracy without an attack,
     LO = 1 - (mean min(d, m) - mean d*) / (rho(0) m - mean d*)
 
 so 1 is the envelope of all attacks, and 0 an attack that finds nothing up to m. A photo that an attack did not
-change counts as infinitely far and stays in. *By trapezoids* is the same with a curve's points joined by
+change counts as infinitely far and stays in; beyond m nothing is counted, so that LO forgives whatever an attack
+misses on the farthest photo. *By trapezoids* is the same with a curve's points joined by
 straight lines, the form that published figures were computed in; on few photos it exceeds 1. *Rivals' envelope
 alone* leaves all of ours out of d\\*, and exceeds 1 where ours are nearer than every rival. *Over the envelope* is
 the geometric mean of d / d\\*, *worst photo* the largest.
@@ -122,7 +123,10 @@ def verdicts(compared: Compared) -> Iterator[str]:
 
 
 def _told(one: Standing) -> str:
-    return f"`{one.attack}` {_number(one.optimality)} ({one.propagations:.0f} propagations)"
+    return (
+        f"`{one.attack}` {_number(one.optimality)} ({_number(one.mean_ratio, 3)} of the envelope, "
+        f"{one.propagations:.0f} propagations)"
+    )
 
 
 def _judged(norm: str, ours: Mapping[str, Standing], rival: Standing) -> str:

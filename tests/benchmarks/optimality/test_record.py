@@ -165,6 +165,24 @@ def test_a_run_that_nobody_could_win_is_a_row_with_no_distance():
     assert '"l2": null' in made.line()
 
 
+def test_the_page_says_who_loses_what_misses_and_what_is_missing():
+    found = [
+        row(ENSEMBLE, 0, 1.5), row(ENSEMBLE, 1, 2.0), row(RIVAL, 0, 1.0), row(RIVAL, 1, 2.0),
+        row(OTHER, 0, 1.0),
+    ]  # fmt: skip
+    missing = [Gap("lite0", "l2", OTHER, (1,), "not run")]
+    compared = fields(found, {"l2": [ENSEMBLE, RIVAL]})
+    said = page.text(compared, missing, found)
+    assert "Measured with a 1 (5 runs)." in said
+    assert f"**Ours lose to `{RIVAL}`.**" in said
+    assert f"`{ENSEMBLE}` misses its aim of 0.995." in said
+    assert f"in the envelope only: {OTHER} (1 photos)" in said
+    assert f"- l2, lite0: {OTHER} (1 photos): not run." in said
+    assert f"| {RIVAL} | 1.0000 | 1.0000 | 1.0000 | 1.000 | 1.000 | 0 | 15 | 1.5 |" in said
+    (drawn,) = [page.figure(compared)]
+    assert drawn.count("<polyline") == 1
+
+
 def test_hostile_names_are_harmless_in_the_figure():
     found = [row("adv-lib: </script><b>", photo, 1.0 + photo) for photo in (0, 1)]
     drawn = page.figure(fields(found, {"l2": ["adv-lib: </script><b>"]}))
