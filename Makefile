@@ -69,6 +69,7 @@ format: setup
 bench: setup
 	$(BIN)/python -m benchmarks.neural_fit --quick
 	$(BIN)/python -m benchmarks.attacks --quick
+	$(BIN)/python -m benchmarks.optimality --quick
 	$(BIN)/python -m benchmarks.rsa --quick
 	$(BIN)/python -m benchmarks.ceilings --quick
 	$(BIN)/python -m benchmarks.capture --quick

@@ -65,7 +65,7 @@ def test_every_question_has_an_answer_where_everything_was_run(empty):
             "depth_profile", "layer_profile", "recording_disagreement", "scaling_in_data",
             "scaling_in_parameters",
         }, "neural_scores (filled by neural_fit)"),
-        ({"minimal_attack"}, {"tolerance_vs_alignment"}, "attacks (filled by minimal_attack)"),
+        ({"minimal_attack"}, {"robust_accuracy", "tolerance_vs_alignment"}, "attacks (filled by minimal_attack)"),
         ({"accuracy"}, {"accuracy_and_score_by_family", "accuracy_and_score_by_year"}, "accuracy (filled by accuracy)"),
         ({"layers"}, {"depth_profile"}, "layers (filled by neural_fit)"),
         ({"gate"}, {

@@ -67,6 +67,7 @@ VIEWS = (
     "spatial_leaderboard",
     "model_accuracy",
     "tolerances",
+    "robust_curves",
     "alignments",
     "protocols",
     "paired_values",
