@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from zoo_eval.numerics.attacks.logits import Batch, Logits
-from zoo_eval.numerics.attacks.norms import NORMS, Norm, farthest, length, per_image
+from zoo_eval.numerics.attacks.norms import DENSE, Norm, farthest, length, per_image
 
 # Images, labels, radii (image,) and the nearest successes so far, the images themselves where there
 # are none -> the attack's points, and where they are misclassified (image,).
@@ -25,7 +25,7 @@ FixedBudget = Callable[[Logits, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, T
 class Brackets:
     """The first radius, the factor to the next while a bracket is open, and when it is narrow.
 
-    `first` is the l2 radius as a share of the longest perturbation in the box, or that of linf.
+    `first` is the radius as a share of the longest perturbation in the box.
     With `leave` False every image stays until the last is done, at its last radius, which gives the
     same result for more passes: a comparison.
     """
@@ -41,7 +41,7 @@ class Brackets:
 class Bisected(ABC):
     """An attack with a fixed budget, `steps` within a radius, at the smallest radius that succeeds."""
 
-    norms: ClassVar[tuple[Norm, ...]] = NORMS
+    norms: ClassVar[tuple[Norm, ...]] = DENSE
     batched: ClassVar[bool] = True
     bound: ClassVar[float] = 1.15
     blind_bound: ClassVar[float] = 8
@@ -82,7 +82,7 @@ def smallest_radius(attack: FixedBudget, batch: Batch, *, norm: Norm, brackets: 
     largest = farthest(images, norm)
     low, high = torch.zeros_like(largest), torch.full_like(largest, torch.inf)
     # Every image has the radii of one grid, so that images at the same place share a call.
-    radius = torch.full_like(largest, brackets.first * images[0].numel() ** (0.5 * (norm == "l2")))
+    radius = torch.full_like(largest, brackets.first * _size(images, norm))
     radius = torch.minimum(radius, largest)
     best, shortest = images.clone(), torch.full_like(largest, torch.inf)
     wrong = batch.beaten(images)
@@ -105,6 +105,13 @@ def smallest_radius(attack: FixedBudget, batch: Batch, *, norm: Norm, brackets: 
         searching = searching & ~hopeless & ~narrow
         radius = torch.where(searching, _next(low, high, largest, brackets.factor), radius)
     return best
+
+
+def _size(images: Tensor, norm: Norm) -> float:
+    """The length of a perturbation that changes every value by 1."""
+    n_values, n_pixels = images[0].numel(), images[0, 0].numel()
+    sizes = {"l2": n_values**0.5, "linf": 1.0, "l1": n_values, "l0_values": n_values}
+    return float({**sizes, "l0_pixels": n_pixels}[norm])
 
 
 def _next(low: Tensor, high: Tensor, largest: Tensor, factor: float) -> Tensor:

@@ -5,7 +5,7 @@ gradient at the image or one that is not finite, no boundary at all, images alre
 things no classifier shows: that an image is attacked alike alone and in company, and alike each time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from zoo_eval.numerics.attacks.attack import Checkable
 from zoo_eval.numerics.attacks.logits import Logits
-from zoo_eval.numerics.attacks.norms import Norm, length, per_image, steepest
+from zoo_eval.numerics.attacks.norms import DENSE, Norm, length, per_image, steepest
 from zoo_eval.numerics.attacks.problems import (
     Ellipsoid,
     Linear,
@@ -35,6 +35,11 @@ ROUNDING = 2e-6
 # Not bit for bit: a matrix product rounds differently in another shape.
 IN_COMPANY = 5e-3
 N_VALUES = 192
+# Of the sphere whose centre has no gradient: at 0.5 one value is at the box, and a count needs several.
+SPHERES: Mapping[Norm, float] = {
+    "l2": 0.5, "linf": 0.5, "l1": 0.45, "l0_values": 0.9, "l0_pixels": 0.9,
+}  # fmt: skip
+SHELL = 0.05
 
 
 MEMBERS = ("batched", "norm", "bound", "blind_bound", "perturb")
@@ -220,6 +225,8 @@ class _Drawn:
         images = interior(self.n_images, seed=self.seed)
         for name, radius in (("ellipsoid from inside", 1.6), ("ellipsoid from outside", 0.9)):
             model = Ellipsoid(centre, curvature, radius, self.scale)
+            if self.norm == "l1" and "inside" in name:
+                images = _on_shell(images, model)
             labels = model(images).argmax(1)
             yield Problem(name, model, images, labels, model.minimum(images, self.norm))
         # Some of its centre's values are outside the box: bounds that images are at stay in the way.
@@ -229,18 +236,32 @@ class _Drawn:
         model = Ellipsoid(beyond, curvature, 0.9 * nearest**0.5, self.scale)
         labels, minimum = model(images).argmax(1), model.minimum(images, self.norm)
         yield Problem("ellipsoid from outside, at the box", model, images, labels, minimum)
-        radius = 0.5
+        radius = SPHERES[self.norm]
         sphere = Ellipsoid(centre, torch.ones(N_VALUES), radius, self.scale)
-        way = radius if self.norm == "l2" else radius / N_VALUES**0.5
+        middle = torch.full_like(images, 0.5)
+        way = sphere.minimum(middle, self.norm)
+        if self.norm in DENSE:
+            way = torch.full_like(way, radius if self.norm == "l2" else radius / N_VALUES**0.5)
         # The gradient is zero at the centre, and every direction is as good as any other (in l2).
         yield Problem(
             "sphere from its centre",
             sphere,
-            torch.full_like(images, 0.5),
+            middle,
             torch.zeros(self.n_images, dtype=torch.int64),
-            torch.full((self.n_images,), way, dtype=torch.float64),
+            way,
             blind=True,
         )
+
+
+def _on_shell(images: Tensor, model: Ellipsoid) -> Tensor:
+    """The images moved away from the ellipsoid's centre, all equally near to its surface.
+
+    So near that the one value which moves does not reach the box.
+    """
+    offset = images - model.centre.reshape(images.shape[1:])
+    value = offset.flatten(1).square() @ model.curvature
+    wanted = model.radius**2 - SHELL
+    return model.centre.reshape(images.shape[1:]) + offset * per_image((wanted / value).sqrt())
 
 
 def _farthest(problem: Problem, n_images: int) -> Problem:
@@ -258,7 +279,10 @@ def _close_by(problem: Problem, norm: Norm) -> Problem:
     """The images moved to a fiftieth of the way: an attack that ignores the radius is coarse here."""
     model, labels = cast(Linear, problem.logits), problem.labels
     normal = (model.weights[labels] - model.weights[1 - labels]).reshape(problem.images.shape)
-    way = per_image(0.98 * problem.minimum.float()) * steepest(normal, norm)
+    # A sparse way would leave the box, or be a single step.
+    straight: Norm = norm if norm in DENSE else "l2"
+    far = problem.minimum if norm in DENSE else model.minimum(problem.images, labels, "l2")
+    way = per_image(0.98 * far.float()) * steepest(normal, straight)
     images = problem.images - way
     minimum = model.minimum(images, labels, norm)
     return Problem("two linear classes, close by", model, images, labels, minimum)

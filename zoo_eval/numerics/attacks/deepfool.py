@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zoo_eval.numerics.attacks.logits import Logits, Others, at_rows, beaten, class_gradients
 from zoo_eval.numerics.attacks.norms import (
-    NORMS,
+    DENSE,
     Norm,
     farthest,
     in_box,
@@ -31,7 +31,7 @@ class DeepFool:
     """
 
     name: ClassVar[str] = "deepfool"
-    norms: ClassVar[tuple[Norm, ...]] = NORMS
+    norms: ClassVar[tuple[Norm, ...]] = DENSE
     batched: ClassVar[bool] = True
     bound: ClassVar[float] = 1.2
     blind_bound: ClassVar[float] = 12

@@ -1,4 +1,4 @@
-"""FMN: fast minimum-norm attack (Pintor et al. 2021, arXiv 2102.12827, algorithm 1), l2 and linf."""
+"""FMN: fast minimum-norm attack (Pintor et al. 2021, arXiv 2102.12827, algorithm 1), l2, linf and l1."""
 
 import math
 from dataclasses import dataclass
@@ -9,16 +9,15 @@ from torch import Tensor
 
 from zoo_eval.numerics.attacks.logits import Logits, beaten, gradients
 from zoo_eval.numerics.attacks.norms import (
-    NORMS,
     TINY,
     Norm,
     dual_length,
     farthest,
     in_box,
     length,
-    noise,
     per_image,
     project,
+    somewhere,
     unit,
     usable,
 )
@@ -37,7 +36,7 @@ class FMN:
     """
 
     name: ClassVar[str] = "fmn"
-    norms: ClassVar[tuple[Norm, ...]] = NORMS
+    norms: ClassVar[tuple[Norm, ...]] = ("l2", "linf", "l1")
     batched: ClassVar[bool] = True
     bound: ClassVar[float] = 1.15
     blind_bound: ClassVar[float] = 1.15
@@ -95,7 +94,7 @@ def fmn(logits: Logits, images: Tensor, labels: Tensor, options: FMN) -> Tensor:
         radius = torch.where(adversarial, inward, outward).minimum(largest)
         ahead = delta - alpha * _stride(gradient, radius, norm)
         # Without a gradient and a success, somewhere else on the surface of the ball.
-        lost = per_image(radius) * noise(images, options.seed + step, norm)
+        lost = somewhere(images, radius, options.seed + step, norm)
         ahead = torch.where(per_image(sees | adversarial), ahead, lost)
         delta = in_box(images, project(ahead, radius, norm))
     adversarial = beaten(logits, images + delta, labels)
@@ -104,7 +103,7 @@ def fmn(logits: Logits, images: Tensor, labels: Tensor, options: FMN) -> Tensor:
 
 def _stride(gradient: Tensor, radius: Tensor, norm: Norm) -> Tensor:
     """The gradient as the paper has it, of l2 norm 1, in the size of the ball (image, ...)."""
-    size = radius if norm == "l2" else radius * gradient[0].numel() ** 0.5
+    size = radius * gradient[0].numel() ** 0.5 if norm == "linf" else radius
     return per_image(size) * unit(gradient)
 
 

@@ -44,6 +44,13 @@ UNUSABLE = {
     "DatasetAttack": "other images",
     "GenAttack": "a target of its own kind",
 }
+# Foolbox's distances by our names for them; its l0 counts channel values.
+MEASURED: Mapping[Norm, Any] = {
+    "l2": foolbox.distances.l2,
+    "linf": foolbox.distances.linf,
+    "l1": foolbox.distances.l1,
+    "l0_values": foolbox.distances.l0,
+}
 # Options that multiply the passes of an attack.
 FACTORS = ("steps", "binary_search_steps", "candidates", "initial_steps", "repeats", "directions")
 
@@ -95,7 +102,10 @@ class FoolboxAttack:
         attack = self._attack()
         measures = _norm_of(attack)
         if measures is not None and measures != self.norm:
-            raise ValueError(f"foolbox's {self.name} is an {measures} attack, not {self.norm}")
+            raise ValueError(
+                f"foolbox's {self.name} is an {measures} attack, not {self.norm}; "
+                f'choose norm = "{measures}"'
+            )
 
     def _attack(self) -> Any:
         kind = getattr(foolbox.attacks, self.name, None)
@@ -146,7 +156,7 @@ def _norm_of(attack: Any) -> Norm | None:
     """The norm an attack measures, None where it leaves that open.
 
     Raises:
-        ValueError: neither l2 nor linf.
+        ValueError: neither l2, linf, l1 nor the count of values.
     """
     try:
         distance = attack.distance
@@ -154,10 +164,10 @@ def _norm_of(attack: Any) -> Norm | None:
         return None
     except AttributeError as error:
         raise ValueError(f"{type(attack).__name__} measures no distance") from error
-    for norm, known in (("l2", foolbox.distances.l2), ("linf", foolbox.distances.linf)):
+    for norm, known in MEASURED.items():
         if distance == known:
-            return norm  # type: ignore[return-value]
-    raise ValueError(f"{type(attack).__name__} measures {distance}, neither l2 nor linf")
+            return norm
+    raise ValueError(f"{type(attack).__name__} measures {distance}, none of {', '.join(MEASURED)}")
 
 
 def _within(attack: Any) -> FixedBudget:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo_eval.numerics.attacks.logits import Batch, raw_gradients
-from zoo_eval.numerics.attacks.norms import Norm, farthest, in_box, noise, per_image
+from zoo_eval.numerics.attacks.norms import Norm, farthest, in_box, somewhere
 
 N_DIRECTIONS = 8
 # Of the longest perturbation in the box: the radii tried where the attack found nothing.
@@ -68,7 +68,7 @@ def _beaten_by_noise(batch: Batch, distances: Tensor, *, norm: Norm, seed: int) 
             if not len(rows):
                 return found
             some = images[rows]
-            step = per_image(length[rows].float()) * noise(some, seed + draw, norm)
+            step = somewhere(some, length[rows].float(), seed + draw, norm)
             points = some + in_box(some, step)
             found[rows] = batch.at(rows).beaten(points)
     return found

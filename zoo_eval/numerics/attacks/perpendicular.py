@@ -29,7 +29,7 @@ from zoo_eval.numerics.attacks.logits import (
     duel,
 )
 from zoo_eval.numerics.attacks.norms import (
-    NORMS,
+    DENSE,
     TINY,
     Norm,
     farthest,
@@ -61,7 +61,7 @@ class Perpendicular:
     """
 
     name: ClassVar[str] = "perpendicular"
-    norms: ClassVar[tuple[Norm, ...]] = NORMS
+    norms: ClassVar[tuple[Norm, ...]] = DENSE
     batched: ClassVar[bool] = True
     bound: ClassVar[float] = 1.2
     blind_bound: ClassVar[float] = 12

@@ -1,7 +1,8 @@
 """Classifiers of which the smallest perturbation of every image is known exactly, in [0, 1].
 
-Exact means solved in float64 by bisection of one multiplier or radius: the wrong side of a linear
-boundary, of a sum of ReLUs (a union of half-spaces) or of an axis-aligned ellipsoid.
+Exact means solved in float64, by bisection of one multiplier or radius in l2 and linf, by sorting in
+l1 and in counts: the wrong side of a linear boundary, of a sum of ReLUs (a union of half-spaces) or of
+an axis-aligned ellipsoid.
 """
 
 from collections.abc import Callable
@@ -12,9 +13,10 @@ import torch
 from torch import Tensor
 
 from zoo_eval.numerics.attacks.logits import Logits
-from zoo_eval.numerics.attacks.norms import Norm
+from zoo_eval.numerics.attacks.norms import DENSE, Norm
 
 HALVINGS = 100
+CHANNELS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +126,13 @@ class Ellipsoid:
         offset = images.flatten(1).double() - self.centre.double()
         q = self.curvature.double()
         outside = (offset.square() @ q) > self.radius**2
-        find = self._l2 if norm == "l2" else self._linf
+        if norm in ("l0_values", "l0_pixels"):
+            return torch.where(
+                outside,
+                self._count(offset, q, True, norm),
+                self._count(offset, q, False, norm),
+            )
+        find = {"l2": self._l2, "linf": self._linf, "l1": self._l1}[norm]
         return torch.where(outside, find(offset, q, True), find(offset, q, False))
 
     def _l2(self, offset: Tensor, q: Tensor, outside: bool) -> Tensor:
@@ -159,6 +167,37 @@ class Ellipsoid:
         zeros = torch.zeros(len(offset), dtype=torch.float64)
         return bisected(reached, zeros, zeros + offset.abs().max() + self.radius)
 
+    def _l1(self, offset: Tensor, q: Tensor, outside: bool) -> Tensor:
+        """From outside every value whose derivative is above one bound goes down to it.
+
+        From inside the farthest points of an l1 ball are its corners, as the sum of squares is
+        convex: one value moves.
+        """
+        if not outside:
+            gap = self.radius**2 - offset.square() @ q
+            alone = (offset.square() + gap[:, None] / q).sqrt() - offset.abs()
+            return alone.amin(1)
+
+        def moved(derivative: Tensor) -> Tensor:
+            most = derivative[:, None] / q
+            return self._in_box(offset.clamp(-most, most))
+
+        def reached(derivative: Tensor) -> Tensor:
+            return moved(derivative).square() @ q <= self.radius**2
+
+        zeros = torch.zeros(len(offset), dtype=torch.float64)
+        derivative = bisected(reached, zeros, (offset.abs() * q).amax(1))
+        return (moved(derivative) - offset).abs().sum(1)
+
+    def _count(self, offset: Tensor, q: Tensor, outside: bool, norm: Norm) -> Tensor:
+        """Each value has its own term: those that change it most, as far as the box lets them."""
+        centre = self.centre.double()
+        nearest = self._in_box(torch.zeros_like(offset))
+        farthest = torch.maximum(centre, 1 - centre)
+        moved = nearest if outside else farthest
+        gains = (moved.square() - offset.square()).abs() * q
+        return fewest(gains, (self.radius**2 - offset.square() @ q).abs(), norm)
+
     def _in_box(self, offset: Tensor) -> Tensor:
         """The offsets from the centre, of values that stay in [0, 1]."""
         centre = self.centre.double()
@@ -168,8 +207,43 @@ class Ellipsoid:
 def to_half_space(x: Tensor, normal: Tensor, offset: Tensor | float, norm: Norm) -> Tensor:
     """The shortest way from x (image, value) to normal . x + offset <= 0 within [0, 1] (image,).
 
-    With a multiplier l the minimiser is clip(x - l normal, 0, 1) in l2, and in linf
-    clip(x - l sign(normal), 0, 1); l is found by bisection. Infinite where the box is in the way.
+    In l2 and linf by `_dense_way`. In l1 and in counts values go to their bounds one after another: in
+    l1 those with the largest weights first and the last one in part, in a count those first whose way
+    to the bound gains most. Infinite where the box is in the way.
+    """
+    if norm in DENSE:
+        return _dense_way(x, normal, offset, norm)
+    value = (x * normal).sum(1) + offset
+    room = torch.where(normal > 0, x, 1 - x)
+    gains = room * normal.abs()
+    if norm != "l1":
+        return fewest(gains, value, norm)
+    order = normal.abs().sort(1, descending=True).indices
+    ways, gains = room.gather(1, order), gains.gather(1, order)
+    before = gains.cumsum(1) - gains
+    shares = ((value[:, None] - before) / gains).nan_to_num(0.0, 0.0, 0.0).clamp(0, 1)
+    distance = (shares * ways).sum(1)
+    return torch.where(gains.sum(1) < value, torch.inf, distance)
+
+
+def fewest(gains: Tensor, wanted: Tensor, norm: Norm) -> Tensor:
+    """How many units' gains (image, value) add up to what is wanted (image,) at the least (image,).
+
+    Infinite where all together do not. In l0_pixels a unit is a position, with the gains of its
+    channels.
+    """
+    if norm == "l0_pixels":
+        gains = gains.unflatten(1, (CHANNELS, -1)).sum(1)
+    reached = gains.sort(1, descending=True).values.cumsum(1)
+    count = (reached < wanted[:, None]).sum(1) + 1.0
+    count = torch.where(count > gains.shape[1], torch.inf, count.double())
+    return torch.where(wanted > 0, count, 0)
+
+
+def _dense_way(x: Tensor, normal: Tensor, offset: Tensor | float, norm: Norm) -> Tensor:
+    """With a multiplier l the minimiser is clip(x - l normal, 0, 1) in l2.
+
+    In linf it is clip(x - l sign(normal), 0, 1); l is found by bisection.
     """
     step = normal if norm == "l2" else normal.sign()
 

@@ -44,6 +44,11 @@ def norms_of(name: str) -> tuple[Norm, ...]:
     return ATTACKS.get(name).norms
 
 
+def named_in(norm: Norm) -> tuple[str, ...]:
+    """The names of the registered attacks that search in the norm."""
+    return tuple(name for name, kind in ATTACKS.things().items() if norm in kind.norms)
+
+
 def build(name: str, options: Mapping[str, Any], norm: Norm = "l2") -> Attack:
     """The named attack with its options.
 
@@ -56,5 +61,8 @@ def build(name: str, options: Mapping[str, Any], norm: Norm = "l2") -> Attack:
         return FoolboxAttack(name.removeprefix(PREFIX), dict(options), norm)
     found = ATTACKS.get(name)
     if norm not in found.norms:
-        raise ValueError(f"{name} has no {norm} form; it searches in {', '.join(found.norms)}")
+        raise ValueError(
+            f"{name} has no {norm} form; it searches in {', '.join(found.norms)}; "
+            f"in {norm}: {', '.join(named_in(norm))}"
+        )
     return found(**options, norm=norm) if len(found.norms) > 1 else found(**options)

@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 
 from zoo_eval.numerics.attacks.logits import beaten
-from zoo_eval.numerics.attacks.norms import Norm, in_box, length, per_image, project
+from zoo_eval.numerics.attacks.norms import (
+    COUNTS,
+    Norm,
+    filled,
+    in_box,
+    length,
+    per_image,
+    project,
+)
 
 BISECTIONS = 12
 NUDGES = 6
@@ -42,7 +50,8 @@ def tighten(
         images: float32 (image, channel, row, column) in [0, 1].
         candidates: the attack's results, same shape, in [0, 1].
         labels: correct classes (image,).
-        norm: "l2" shortens along a straight line, "linf" cuts the largest values.
+        norm: l2 and l1 shorten along a straight line, linf cuts the largest values, a count undoes the
+            smallest changes.
 
     Returns:
         perturbation float16 (image, channel, row, column), found (image,) and the prediction for
@@ -92,13 +101,16 @@ def boundary_share(
 
 
 def at_share(share: Tensor, delta: Tensor, norm: Norm) -> Tensor:
-    """The perturbations of `share` (image,) times the length: scaled in l2, cut in linf.
+    """The perturbations of `share` (image,) times the length: scaled in l2 and l1, cut in linf.
 
-    A share above 1 scales in either norm.
+    Of a count the largest changes are kept, rounded up. A share above 1 scales in any norm.
     """
-    if norm == "l2":
+    if norm in ("l2", "l1"):
         return per_image(share) * delta
     longest = length(delta, norm)
+    if norm in COUNTS:
+        kept = (share.clamp(max=1) * longest).ceil()
+        return filled(delta.abs(), delta, kept, norm) * per_image(share.clamp(min=1))
     return project(delta, share.clamp(max=1) * longest, norm) * per_image(share.clamp(min=1))
 
 

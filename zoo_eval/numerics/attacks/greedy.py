@@ -1,0 +1,224 @@
+"""Greedy counts: this project's own attack in l0, made to need few gradients.
+
+On linearisation the fewest changes are known: values (or positions) go to the bounds that lower the
+margin, those that gain most first. The attack makes those, linearises again where they lead and adds
+what is still lacking, until the decision changes. Then it undoes changes, those first that
+linearisation says are needed least, as many as bisection finds; makes the best ones of where that leads
+instead, and undoes again. Saliency in the order of gains is also the idea of JSMA (Papernot et al.
+2016, arXiv 1511.07528).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from zoo_eval.numerics.attacks import linearised
+from zoo_eval.numerics.attacks.logits import Batch, Logits, class_gradients
+from zoo_eval.numerics.attacks.norms import (
+    COUNTS,
+    Norm,
+    filled,
+    length,
+    per_image,
+    per_unit,
+    somewhere,
+    units,
+    usable,
+)
+
+# A linearisation is trusted for so many times more changes than there are.
+GROW = 1.5
+UNCHANGED = 1e30
+# A gradient and the bisection of a count of at most 2^22.
+PRUNING_PASSES = 2 + 22
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """Changes added by linearised gain until the decision changes, then those not needed undone.
+
+    At most `steps` are added, then `rounds` of exchanges: a share `exchanged` of the changes is
+    undone, what gains more is made instead, and what is not needed is undone.
+    """
+
+    name: ClassVar[str] = "greedy"
+    norms: ClassVar[tuple[Norm, ...]] = COUNTS
+    batched: ClassVar[bool] = True
+    bound: ClassVar[float] = 1.5
+    blind_bound: ClassVar[float] = 40
+
+    steps: int = 30
+    rounds: int = 6
+    classes: int = 5
+    exchanged: float = 0.3
+    seed: int = 0
+    norm: Norm = "l0_values"
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.classes) < 1 or self.rounds < 0 or not 0 < self.exchanged <= 1:
+            raise ValueError("greedy needs steps, classes >= 1, rounds >= 0 and 0 < exchanged <= 1")
+
+    def perturb(self, logits: Logits, images: Tensor, labels: Tensor) -> Tensor:
+        return greedy(logits, images, labels, self)
+
+    def passes_per_image(self) -> int:
+        return 1 + self.classes + 2 * self.steps + 1 + passes_of_refining(self.rounds)
+
+
+def greedy(logits: Logits, images: Tensor, labels: Tensor, options: Greedy) -> Tensor:
+    """The misclassified images with the fewest changes met (image, channel, row, column), in [0, 1].
+
+    An image misclassified as it is comes back unchanged, one that no point misclassified as the last
+    point tried.
+
+    Args:
+        logits: images -> (image, class).
+        images: float32 (image, channel, row, column) in [0, 1].
+        labels: (image,).
+        options: how many steps and rounds, and what is counted.
+    """
+    others = class_gradients(logits, images, labels, options.classes)
+    found = images.clone()
+    rows = (others.margins[0] >= 0).nonzero()[:, 0]
+    if not len(rows):
+        return found
+    part = Batch(logits, images, labels).at(rows)
+    seen = others.at(rows)
+    choice, start = linearised.nearest(part.images, seen, options.norm)
+    clean = seen.gradients[choice, torch.arange(len(rows), device=images.device)]
+    delta, solved = _added(part, start, clean, options)
+    solved_rows = solved.nonzero()[:, 0]
+    if len(solved_rows):
+        some = part.at(solved_rows)
+        kept = pruned(some, delta[solved_rows], options.norm)
+        delta[solved_rows] = exchanged(some, kept, clean[solved_rows], options)
+    found[rows] = part.images + delta
+    return found
+
+
+def refine(batch: Batch, candidates: Tensor, options: Greedy) -> Tensor:
+    """Other attacks' successful candidates, pruned and exchanged; never with more changes."""
+    _, clean = batch.gradients(batch.images)
+    kept = pruned(batch, candidates - batch.images, options.norm)
+    return batch.images + exchanged(batch, kept, clean, options)
+
+
+def passes_of_refining(rounds: int) -> int:
+    """Forward and backward passes per image of `refine`, at most."""
+    return 2 + PRUNING_PASSES + rounds * (2 + 4 + 1 + PRUNING_PASSES)
+
+
+def _added(batch: Batch, start: Tensor, clean: Tensor, options: Greedy) -> tuple[Tensor, Tensor]:
+    """Perturbations with changes added until the decision changes, and where it did (image,)."""
+    delta, norm = start.clone(), options.norm
+    solved = torch.zeros(len(batch), dtype=torch.bool, device=start.device)
+    for step in range(options.steps):
+        rows = (~solved).nonzero()[:, 0]
+        if not len(rows):
+            break
+        some = batch.at(rows)
+        margin, gradient = some.gradients(some.images + delta[rows])
+        solved[rows] = margin < 0
+        boundary = _Boundary(margin, gradient, clean[rows])
+        longer = boundary.lengthened(some.images, delta[rows], norm)
+        count = 2 * length(delta[rows], norm) + 1
+        blind = somewhere(some.images, count, options.seed + step, norm)
+        moves = (longer != delta[rows]).flatten(1).any(1)
+        sees = per_image(usable(gradient) & moves)
+        going = per_image(margin >= 0)
+        delta[rows] = torch.where(going, torch.where(sees, longer, blind), delta[rows])
+    rows = (~solved).nonzero()[:, 0]
+    if len(rows):
+        some = batch.at(rows)
+        solved[rows] = some.beaten(some.images + delta[rows])
+    return delta, solved
+
+
+@dataclass(frozen=True, eq=False)
+class _Boundary:
+    """What is known of it: margins (image,) and gradients at points, and gradients at the images."""
+
+    margin: Tensor
+    gradient: Tensor
+    clean: Tensor
+
+    def lengthened(self, images: Tensor, delta: Tensor, norm: Norm) -> Tensor:
+        """The perturbations with what linearisation lacks added: one change or more, `GROW` times at most.
+
+        What is changed already goes to the bound that is better now, or, where the gradient has
+        turned on the way, to where it is 0 if it changes evenly.
+        """
+        points, gradient = images + delta, self.gradient
+        changed = per_unit(units(delta.abs(), norm) > 0, delta, norm)
+        turned = (gradient * self.clean < 0) & (delta * self.clean < 0)
+        back = -delta * gradient / torch.where(turned, gradient - self.clean, 1.0)
+        moves = torch.where(turned, back, linearised.downhill(points, gradient))
+        gains = (moves * gradient).abs()
+        free = (gains * changed).flatten(1).sum(1)
+        left = (self.margin - free).clamp(min=0)
+        lacking = length(linearised.way(points, left, gradient * ~changed, norm), norm)
+        count = length(delta, norm)
+        most = (count * (GROW - 1)).floor().clamp(min=1)
+        # Where what is changed already may be enough by itself, nothing is added before that is tried.
+        more = lacking.minimum(most).maximum((left > 0).to(count.dtype))
+        added = filled(gains * ~changed, moves * ~changed, more, norm)
+        return (points + moves * changed + added).clamp(0, 1) - images
+
+
+def pruned(batch: Batch, delta: Tensor, norm: Norm) -> Tensor:
+    """Successful perturbations without the changes that are not needed, those of least use first.
+
+    What a change is of use for is how much undoing it raises the linearised margin; how many may
+    be undone is bisected. Never more changes, and always a success.
+    """
+    _, gradient = batch.gradients(batch.images + delta)
+    scores = _use(delta, gradient, norm)
+    high = length(delta, norm)
+    low = torch.zeros_like(high)
+    best = delta.clone()
+    while (high - low > 1).any():
+        middle = ((low + high) / 2).floor()
+        tried = filled(scores, delta, middle, norm)
+        wrong = batch.beaten(batch.images + tried) & (middle < high)
+        best = torch.where(per_image(wrong), tried, best)
+        high, low = torch.where(wrong, middle, high), torch.where(wrong, low, middle)
+    return best
+
+
+def exchanged(batch: Batch, delta: Tensor, clean: Tensor, options: Greedy) -> Tensor:
+    """Successful perturbations after rounds of exchanges; never with more changes."""
+    norm, images = options.norm, batch.images
+    share = options.exchanged
+    for _ in range(options.rounds):
+        kept = _fewer(batch, delta, share, norm)
+        for _ in range(2):
+            margin, gradient = batch.gradients(images + kept)
+            longer = _Boundary(margin, gradient, clean).lengthened(images, kept, norm)
+            kept = torch.where(per_image(margin >= 0), longer, kept)
+        solved = batch.beaten(images + kept)
+        rows = (solved & (length(kept, norm) <= 2 * length(delta, norm))).nonzero()[:, 0]
+        if len(rows):
+            tried = pruned(batch.at(rows), kept[rows], norm)
+            better = length(tried, norm) <= length(delta[rows], norm)
+            delta[rows] = torch.where(per_image(better), tried, delta[rows])
+    return delta
+
+
+def _fewer(batch: Batch, delta: Tensor, share: float, norm: Norm) -> Tensor:
+    """The perturbations without the share of their changes that are of least use."""
+    _, gradient = batch.gradients(batch.images + delta)
+    count = length(delta, norm)
+    kept = (count - (count * share).ceil()).clamp(min=0)
+    return filled(_use(delta, gradient, norm), delta, kept, norm)
+
+
+def _use(delta: Tensor, gradient: Tensor, norm: Norm) -> Tensor:
+    """How much undoing each change raises the linearised margin; without a gradient, its size.
+
+    Far below everything where nothing is changed.
+    """
+    use = torch.where(per_image(usable(gradient)), -gradient * delta, delta.abs())
+    changed = per_unit(units(delta.abs(), norm) > 0, delta, norm)
+    return torch.where(changed, use, -UNCHANGED)
