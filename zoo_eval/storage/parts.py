@@ -1,7 +1,8 @@
 """Parts: what is finished of a long trial, kept in the store until the trial is committed.
 
 `parts/<trial id>.<first>-<end>.<digest>.parquet` holds the rows of some of a trial's images, from the
-first up to the end. Whoever runs the trial after a process was killed, on whatever node, goes on behind them.
+first up to the end; a fit counts as one. Whoever runs the trial after a process was killed, on whatever
+node, goes on behind them.
 A part is no result: nothing reads it but that run, and the ledger names none. One that is not,
 to the bit, what was written for this very trial by this very version is as if it were not there.
 """
