@@ -8,6 +8,7 @@ names weights that nobody has.
 import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 from unittest import mock
 
 import torch
@@ -71,7 +72,8 @@ class StandIn(nn.Module):
         features = self.stand_in_stem(seen)
         for name in self.steps:
             features = self.get_submodule(name)(features)
-        return self.stand_in_head(features)
+        classes: Tensor = self.stand_in_head(features)
+        return classes
 
 
 def network(card: ModelCard, weights_digest: str) -> nn.Module:
@@ -85,6 +87,10 @@ def hub_file(repo: str, name: str) -> HubFile:
     """A file of a repository as a hub that has everything describes it."""
     etag = hashlib.sha256(f"{repo}/{name}".encode()).hexdigest()
     return HubFile(repo, name, etag[:40], etag)
+
+
+def _nothing_fetched(_card: ModelCard) -> None:
+    """There is nothing to be had."""
 
 
 def put() -> None:
@@ -104,12 +110,11 @@ def opened() -> Iterator[None]:
         yield
 
 
-def _patches() -> list["mock._patch[object]"]:
+def _patches() -> list["mock._patch[Any]"]:
     return [
         mock.patch.object(open_model, "_network", network),
         mock.patch.object(hub, "_asked", hub_file),
-        # There is nothing to be fetched.
-        mock.patch.object(execution, "_fetch", return_value=None),
+        mock.patch.object(execution, "_fetch", _nothing_fetched),
     ]
 
 
