@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import seed_from
 from zoo_eval.models import open_model
-from zoo_eval.models.blueprint import anatomy_of_card
+from zoo_eval.models.blueprint import anatomy_of_card, blueprint
 from zoo_eval.networks.anatomy import Anatomy
 from zoo_eval.runners import execution
 from zoo_eval.transforms import Transform
@@ -105,8 +105,10 @@ def opened() -> Iterator[None]:
     with ExitStack() as stack:
         for patch in _patches():
             stack.enter_context(patch)
-        hub.locate.cache_clear()
-        stack.callback(hub.locate.cache_clear)
+        for kept in (hub.locate, blueprint):
+            kept.cache_clear()
+            # What was asked of a hub that is none is nobody else's answer.
+            stack.callback(kept.cache_clear)
         yield
 
 
