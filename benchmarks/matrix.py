@@ -40,12 +40,17 @@ include = {models}
 [stimuli.photos]
 kind = "folder"
 path = "package:foolbox/data"
+include = ["imagenet_0[0-3]_*.jpg"]
+label_pattern = 'imagenet_\\d+_(\\d+)'
+[stimuli.few]
+kind = "folder"
+path = "package:foolbox/data"
 include = ["imagenet_0[01]_*.jpg"]
 label_pattern = 'imagenet_\\d+_(\\d+)'
 [stimuli.crops]
 kind = "crops"
 of = ["photos"]
-n = 8
+n = 16
 size_px = 64
 [recordings.planted]
 kind = "planted"
@@ -57,35 +62,35 @@ n_targets = 4
 n_repetitions = 2
 [importance.contrast]
 kind = "planted"
-stimuli = "photos"
+stimuli = "few"
 [[evaluations]]
 kind = "accuracy"
-stimuli = "photos"
+stimuli = "few"
 [[evaluations]]
 kind = "features"
-stimuli = "photos"
+stimuli = "few"
 layers = "logits"
 [[evaluations]]
 kind = "neural_fit"
 recording = "planted"
 readouts = ["rsa"]
 layers = "stages"
-n_folds = 2
+n_folds = 3
 n_inner_folds = 2
 n_resamples = 10
 [[evaluations]]
 kind = "human_alignment"
-stimuli = "photos"
+stimuli = "few"
 importance = "contrast"
 methods = ["input_gradient"]
 [[evaluations]]
 kind = "minimal_attack"
-stimuli = "photos"
+stimuli = "few"
 attacks = ["ddn"]
 options = {{ ddn = {{ steps = 3 }} }}
 [[evaluations]]
 kind = "minimal_attack"
-stimuli = "photos"
+stimuli = "few"
 attacks = ["deepfool"]
 options = {{ deepfool = {{ steps = 2, candidates = 2 }} }}
 [run]

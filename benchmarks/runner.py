@@ -18,7 +18,9 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from benchmarks import processes, runner_page
 from benchmarks.measurement import quick, report
@@ -97,9 +99,8 @@ def joining(sweep: str, folder: Path, pattern: str, environment: Mapping[str, st
     private = own_ray.private_folder()
     os.environ.update({**environment, **own_ray.settings(private), "RAY_TMPDIR": str(private)})
     # Only here: it brings Ray into this process.
-    from tests.chaos.nodes import Nodes
-
-    nodes, store = Nodes(n_workers=1), str(folder / "joined")
+    nodes: Any = import_module("tests.chaos.nodes").Nodes(n_workers=1)
+    store = str(folder / "joined")
     command = [sys.executable, "-m", ARMS, "joined", sweep, store, pattern]
     reached = {**os.environ, "RAY_ADDRESS": nodes.address}
     try:

@@ -8,6 +8,7 @@ names weights that nobody has.
 import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 from unittest import mock
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from zoo_eval.catalog import ModelCard
 from zoo_eval.digests import seed_from
 from zoo_eval.models import open_model
-from zoo_eval.models.blueprint import anatomy_of_card
+from zoo_eval.models.blueprint import anatomy_of_card, blueprint
 from zoo_eval.networks.anatomy import Anatomy
 from zoo_eval.runners import execution
 from zoo_eval.transforms import Transform
@@ -71,7 +72,8 @@ class StandIn(nn.Module):
         features = self.stand_in_stem(seen)
         for name in self.steps:
             features = self.get_submodule(name)(features)
-        return self.stand_in_head(features)
+        classes: Tensor = self.stand_in_head(features)
+        return classes
 
 
 def network(card: ModelCard, weights_digest: str) -> nn.Module:
@@ -87,6 +89,10 @@ def hub_file(repo: str, name: str) -> HubFile:
     return HubFile(repo, name, etag[:40], etag)
 
 
+def _nothing_fetched(_card: ModelCard) -> None:
+    """There is nothing to be had."""
+
+
 def put() -> None:
     """Has this process open stand-ins from now on: for one that does nothing else."""
     for patch in _patches():
@@ -99,17 +105,18 @@ def opened() -> Iterator[None]:
     with ExitStack() as stack:
         for patch in _patches():
             stack.enter_context(patch)
-        hub.locate.cache_clear()
-        stack.callback(hub.locate.cache_clear)
+        for kept in (hub.locate, blueprint):
+            kept.cache_clear()
+            # What was asked of a hub that is none is nobody else's answer.
+            stack.callback(kept.cache_clear)
         yield
 
 
-def _patches() -> list["mock._patch[object]"]:
+def _patches() -> list["mock._patch[Any]"]:
     return [
         mock.patch.object(open_model, "_network", network),
         mock.patch.object(hub, "_asked", hub_file),
-        # There is nothing to be fetched.
-        mock.patch.object(execution, "_fetch", return_value=None),
+        mock.patch.object(execution, "_fetch", _nothing_fetched),
     ]
 
 

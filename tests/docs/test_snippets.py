@@ -159,7 +159,7 @@ def assert_planned(sweep: sweep_file.Sweep) -> None:
     models = roster(small)
     inputs = read_inputs(sweep, models, "streamed")
     settled = Settled(Ledger({}, {}), retry_failed=False)
-    found = plan(sweep, models.cards, inputs, settled, recorded={})
+    found = plan(sweep, models.cards, inputs, settled, weights={})
     assert not [refused.reason for refused in found.refused]
     planned = {trial.evaluation for work in found.work for g in work.groups for trial in g.trials}
     assert {evaluation.kind for evaluation in sweep.evaluations} <= planned

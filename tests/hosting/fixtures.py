@@ -10,6 +10,7 @@ from huggingface_hub.utils import _http
 from tests.hosting.faults import Scene
 from tests.hosting.serving import Hub
 from zoo_eval.models.blueprint import blueprint
+from zoo_eval.sweep import patience
 from zoo_eval.weights import hub, transfers, urls
 
 
@@ -42,6 +43,7 @@ def waits(monkeypatch):
     monkeypatch.setattr(_http, "time", library)
     monkeypatch.setattr(transfers, "sleep", waited.append)
     monkeypatch.setattr(transfers, "TRIES", 3)
+    monkeypatch.setattr(patience, "sleep", lambda seconds: None)
     return waited
 
 

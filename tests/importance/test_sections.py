@@ -96,7 +96,7 @@ def test_a_folder_of_maps_belongs_to_a_folder_of_images(home):
 
 def test_a_narrowed_folder_of_images_may_leave_maps_over(home):
     (home / "images" / "p_1.png").unlink()
-    reason = loaded(home, PHOTOS, FOLDER).unreadable["importance", "people"]
+    reason = str(loaded(home, PHOTOS, FOLDER).unreadable["importance", "people"])
     assert "p_1.png has no image" in reason
     assert len(loaded(home, PHOTOS, "limit = 1\n", FOLDER).importance["people"]) == 1
 

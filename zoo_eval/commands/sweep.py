@@ -116,7 +116,7 @@ def show_plan(options: SweepOptions) -> int:
     ledger = store.ledger() if store else Ledger({}, {})
     recorded = store.contents().weights_digests() if store else {}
     settled = Settled(ledger, options.retry_failed)
-    todo = plan(sweep, chosen.cards, inputs, settled, recorded=recorded)
+    todo = plan(sweep, chosen.cards, inputs, settled, weights=recorded)
     _refuse_misfit(todo, options.models)
     # A slot of a cluster has one thread of a CPU.
     speeds = Speeds.of(todo, store, partial(probed, 1))
@@ -191,7 +191,7 @@ def run_sweep(
         settled = Settled(store.ledger(), options.retry_failed)
         patience = Patience(WAITS_S, say)
         inputs = runner.inputs(patience)
-        todo = plan(sweep, chosen.cards, inputs, settled, patience=patience)
+        todo = plan(sweep, chosen.cards, inputs, settled, weights=patience)
         _refuse_misfit(todo, options.models)
         for line in (describe(todo), *chosen.matched(), *of_recordings(inputs), *remarks(inputs)):
             say(line)

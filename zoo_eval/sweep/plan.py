@@ -130,19 +130,27 @@ def plan(
     inputs: Inputs,
     settled: Settled,
     *,
-    recorded: Mapping[str, Sequence[str]] | None = None,
-    patience: Patience | None = None,
+    weights: Patience | Mapping[str, Sequence[str]] | None = None,
 ) -> Plan:
     """Wanted trials of some models, minus what is settled.
 
-    With `recorded`, weights digests by model, newest first, no hub is asked: weights are taken to
-    be the recorded ones. What is away is waited for with `patience`, if any.
+    Args:
+        sweep: what is wanted.
+        cards: of whom.
+        inputs: on what.
+        settled: what need not run.
+        weights: how long what is away is waited for, hosts that are asked for weights among it; not at
+            all by default. Or weights digests that were recorded, by model, newest first: no hub is
+            asked, and weights are taken to be those.
 
     Raises:
         BadInput: an evaluation names what is not there, or cannot be done on its inputs.
     """
-    patience = patience or Patience()
-    digests = _asked(cards, patience) if recorded is None else _assumed(cards, recorded)
+    if weights is None or isinstance(weights, Patience):
+        patience = weights or Patience()
+        digests = _asked(cards, patience)
+    else:
+        patience, digests = Patience(), _assumed(cards, weights)
     return _Planner(sweep, inputs, settled, patience).plan(cards, digests)
 
 
