@@ -57,14 +57,16 @@ def figure(rows: list[dict[str, Any]]) -> alt.LayerChart:
         for row in rows
         if row["attack"] < float("inf")
     ]
-    base = alt.Chart(alt.Data(values=shown), title=TITLE, width=320, height=240).encode(
+    base = alt.Chart({"values": shown}, title=TITLE, width=320, height=240).encode(
         x=alt.X("alignment:Q", title="Mean Spearman with planted maps"),
         y=alt.Y("misled:Q", title="Top-1 where the spot misleads", scale=alt.Scale(domain=[0, 1])),
     )
     size = alt.Size("attack:Q", title="Median smallest l2 attack", scale=alt.Scale(zero=False))
     line = base.mark_line(color="#999999", strokeWidth=1).encode(order="weight:Q")
     names = base.mark_text(align="left", dx=9, dy=-7).encode(text="text:N")
-    return line + base.mark_circle(color="#c24d00", opacity=0.9).encode(size=size) + names
+    points = base.mark_circle(color="#c24d00", opacity=0.9).encode(size=size)
+    drawn: alt.LayerChart = line + points + names
+    return drawn
 
 
 if __name__ == "__main__":

@@ -25,12 +25,13 @@ SAMPLE_BYTES = 3 + 4
 STEPS = 2
 
 
-class Living(TorchDispatchMode):
+class Living(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
     """Within it, the bytes of all tensors that are alive, and how many they were at most."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.n_bytes = self.most = 0
+        super().__init__()  # type: ignore[no-untyped-call]  # torch
+        self.n_bytes: int = 0
+        self.most: int = 0
         self._seen = WeakIdKeyDictionary()
 
     def __torch_dispatch__(
