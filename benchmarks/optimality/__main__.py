@@ -48,7 +48,7 @@ def main() -> None:
         else:
             if not given.page:
                 _run(given)
-            found = rows(given.file)
+            found = _current(rows(given.file))
             if given.page:
                 _page(found, given.file)
     except ZooEvalError as error:
@@ -122,6 +122,12 @@ def _page(found: Sequence[Row], file: Path) -> None:
     missing = list(gaps(found, correct))
     write(file, found, missing)
     page.write(fields(found, _first()), missing, found)
+
+
+def _current(found: Iterable[Row]) -> list[Row]:
+    """The rows of attacks as their options are now: those of other options are nobody's any more."""
+    there = {(norm, one.name, one.setting) for norm in NORMS for one in chosen(norm, None)}
+    return [row for row in found if (row.run.norm, row.run.attack, row.run.setting) in there]
 
 
 def _first() -> dict[str, list[str]]:

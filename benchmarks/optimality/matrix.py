@@ -57,7 +57,7 @@ def planned(
     Photos that a network gets wrong as they are have distance 0 and are not attacked.
     """
     for first in (True, False):
-        for place in range(max(len(one.correct) for one in networks)):
+        for place in range(max((len(one.correct) for one in networks), default=0)):
             for network in networks:
                 if place >= len(network.correct):
                     continue
