@@ -170,7 +170,7 @@ def noise(images: Tensor, seed: int, norm: Norm = "l2") -> Tensor:
 def somewhere(images: Tensor, lengths: Tensor, seed: int, norm: Norm) -> Tensor:
     """Perturbations of the lengths (image,) in a direction that depends on the seed alone.
 
-    In a dense norm it may leave [0, 1]; in the others values in a random order go to their farther
+    In a dense norm it may leave [0, 1]; in the others values in a random order go to one of their
     bounds, until the length is used up.
     """
     if norm in DENSE:
@@ -178,12 +178,8 @@ def somewhere(images: Tensor, lengths: Tensor, seed: int, norm: Norm) -> Tensor:
     generator = torch.Generator().manual_seed(APART + seed)
     shape = (1, *images.shape[2:]) if norm == "l0_pixels" else images.shape[1:]
     order = torch.rand(shape, generator=generator).to(images.device).expand_as(images)
-    return filled(order, outermost(images), lengths, norm)
-
-
-def outermost(images: Tensor) -> Tensor:
-    """The perturbation that takes every value to its farther bound."""
-    return torch.where(images < 0.5, 1 - images, -images)
+    bounds = torch.rand(images.shape[1:], generator=generator).round().to(images.device)
+    return filled(order, bounds - images, lengths, norm)
 
 
 def finite(gradients: Tensor) -> Tensor:
