@@ -2,9 +2,9 @@
 
 On linearisation the fewest changes are known: values (or positions) go to the bounds that lower the
 margin, those that gain most first. The attack makes those, linearises again where they lead and adds
-what is still lacking, until the decision changes. Then it undoes changes, those first that
-of least use, as many as bisection finds, and exchanges some for others with fewer in all. Saliency in the order of gains is also the idea of JSMA (Papernot et al.
-2016, arXiv 1511.07528).
+what is still lacking, until the decision changes. Then it undoes changes, those of least use first, as
+many as bisection finds, and exchanges some for others with fewer in all. Saliency in the order of gains
+is also the idea of JSMA (Papernot et al. 2016, arXiv 1511.07528).
 """
 
 from dataclasses import dataclass
