@@ -48,6 +48,7 @@ def _count(changed: Tensor) -> Tensor:
 LENGTHS: Mapping[Norm, Callable[[Tensor], Tensor]] = {
     "l2": _l2, "linf": _linf, "l1": _l1, "l0_values": _changed_values, "l0_pixels": _changed_pixels,
 }  # fmt: skip
+DUALS: Mapping[Norm, Norm] = {"l2": "l2", "linf": "l1", "l1": "linf"}
 
 
 def length(perturbations: Tensor, norm: Norm) -> Tensor:
@@ -65,7 +66,7 @@ def dual_length(gradients: Tensor, norm: Norm) -> Tensor:
     Raises:
         KeyError: a count, which has no unit without a box.
     """
-    return LENGTHS[{"l2": "l2", "linf": "l1", "l1": "linf"}[norm]](gradients)
+    return LENGTHS[DUALS[norm]](gradients)
 
 
 def steepest(gradients: Tensor, norm: Norm) -> Tensor:
