@@ -184,12 +184,13 @@ def pruned(batch: Batch, delta: Tensor, clean: Tensor, norm: Norm) -> Tensor:
     high = length(delta, norm)
     low = torch.zeros_like(high)
     best = delta.clone()
-    while (high - low > 1).any():
-        middle = ((low + high) / 2).floor()
-        tried = filled(scores, delta, middle, norm)
-        wrong = batch.beaten(batch.images + tried) & (middle < high)
-        best = torch.where(per_image(wrong), tried, best)
-        high, low = torch.where(wrong, middle, high), torch.where(wrong, low, middle)
+    while len(rows := (high - low > 1).nonzero()[:, 0]):
+        some, middle = batch.at(rows), ((low[rows] + high[rows]) / 2).floor()
+        tried = filled(scores[rows], delta[rows], middle, norm)
+        wrong = some.beaten(some.images + tried)
+        best[rows] = torch.where(per_image(wrong), tried, best[rows])
+        high[rows] = torch.where(wrong, middle, high[rows])
+        low[rows] = torch.where(wrong, low[rows], middle)
     return best
 
 
