@@ -17,7 +17,7 @@ options = {{ {attack} = {{ {options} }} }}
 CHOSEN = (
     ("l2", "ddn", "steps = 4"),
     ("l1", "proximal", "steps = 3, classes = 2"),
-    ("l0_values", "sigma_zero", "steps = 4"),
+    ("l0_values", "greedy", "steps = 4, rounds = 0, classes = 2"),
     ("l0_pixels", "greedy", "steps = 4, rounds = 1, classes = 2"),
 )
 
@@ -56,7 +56,7 @@ def test_every_norm_runs_and_has_a_tolerance_of_its_own(tiny_sweep, tmp_path, ca
     ("norm", "attack", "said"),
     [("l1", "ddn", "in l1: ensemble, fmn, proximal"),
      ("l0", "ensemble", "l0_values"),
-     ("l0_pixels", "fmn", "in l0_pixels: ensemble, greedy, sigma_zero")],
+     ("l0_pixels", "fmn", "in l0_pixels: ensemble, greedy")],
 )  # fmt: skip
 def test_a_norm_that_is_not_there_is_refused_before_anything_runs(
     tiny_sweep, tmp_path, capsys, norm, attack, said

@@ -1,4 +1,8 @@
-"""sigma-zero (Cinà et al. 2025, arXiv 2402.01879, algorithm 1), over channel values or positions."""
+"""sigma-zero (Cinà et al. 2025, arXiv 2402.01879, algorithm 1), over channel values or positions.
+
+It has no name in the registry: near the box, and where there is no gradient, it fails the conformance
+suite. The ensemble takes it for what greedy does not see.
+"""
 
 import math
 from dataclasses import dataclass
@@ -36,11 +40,10 @@ class SigmaZero:
     changes that are not needed are undone.
     """
 
-    name: ClassVar[str] = "sigma_zero"
     norms: ClassVar[tuple[Norm, ...]] = COUNTS
     batched: ClassVar[bool] = True
-    bound: ClassVar[float] = 4
-    blind_bound: ClassVar[float] = 40
+    bound: ClassVar[float] = math.inf
+    blind_bound: ClassVar[float] = math.inf
 
     steps: int = 100
     step_size: float = 1.0
