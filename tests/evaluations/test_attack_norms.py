@@ -89,7 +89,7 @@ def test_distances_are_near_the_exact_ones_and_rows_say_all_lengths(
 
 
 def test_a_norm_that_an_attack_has_not_is_refused_with_those_that_have_it():
-    with pytest.raises(ValidationError, match="in l1: ensemble, fmn, proximal"):
+    with pytest.raises(ValidationError, match="in l1: ensemble, proximal"):
         MinimalAttack(stimuli="photos", norm="l1")
     with pytest.raises(ValidationError, match="in l0_values: ensemble, greedy"):
         MinimalAttack(stimuli="photos", attacks=["perpendicular"], norm="l0_values")

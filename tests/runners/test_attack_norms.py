@@ -54,7 +54,7 @@ def test_every_norm_runs_and_has_a_tolerance_of_its_own(tiny_sweep, tmp_path, ca
 
 @pytest.mark.parametrize(
     ("norm", "attack", "said"),
-    [("l1", "ddn", "in l1: ensemble, fmn, proximal"),
+    [("l1", "ddn", "in l1: ensemble, proximal"),
      ("l0", "ensemble", "l0_values"),
      ("l0_pixels", "fmn", "in l0_pixels: ensemble, greedy")],
 )  # fmt: skip
