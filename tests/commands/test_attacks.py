@@ -9,7 +9,7 @@ import pytest
 from zoo_eval import cli
 from zoo_eval.commands import attacks
 from zoo_eval.numerics.attacks import conformance
-from zoo_eval.numerics.attacks.registry import ATTACKS, build
+from zoo_eval.numerics.attacks.registry import ATTACKS, build, norms_of
 
 OWN = """
 import torch
@@ -78,12 +78,12 @@ def test_every_attack_is_listed_with_the_ratio_it_is_held_to(capsys):
     listed = {row["attack"]: row for row in json.loads(capsys.readouterr().out)}
     assert list(listed) == list(ATTACKS)
     for name, row in listed.items():
-        attack = build(name, {})
+        attack = build(name, {}, norms_of(name)[0])
         assert (row["bound"], row["bound_without_gradient"]) == (attack.bound, attack.blind_bound)
         assert row["passes_per_image"] == attack.passes_per_image()
         assert row["meaning"].endswith((".", ",", ":"))
     assert listed["ddn"]["norms"] == "l2"
-    assert listed["ensemble"]["norms"] == "l2, linf"
+    assert listed["ensemble"]["norms"] == "l2, linf, l1, l0_values, l0_pixels"
 
 
 def test_a_registered_attack_passes_in_each_of_its_norms(capsys):

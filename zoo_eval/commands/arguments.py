@@ -15,7 +15,7 @@ def take_attacks(parser: ArgumentParser) -> None:
     parser.add_argument(
         "attack", nargs="?", metavar="NAME", help="registered, foolbox:NAME or module:name"
     )
-    parser.add_argument("--norm", metavar="l2,linf", help="all that the attack has, if left out")
+    parser.add_argument("--norm", metavar="l2,l1,...", help="all that the attack has, if left out")
     parser.add_argument("--options", metavar="JSON", default="{}", help="of the attack")
     parser.add_argument("--bound", type=float, help="largest ratio allowed, for the stated one")
     parser.add_argument(

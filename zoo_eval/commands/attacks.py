@@ -93,7 +93,7 @@ def attacks() -> pa.Table:
     """One row per registered attack, with the largest ratio to an exact minimum that it may show."""
     rows = []
     for name, kind in registry.ATTACKS.things().items():
-        attack = registry.build(name, {})
+        attack = registry.build(name, {}, kind.norms[0])
         rows.append(
             {
                 "attack": name,

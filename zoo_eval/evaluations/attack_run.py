@@ -20,7 +20,7 @@ from zoo_eval.numerics.attacks.logits import (
     differentiable,
     undecided,
 )
-from zoo_eval.numerics.attacks.norms import length
+from zoo_eval.numerics.attacks.norms import COUNTS, length
 from zoo_eval.numerics.attacks.procedures import Procedure
 
 # The clean decision, the check for a gradient, the prediction and the stimulus in 8 bits.
@@ -189,13 +189,15 @@ class AttackRun:
         return attacked
 
 
-def lengths(perturbation: Tensor, stimulus: Tensor) -> dict[str, float | None]:
+def lengths(perturbation: Tensor, stimulus: Tensor) -> dict[str, float | int | None]:
     """Lengths of what is stored (channel, row, column), in float64; a black image has none to relate to."""
     exact = perturbation.double()
     l2, of_stimulus = float(exact.norm()), float(stimulus.double().norm())
     return {
         "l2": l2,
         "linf": float(exact.abs().max()),
+        "l1": float(length(exact[None], "l1")),
+        **{unit: int(length(exact[None], unit)) for unit in COUNTS},
         "rms": l2 / exact.numel() ** 0.5,
         "relative_l2": l2 / of_stimulus if of_stimulus else None,
     }

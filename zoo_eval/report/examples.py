@@ -11,6 +11,7 @@ from PIL import Image
 
 from zoo_eval.catalog import fits
 from zoo_eval.errors import BadInput
+from zoo_eval.numerics.attacks.norms import NORMS
 from zoo_eval.queries.connection import Connection
 from zoo_eval.report.gallery import Example
 from zoo_eval.stimuli import classes
@@ -25,7 +26,10 @@ STORED = """
 SELECT
     p.trial_id, p.model, p.stimulus_id, p.attack, a.norm, a.label, a.adversarial_prediction,
     -- In pixels, also where a released protocol's own distance is not.
-    CASE a.norm WHEN 'l2' THEN a.l2 ELSE a.linf END AS distance,
+    CASE a.norm
+        WHEN 'l2' THEN a.l2 WHEN 'linf' THEN a.linf WHEN 'l1' THEN a.l1
+        WHEN 'l0_values' THEN a.l0_values WHEN 'l0_pixels' THEN a.l0_pixels
+    END AS distance,
     l.spearman, l.channel_reduction, t.protocol, m.head
 FROM perturbations AS p
 JOIN attacks AS a USING (trial_id, stimulus_id)
@@ -86,7 +90,8 @@ def _smallest(rows: Sequence[Row]) -> list[Row]:
         trials.values(),
         key=lambda some: (
             some[0]["protocol"] != "corrected",
-            some[0]["norm"] != "l2",
+            # Lengths in different norms say nothing of each other.
+            NORMS.index(some[0]["norm"]),
             float(np.median([row["distance"] for row in some])),
         ),
     )

@@ -11,7 +11,11 @@ ATTACKS = trial_table(
     Column("attack", TEXT, "ddn, fmn, ensemble, foolbox:NAME, ..."),
     Column("winner", TEXT, "of an ensemble: the attack that found it", nullable=True),
     Column("canvas_px", COUNT, "side of the attacked image", "pixel"),
-    Column("norm", TEXT, "the norm that was minimised"),
+    Column(
+        "norm",
+        TEXT,
+        "the norm that was minimised: l2, linf, l1, or a count, l0_values or l0_pixels",
+    ),
     Column("status", TEXT, "already_wrong, found, bound_hit or error"),
     Column("reason", TEXT, "of an error, or why released code leaves the image out", "", True),
     Column(
@@ -29,6 +33,15 @@ ATTACKS = trial_table(
     ),
     Column("l2", REAL, "Euclidean norm of the perturbation", "", True),
     Column("linf", REAL, "largest absolute change", "", True),
+    Column("l1", REAL, "sum of absolute changes; null in older rows", "", True),
+    Column("l0_values", COUNT, "channel values that change; null in older rows", "value", True),
+    Column(
+        "l0_pixels",
+        COUNT,
+        "positions at which any channel changes; null in older rows",
+        "pixel",
+        True,
+    ),
     Column("rms", REAL, "l2 / sqrt(number of values)", "", True),
     Column(
         "relative_l2", REAL, "l2 / Euclidean norm of the stimulus; null for a black one", "", True

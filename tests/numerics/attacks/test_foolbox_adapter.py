@@ -68,8 +68,10 @@ def test_what_foolbox_has_not_or_measures_otherwise_is_an_error():
         build("foolbox:L2Nonsense", {})
     with pytest.raises(ValueError, match="is an linf attack, not l2"):
         build("foolbox:LinfDeepFoolAttack", {})
-    with pytest.raises(ValueError, match="neither l2 nor linf"):
+    with pytest.raises(ValueError, match='is an l1 attack, not l2; choose norm = "l1"'):
         build("foolbox:L1FMNAttack", {})
+    with pytest.raises(ValueError, match="is an l0_values attack, not l0_pixels"):
+        build("foolbox:L0FMNAttack", {}, "l0_pixels")
     with pytest.raises(ValueError, match="PointwiseAttack measures no distance"):
         build("foolbox:PointwiseAttack", {})
     with pytest.raises(ValueError, match="DatasetAttack needs other images"):
@@ -138,7 +140,8 @@ def test_every_foolbox_attack_in_l2_or_linf_runs_or_says_why_not(name):
         assert torch.equal(runs[0].perturbation, runs[1].perturbation)
         assert name in MAY_FAIL or runs[0].found.all()
     assert len(reasons) < 2 or any(
-        said in reasons[0] for said in ("neither l2 nor linf", "measures no", " needs ")
+        said in reasons[0]
+        for said in ("is an l1 attack", "is an l0_values attack", "measures no", " needs ")
     ), reasons
 
 

@@ -115,8 +115,9 @@ class Ensemble:
     def _passes_of_refining(self) -> int:
         if self.norm in COUNTS:
             return greedy.passes_of_refining(Greedy().rounds)
-        one = perpendicular if self.norm in DENSE else proximal
-        return len(STRETCHES) * one.passes_of_refining(REFINING_STEPS)
+        if self.norm in DENSE:
+            return len(STRETCHES) * perpendicular.passes_of_refining(REFINING_STEPS)
+        return len(STRETCHES) * proximal.passes_of_refining(REFINING_STEPS)
 
     def passes_per_image(self) -> int:
         each = [attack.passes_per_image() + 1 + BISECTIONS for attack in self.members().values()]

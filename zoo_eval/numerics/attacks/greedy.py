@@ -2,10 +2,9 @@
 
 On linearisation the fewest changes are known: values (or positions) go to the bounds that lower the
 margin, those that gain most first. The attack makes those, linearises again where they lead and adds
-what is still lacking, until the decision changes. Then it undoes changes, those first that
-linearisation says are needed least, as many as bisection finds; makes the best ones of where that leads
-instead, and undoes again. Saliency in the order of gains is also the idea of JSMA (Papernot et al.
-2016, arXiv 1511.07528).
+what is still lacking, until the decision changes. Then it undoes changes, those of least use first, as
+many as bisection finds, and exchanges some for others with fewer in all. Saliency in the order of gains
+is also the idea of JSMA (Papernot et al. 2016, arXiv 1511.07528).
 """
 
 from dataclasses import dataclass
@@ -30,7 +29,11 @@ from zoo_eval.numerics.attacks.norms import (
 
 # A linearisation is trusted for so many times more changes than there are.
 GROW = 1.5
+# After so many steps linearisation has promised too much.
+PATIENCE = 12
 UNCHANGED = 1e30
+# So many times the changes are tried as others.
+LIKELY = 2
 # A gradient and the bisection of a count of at most 2^22.
 PRUNING_PASSES = 2 + 22
 
@@ -39,8 +42,8 @@ PRUNING_PASSES = 2 + 22
 class Greedy:
     """Changes added by linearised gain until the decision changes, then those not needed undone.
 
-    At most `steps` are added, then `rounds` of exchanges: a share `exchanged` of the changes is
-    undone, what gains more is made instead, and what is not needed is undone.
+    At most `steps` add changes; then each of `rounds` tries a share `exchanged` fewer of them, the
+    best of those that are made and of others.
     """
 
     name: ClassVar[str] = "greedy"
@@ -50,9 +53,9 @@ class Greedy:
     blind_bound: ClassVar[float] = 40
 
     steps: int = 30
-    rounds: int = 6
+    rounds: int = 10
     classes: int = 5
-    exchanged: float = 0.3
+    exchanged: float = 0.05
     seed: int = 0
     norm: Norm = "l0_values"
 
@@ -92,7 +95,7 @@ def greedy(logits: Logits, images: Tensor, labels: Tensor, options: Greedy) -> T
     solved_rows = solved.nonzero()[:, 0]
     if len(solved_rows):
         some = part.at(solved_rows)
-        kept = pruned(some, delta[solved_rows], options.norm)
+        kept = pruned(some, delta[solved_rows], clean[solved_rows], options.norm)
         delta[solved_rows] = exchanged(some, kept, clean[solved_rows], options)
     found[rows] = part.images + delta
     return found
@@ -101,13 +104,13 @@ def greedy(logits: Logits, images: Tensor, labels: Tensor, options: Greedy) -> T
 def refine(batch: Batch, candidates: Tensor, options: Greedy) -> Tensor:
     """Other attacks' successful candidates, pruned and exchanged; never with more changes."""
     _, clean = batch.gradients(batch.images)
-    kept = pruned(batch, candidates - batch.images, options.norm)
+    kept = pruned(batch, candidates - batch.images, clean, options.norm)
     return batch.images + exchanged(batch, kept, clean, options)
 
 
 def passes_of_refining(rounds: int) -> int:
     """Forward and backward passes per image of `refine`, at most."""
-    return 2 + PRUNING_PASSES + rounds * (2 + 4 + 1 + PRUNING_PASSES)
+    return 2 + PRUNING_PASSES + rounds * (4 + 1 + PRUNING_PASSES)
 
 
 def _added(batch: Batch, start: Tensor, clean: Tensor, options: Greedy) -> tuple[Tensor, Tensor]:
@@ -122,7 +125,7 @@ def _added(batch: Batch, start: Tensor, clean: Tensor, options: Greedy) -> tuple
         margin, gradient = some.gradients(some.images + delta[rows])
         solved[rows] = margin < 0
         boundary = _Boundary(margin, gradient, clean[rows])
-        longer = boundary.lengthened(some.images, delta[rows], norm)
+        longer = boundary.lengthened(some.images, delta[rows], norm, trusting=step < PATIENCE)
         count = 2 * length(delta[rows], norm) + 1
         blind = somewhere(some.images, count, options.seed + step, norm)
         moves = (longer != delta[rows]).flatten(1).any(1)
@@ -144,11 +147,14 @@ class _Boundary:
     gradient: Tensor
     clean: Tensor
 
-    def lengthened(self, images: Tensor, delta: Tensor, norm: Norm) -> Tensor:
+    def lengthened(
+        self, images: Tensor, delta: Tensor, norm: Norm, *, trusting: bool = True
+    ) -> Tensor:
         """The perturbations with what linearisation lacks added: one change or more, `GROW` times at most.
 
         What is changed already goes to the bound that is better now, or, where the gradient has
-        turned on the way, to where it is 0 if it changes evenly.
+        turned on the way, to where it is 0 if it changes evenly. Without trust in linearisation as
+        many changes as may be are added.
         """
         points, gradient = images + delta, self.gradient
         changed = per_unit(units(delta.abs(), norm) > 0, delta, norm)
@@ -162,63 +168,77 @@ class _Boundary:
         count = length(delta, norm)
         most = (count * (GROW - 1)).floor().clamp(min=1)
         # Where what is changed already may be enough by itself, nothing is added before that is tried.
-        more = lacking.minimum(most).maximum((left > 0).to(count.dtype))
+        most = torch.where(left > 0, most, 0.0) if not trusting else lacking.minimum(most)
+        more = most.maximum((left > 0).to(count.dtype))
         added = filled(gains * ~changed, moves * ~changed, more, norm)
         return (points + moves * changed + added).clamp(0, 1) - images
 
 
-def pruned(batch: Batch, delta: Tensor, norm: Norm) -> Tensor:
+def pruned(batch: Batch, delta: Tensor, clean: Tensor, norm: Norm) -> Tensor:
     """Successful perturbations without the changes that are not needed, those of least use first.
 
-    What a change is of use for is how much undoing it raises the linearised margin; how many may
-    be undone is bisected. Never more changes, and always a success.
+    How many may be undone is bisected. Never more changes, and always a success.
     """
     _, gradient = batch.gradients(batch.images + delta)
-    scores = _use(delta, gradient, norm)
+    scores = _use(delta, gradient, clean, norm)
     high = length(delta, norm)
     low = torch.zeros_like(high)
     best = delta.clone()
-    while (high - low > 1).any():
-        middle = ((low + high) / 2).floor()
-        tried = filled(scores, delta, middle, norm)
-        wrong = batch.beaten(batch.images + tried) & (middle < high)
-        best = torch.where(per_image(wrong), tried, best)
-        high, low = torch.where(wrong, middle, high), torch.where(wrong, low, middle)
+    while len(rows := (high - low > 1).nonzero()[:, 0]):
+        some, middle = batch.at(rows), ((low[rows] + high[rows]) / 2).floor()
+        tried = filled(scores[rows], delta[rows], middle, norm)
+        wrong = some.beaten(some.images + tried)
+        best[rows] = torch.where(per_image(wrong), tried, best[rows])
+        high[rows] = torch.where(wrong, middle, high[rows])
+        low[rows] = torch.where(wrong, low[rows], middle)
     return best
 
 
 def exchanged(batch: Batch, delta: Tensor, clean: Tensor, options: Greedy) -> Tensor:
-    """Successful perturbations after rounds of exchanges; never with more changes."""
-    norm, images = options.norm, batch.images
-    share = options.exchanged
-    for _ in range(options.rounds):
-        kept = _fewer(batch, delta, share, norm)
-        for _ in range(2):
-            margin, gradient = batch.gradients(images + kept)
-            longer = _Boundary(margin, gradient, clean).lengthened(images, kept, norm)
-            kept = torch.where(per_image(margin >= 0), longer, kept)
-        solved = batch.beaten(images + kept)
-        rows = (solved & (length(kept, norm) <= 2 * length(delta, norm))).nonzero()[:, 0]
-        if len(rows):
-            tried = pruned(batch.at(rows), kept[rows], norm)
-            better = length(tried, norm) <= length(delta[rows], norm)
-            delta[rows] = torch.where(per_image(better), tried, delta[rows])
-    return delta
+    """Successful perturbations after rounds of exchanges with fewer changes; never with more.
 
-
-def _fewer(batch: Batch, delta: Tensor, share: float, norm: Norm) -> Tensor:
-    """The perturbations without the share of their changes that are of least use."""
-    _, gradient = batch.gradients(batch.images + delta)
-    count = length(delta, norm)
-    kept = (count - (count * share).ceil()).clamp(min=0)
-    return filled(_use(delta, gradient, norm), delta, kept, norm)
-
-
-def _use(delta: Tensor, gradient: Tensor, norm: Norm) -> Tensor:
-    """How much undoing each change raises the linearised margin; without a gradient, its size.
-
-    Far below everything where nothing is changed.
+    Each round goes on from the last one's choice, whether that succeeded or not.
     """
-    use = torch.where(per_image(usable(gradient)), -gradient * delta, delta.abs())
+    norm, images = options.norm, batch.images
+    best, tried = delta.clone(), delta
+    for _ in range(options.rounds):
+        fewest = length(best, norm)
+        fewer = fewest - (options.exchanged * fewest).floor().clamp(min=1)
+        tried = _chosen_again(batch, tried, clean, fewer, norm)
+        rows = (batch.beaten(images + tried) & (fewest > 1)).nonzero()[:, 0]
+        if len(rows):
+            kept = pruned(batch.at(rows), tried[rows], clean[rows], norm)
+            best[rows] = kept
+            tried = tried.clone()
+            tried[rows] = kept
+    return best
+
+
+def _chosen_again(batch: Batch, delta: Tensor, clean: Tensor, counts: Tensor, norm: Norm) -> Tensor:
+    """The `counts` (image,) best of the changes that are made and of the likeliest others.
+
+    What the others gain is measured by the gradients here and where they all are made: a change is
+    worth the mean of both, and ends where the gradient in between is 0.
+    """
+    points = batch.images + delta
+    _, here = batch.gradients(points)
+    changed = per_unit(units(delta.abs(), norm) > 0, delta, norm)
+    moves = linearised.downhill(points, here) * ~changed
+    moves = filled((moves * here).abs(), moves, LIKELY * (counts + 1), norm)
+    _, there = batch.gradients(points + moves)
+    turned = here * there < 0
+    share = torch.where(turned, here / torch.where(turned, here - there, 1.0), 1.0)
+    gains = -moves * share * (here + torch.where(turned, 0.0, there)) / 2
+    scores = torch.where(changed, _use(delta, here, clean, norm), gains)
+    return filled(scores, delta + share * moves, counts, norm)
+
+
+def _use(delta: Tensor, gradient: Tensor, clean: Tensor, norm: Norm) -> Tensor:
+    """How much each change lowers the margin, by the mean of the gradients at both of its ends.
+
+    Without a gradient, its size; far below everything where nothing is changed.
+    """
+    use = -(gradient + clean) / 2 * delta
+    use = torch.where(per_image(usable(gradient)), use, delta.abs())
     changed = per_unit(units(delta.abs(), norm) > 0, delta, norm)
     return torch.where(changed, use, -UNCHANGED)

@@ -48,6 +48,7 @@ def _count(changed: Tensor) -> Tensor:
 LENGTHS: Mapping[Norm, Callable[[Tensor], Tensor]] = {
     "l2": _l2, "linf": _linf, "l1": _l1, "l0_values": _changed_values, "l0_pixels": _changed_pixels,
 }  # fmt: skip
+DUALS: Mapping[Norm, Norm] = {"l2": "l2", "linf": "l1", "l1": "linf"}
 
 
 def length(perturbations: Tensor, norm: Norm) -> Tensor:
@@ -65,7 +66,7 @@ def dual_length(gradients: Tensor, norm: Norm) -> Tensor:
     Raises:
         KeyError: a count, which has no unit without a box.
     """
-    return LENGTHS[{"l2": "l2", "linf": "l1", "l1": "linf"}[norm]](gradients)
+    return LENGTHS[DUALS[norm]](gradients)
 
 
 def steepest(gradients: Tensor, norm: Norm) -> Tensor:
@@ -170,7 +171,7 @@ def noise(images: Tensor, seed: int, norm: Norm = "l2") -> Tensor:
 def somewhere(images: Tensor, lengths: Tensor, seed: int, norm: Norm) -> Tensor:
     """Perturbations of the lengths (image,) in a direction that depends on the seed alone.
 
-    In a dense norm it may leave [0, 1]; in the others values in a random order go to their farther
+    In a dense norm it may leave [0, 1]; in the others values in a random order go to one of their
     bounds, until the length is used up.
     """
     if norm in DENSE:
@@ -178,12 +179,8 @@ def somewhere(images: Tensor, lengths: Tensor, seed: int, norm: Norm) -> Tensor:
     generator = torch.Generator().manual_seed(APART + seed)
     shape = (1, *images.shape[2:]) if norm == "l0_pixels" else images.shape[1:]
     order = torch.rand(shape, generator=generator).to(images.device).expand_as(images)
-    return filled(order, outermost(images), lengths, norm)
-
-
-def outermost(images: Tensor) -> Tensor:
-    """The perturbation that takes every value to its farther bound."""
-    return torch.where(images < 0.5, 1 - images, -images)
+    bounds = torch.rand(images.shape[1:], generator=generator).round().to(images.device)
+    return filled(order, bounds - images, lengths, norm)
 
 
 def finite(gradients: Tensor) -> Tensor:
