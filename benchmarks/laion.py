@@ -4,7 +4,7 @@
 
 6,204 planted images and 15,000 planted voxels, written as LAION-fMRI's betas and its split are; the
 sweep runs in a process of its own. Its budget is 6 GiB: network, activations and libraries come on top,
-and all may take 8. Whole, it takes hours on two cores. `--blocks 1` fits the last block alone, whose
+and all may take 8. Whole, it takes an hour and a half on two cores, with larger images longer. `--blocks 1` fits the last block alone, whose
 fit takes the same memory as any other's, `--pixels 64` shows smaller images, whose Gram matrices are of
 the same size.
 The witness of the last block is dual ridge in NumPy on features of a forward hook, a fit per fold and

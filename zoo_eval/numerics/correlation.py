@@ -16,10 +16,17 @@ def pearson(predicted: Tensor, observed: Tensor) -> Tensor:
     """
     x = predicted - predicted.mean(-2, keepdim=True)
     y = observed - observed.mean(-2, keepdim=True)
-    norms = x.norm(dim=-2) * y.norm(dim=-2)
+    norms = _lengths(x) * _lengths(y)
     flat = constant(predicted) | constant(observed)
-    r: Tensor = (x * y).sum(-2) / norms.masked_fill(flat, torch.nan)
+    # In place: what is as large as the predictions costs as much to come by as to compute.
+    r: Tensor = x.mul_(y).sum(-2) / norms.masked_fill(flat, torch.nan)
     return r.clamp(-1, 1)
+
+
+def _lengths(values: Tensor) -> Tensor:
+    # What PyTorch has for it takes five times as long along any axis but the last.
+    lengths: Tensor = values.square().sum(-2).sqrt_()
+    return lengths
 
 
 def constant(values: Tensor) -> Tensor:

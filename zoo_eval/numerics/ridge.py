@@ -92,8 +92,8 @@ def tune(
     for rows in held_out:
         for part, some, error in _held_out_errors(values, vectors, rotated, alphas, rows):
             own = (responses[rows, some] - mean[some]).masked_fill(flat[some], 0)
-            errors[part, some] += error.square().mean(1).nan_to_num(torch.inf) / len(held_out)
             r[part, some] += pearson(own - error, own) / len(held_out)
+            errors[part, some] += error.square_().mean(1).nan_to_num(torch.inf) / len(held_out)
     judged = errors - TIE * alphas.log()[:, None] * variances
     if common:
         judged = judged.sum(1, keepdim=True).expand_as(judged)
@@ -127,7 +127,10 @@ def target_parts(n: int) -> Iterator[slice]:
 def _held_out_errors(
     values: Tensor, vectors: Tensor, rotated: Tensor, alphas: Tensor, rows: Tensor
 ) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Errors (alpha, row, target) of fits to the other rows, some penalties and targets at a time."""
+    """Errors (alpha, row, target) of fits to the other rows, some penalties and targets at a time.
+
+    They are the caller's, to be overwritten.
+    """
     n, own = len(vectors), vectors[rows]
     # Times alpha, which changes no error and keeps every weight between 0 and 1.
     weights = alphas[:, None] / (values + alphas[:, None])
@@ -148,7 +151,7 @@ def _held_out_errors(
             errors = weighted @ rotated[:, some]
             if not for_rows:
                 errors = torch.cholesky_solve(errors, factor)
-            yield part, some, errors.masked_fill((failed != 0)[:, None, None], torch.nan)
+            yield part, some, errors.masked_fill_((failed != 0)[:, None, None], torch.nan)
 
 
 def penalty_bytes(n_train: int, n_held_out: int, n_targets: int) -> int:
