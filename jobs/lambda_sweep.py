@@ -52,10 +52,16 @@ def show() -> int:
 
 def figure(rows: list[dict[str, Any]]) -> alt.LayerChart:
     """Top-1 where the confound misleads against alignment; the larger the point, the larger the attack."""
+    finite = [row["attack"] for row in rows if row["attack"] < float("inf")]
+    # A network that no attack moved is drawn as large as the largest, and said to be that.
+    largest, more = max(finite, default=1.0), {True: ", no attack succeeded", False: ""}
     shown = [
-        {**row, "text": f"\u03bb = {row['weight']:g}"}
+        {
+            **row,
+            "attack": min(row["attack"], largest),
+            "text": f"λ = {row['weight']:g}{more[row['attack'] > largest]}",
+        }
         for row in rows
-        if row["attack"] < float("inf")
     ]
     base = alt.Chart({"values": shown}, title=TITLE, width=320, height=240).encode(
         x=alt.X("alignment:Q", title="Mean Spearman with planted maps"),

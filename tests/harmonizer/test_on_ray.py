@@ -20,7 +20,7 @@ from zoo_eval.store import Store
 FOLDER = "ZOO_EVAL_TESTS_FOLDER"
 # Passes in training mode: the double backward is tried once, an epoch has four steps.
 AT = 8
-PATIENCE_S = 120
+PATIENCE_S = 600
 PLACE = ("tests.harmonizer.conftest:", "tests.harmonizer.test_on_ray:")
 
 

@@ -119,4 +119,5 @@ def of_step(net: nn.Module, objective: Objective, how: TrainingSection, parts: P
             torch.autograd.backward(exact.of(own, batch, META)[0])
             optimiser.step()
         del average
-    return living.most + parts.ahead_bytes
+    most: int = living.most
+    return most + parts.ahead_bytes
