@@ -147,13 +147,13 @@ def _judged(norm: str, ours: Mapping[str, Standing], rival: Standing) -> str:
 
 
 def _missing(missing: Sequence[Gap]) -> Iterator[str]:
-    """One line for each network, norm and reason."""
-    groups: dict[tuple[str, str, str], list[Gap]] = {}
+    """One line for each network, norm, number of photos and reason."""
+    groups: dict[tuple[str, str, int, str], list[str]] = {}
     for gap in missing:
-        groups.setdefault((gap.model, gap.norm, gap.reason), []).append(gap)
-    for (model, norm, reason), each in groups.items():
-        named = ", ".join(f"{gap.attack} ({len(gap.photos)} photos)" for gap in each)
-        yield f"{norm}, {model}: {named}: {reason}."
+        key = (gap.model, gap.norm, len(gap.photos), gap.reason)
+        groups.setdefault(key, []).append(gap.attack)
+    for (model, norm, n_photos, reason), attacks in groups.items():
+        yield f"{norm}, {model}, {n_photos} photos, {reason}: {'; '.join(attacks)}."
 
 
 def _versions(found: Sequence[Row]) -> str:
