@@ -131,6 +131,8 @@ def _told(one: Standing) -> str:
 
 def _judged(norm: str, ours: Mapping[str, Standing], rival: Standing) -> str:
     """In words, whether our strongest is the best, and whether the aims are met."""
+    if math.isnan(rival.optimality):
+        return "On so few photos LO says nothing, and nobody is judged."
     best = max(ours.values(), key=lambda one: one.optimality)
     said = [
         f"**Ours lose to `{rival.attack}`.**"

@@ -184,6 +184,14 @@ def test_the_page_says_who_loses_what_misses_and_what_is_missing():
     assert drawn.count("<polyline") == 1
 
 
+def test_nobody_is_judged_on_one_photo():
+    (one,) = fields([row(ENSEMBLE, 0, 1.5), row(RIVAL, 0, 1.0)], {"l2": [ENSEMBLE, RIVAL]})
+    (said,) = page.verdicts([one])
+    assert "nobody is judged" in said
+    assert "lose" not in said
+    assert "misses" not in said
+
+
 def test_hostile_names_are_harmless_in_the_figure():
     found = [row("adv-lib: </script><b>", photo, 1.0 + photo) for photo in (0, 1)]
     drawn = page.figure(fields(found, {"l2": ["adv-lib: </script><b>"]}))
