@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from torch import Tensor
 
@@ -10,7 +9,6 @@ from benchmarks.optimality.rivals import STEPS, rivals
 from zoo_eval.errors import BadInput
 from zoo_eval.numerics.attacks import registry
 from zoo_eval.numerics.attacks.logits import Logits
-from zoo_eval.numerics.attacks.norms import Norm
 from zoo_eval.numerics.attacks.procedures import Corrected
 
 OURS = "ours: "
@@ -48,7 +46,7 @@ def _ours(norm: str) -> list[Contender]:
     for name in registry.ATTACKS:
         if norm not in registry.norms_of(name):
             continue
-        attack = registry.build(name, {}, cast(Norm, norm))
+        attack = registry.build(name, {}, norm)
         first = f"{OURS}{name}" in (ENSEMBLE, FAST) or norm not in ("l2", "linf")
         run = Corrected(attack).search
         found.append(Contender(f"{OURS}{name}", norm, run, repr(attack), first))

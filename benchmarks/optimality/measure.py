@@ -32,7 +32,8 @@ def envelope(found: Mapping[str, Distances], without: Collection[str] = ()) -> D
     kept = [distances for name, distances in found.items() if name not in without]
     if not kept:
         raise ValueError("an envelope needs at least one attack")
-    return np.minimum.reduce(kept)
+    least: Distances = np.minimum.reduce(kept)
+    return least
 
 
 def farthest(least: Distances) -> float:

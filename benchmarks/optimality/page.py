@@ -131,6 +131,8 @@ def _told(one: Standing) -> str:
 
 def _judged(norm: str, ours: Mapping[str, Standing], rival: Standing) -> str:
     """In words, whether our strongest is the best, and whether the aims are met."""
+    if math.isnan(rival.optimality):
+        return "On so few photos LO says nothing, and nobody is judged."
     best = max(ours.values(), key=lambda one: one.optimality)
     said = [
         f"**Ours lose to `{rival.attack}`.**"
@@ -147,13 +149,13 @@ def _judged(norm: str, ours: Mapping[str, Standing], rival: Standing) -> str:
 
 
 def _missing(missing: Sequence[Gap]) -> Iterator[str]:
-    """One line for each network, norm and reason."""
-    groups: dict[tuple[str, str, str], list[Gap]] = {}
+    """One line for each network, norm, number of photos and reason."""
+    groups: dict[tuple[str, str, int, str], list[str]] = {}
     for gap in missing:
-        groups.setdefault((gap.model, gap.norm, gap.reason), []).append(gap)
-    for (model, norm, reason), each in groups.items():
-        named = ", ".join(f"{gap.attack} ({len(gap.photos)} photos)" for gap in each)
-        yield f"{norm}, {model}: {named}: {reason}."
+        key = (gap.model, gap.norm, len(gap.photos), gap.reason)
+        groups.setdefault(key, []).append(gap.attack)
+    for (model, norm, n_photos, reason), attacks in groups.items():
+        yield f"{norm}, {model}, {n_photos} photos, {reason}: {'; '.join(attacks)}."
 
 
 def _versions(found: Sequence[Row]) -> str:

@@ -118,6 +118,7 @@ def add(file: Path, row: Row) -> None:
 
 def write(file: Path, found: Iterable[Row], gaps: Iterable[Gap]) -> None:
     """The whole file anew: rows in order, then what is missing."""
-    kept = sorted(found, key=lambda row: tuple(asdict(row.run).values()))
+    ordered = sorted(found, key=lambda row: tuple(asdict(row.run).values()))
+    kept: list[Row | Gap] = [*ordered, *gaps]
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(f"{one.line()}\n" for one in (*kept, *gaps)))
+    file.write_text("".join(f"{one.line()}\n" for one in kept))

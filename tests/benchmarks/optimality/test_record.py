@@ -178,10 +178,18 @@ def test_the_page_says_who_loses_what_misses_and_what_is_missing():
     assert f"**Ours lose to `{RIVAL}`.**" in said
     assert f"`{ENSEMBLE}` misses its aim of 0.995." in said
     assert f"in the envelope only: {OTHER} (1 photos)" in said
-    assert f"- l2, lite0: {OTHER} (1 photos): not run." in said
+    assert f"- l2, lite0, 1 photos, not run: {OTHER}." in said
     assert f"| {RIVAL} | 1.0000 | 1.0000 | 1.0000 | 1.000 | 1.000 | 0 | 15 | 1.5 |" in said
     (drawn,) = [page.figure(compared)]
     assert drawn.count("<polyline") == 1
+
+
+def test_nobody_is_judged_on_one_photo():
+    (one,) = fields([row(ENSEMBLE, 0, 1.5), row(RIVAL, 0, 1.0)], {"l2": [ENSEMBLE, RIVAL]})
+    (said,) = page.verdicts([one])
+    assert "nobody is judged" in said
+    assert "lose" not in said
+    assert "misses" not in said
 
 
 def test_hostile_names_are_harmless_in_the_figure():
