@@ -51,12 +51,12 @@ class Proximal:
     norms: ClassVar[tuple[Norm, ...]] = ("l1",)
     norm: ClassVar[Norm] = "l1"
     batched: ClassVar[bool] = True
-    bound: ClassVar[float] = 1.15
-    blind_bound: ClassVar[float] = 12
+    bound: ClassVar[float] = 2
+    blind_bound: ClassVar[float] = 24
 
     steps: int = 50
     classes: int = 5
-    pace: float = 0.2
+    pace: float = 0.02
     final_pace: float = 0.002
     memory: float = 0.5
     seed: int = 0
