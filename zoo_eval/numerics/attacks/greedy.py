@@ -50,7 +50,7 @@ class Greedy:
     norms: ClassVar[tuple[Norm, ...]] = COUNTS
     batched: ClassVar[bool] = True
     bound: ClassVar[float] = 1.5
-    blind_bound: ClassVar[float] = 40
+    blind_bound: ClassVar[float] = 4
 
     steps: int = 30
     rounds: int = 10

@@ -22,7 +22,8 @@ def per_image(values: Tensor) -> Tensor:
 
 
 def _l2(perturbations: Tensor) -> Tensor:
-    return perturbations.flatten(1).norm(dim=1)
+    lengths: Tensor = perturbations.flatten(1).norm(dim=1)
+    return lengths
 
 
 def _linf(perturbations: Tensor) -> Tensor:

@@ -233,7 +233,7 @@ def fewest(gains: Tensor, wanted: Tensor, norm: Norm) -> Tensor:
     channels.
     """
     if norm == "l0_pixels":
-        gains = gains.unflatten(1, (CHANNELS, -1)).sum(1)
+        gains = gains.reshape(len(gains), CHANNELS, -1).sum(1)
     reached = gains.sort(1, descending=True).values.cumsum(1)
     count = (reached < wanted[:, None]).sum(1) + 1.0
     count = torch.where(count > gains.shape[1], torch.inf, count.double())

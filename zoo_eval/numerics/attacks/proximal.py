@@ -51,8 +51,8 @@ class Proximal:
     norms: ClassVar[tuple[Norm, ...]] = ("l1",)
     norm: ClassVar[Norm] = "l1"
     batched: ClassVar[bool] = True
-    bound: ClassVar[float] = 1.2
-    blind_bound: ClassVar[float] = 12
+    bound: ClassVar[float] = 2
+    blind_bound: ClassVar[float] = 24
 
     steps: int = 50
     classes: int = 5
