@@ -274,7 +274,9 @@ class NeuralFit(LayeredSection):
                 n_drawn = self._readout(str(trial.readout)).n_drawn
                 own = None if n_drawn is None else units[n_drawn][str(trial.layer)]
                 scorer = scorers[str(trial.readout)]
-                yield bench.made(trial, partial(self._rows, trial, scorer, replace(gram, units=own)))
+                yield bench.made(
+                    trial, partial(self._rows, trial, scorer, replace(gram, units=own))
+                )
             except Exception as error:  # noqa: BLE001
                 yield Result(trial, error=error)
 

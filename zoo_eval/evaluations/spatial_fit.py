@@ -203,9 +203,9 @@ class SpatialFit(LayeredSection):
         return [png(levels(one)) for one in seen]
 
     def _fitted(
-        self, trial: Trial, scores: MapScores, maps: Tensor, photos: Sequence[bytes]
+        self, trial: Trial, scored: MapScores, layer_maps: Tensor, photos: Sequence[bytes]
     ) -> dict[str, list[dict[str, Any]]]:
-        rows = scores.rows(maps)
+        rows = scored.rows(layer_maps)
         described = {
             "trial_id": trial.id,
             "model": trial.model,
