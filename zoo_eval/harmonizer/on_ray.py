@@ -11,8 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
-import ray.train
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
 
@@ -63,8 +63,9 @@ def train(run: RunFile, course: Course) -> None:
         ZooEvalError: workers were lost too often, or Ray failed.
     """
     with tempfile.TemporaryDirectory(prefix="zoo_eval-train-") as folder:
-        trainer = TorchTrainer(
-            _worker,
+        # Ray's own types know neither what a worker returns nor where that is found.
+        trainer: Any = TorchTrainer(
+            cast(Any, _worker),
             train_loop_config={"run": run, "name": course.name},
             scaling_config=ScalingConfig(
                 num_workers=run.training.workers, use_gpu=bool(capacity().num_gpus)
@@ -84,9 +85,9 @@ def train(run: RunFile, course: Course) -> None:
                 f"{course.model}: training failed on Ray ({one_line(error)}); run the same command again "
                 "to go on from the last checkpoint"
             ) from error
-    told = found.metrics or {}
-    if told.get("ended"):
-        raise ENDINGS[told["ended"]](told["reason"])
+    if found.return_value is not None:
+        ended, reason = found.return_value
+        raise ENDINGS[ended](reason)
 
 
 @contextmanager
@@ -100,17 +101,20 @@ def _own_interrupts() -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
 
 
-def _worker(told: dict[str, object]) -> None:
+def _worker(told: dict[str, object]) -> tuple[str, str] | None:
+    """Trains as one of the workers; the name and the reason of an ending that another start would not change.
+
+    Returned and not reported, for Ray keeps what is reported with a checkpoint of its own alone.
+    """
     run, name = told["run"], told["name"]
     assert isinstance(run, RunFile)
     (course,) = (one for one in Material.of(run).courses() if one.name == name)
     store = Store(run.store.uri.address, patience_s=PATIENCE_S)
     worker = Worker(Peers.joined(), get_device(), say)
-    told = {"ended": "", "reason": ""}
     try:
         Training(course, store, worker).run()
     except tuple(ENDINGS.values()) as error:
         # Every worker has seen it: to start them again would end the same way.
         ended = next(name for name, kind in ENDINGS.items() if isinstance(error, kind))
-        told = {"ended": ended, "reason": str(error)}
-    ray.train.report(told)
+        return ended, str(error)
+    return None
