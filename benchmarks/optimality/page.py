@@ -40,7 +40,7 @@ returns. **LO**, local optimality, is AttackBench's measure (Cina, Rony, Pintor 
 [arXiv 2404.19460](https://arxiv.org/abs/2404.19460)): with d\\* the least distance that *any* attack found on a
 photo, m the largest d\\* and rho(0) the accuracy without an attack,
 
-    LO = 1 - (mean min(d, m) - mean d*) / (rho(0) m - mean d*)
+`LO = 1 - (mean min(d, m) - mean d*) / (rho(0) m - mean d*)`
 
 so 1 is the envelope of all attacks, and 0 an attack that finds nothing up to m. A photo that an attack did not
 change counts as infinitely far and stays in; beyond m nothing is counted, so that LO forgives whatever an attack

@@ -176,7 +176,8 @@ def _things(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def _weights(folder: Path) -> None:
-    """The weights of an own network, and a checkpoint that is named and never opened."""
+    """The weights of an own network, and checkpoints that are named and never opened."""
     torch.save(squeezenet1_1(weights=None).state_dict(), folder / "weights.pth")
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "mine.safetensors").touch()
+    (folder / "vgg16_harmonized.h5").touch()

@@ -52,5 +52,5 @@ def test_no_mapping_changes_nothing():
 
 
 def test_an_unknown_mapping_names_the_nearest():
-    with pytest.raises(Refusal, match=r"unknown key mapping 'efficientnet_light'; nearest: efficientnet_lite; a prefix"):  # fmt: skip
+    with pytest.raises(Refusal, match=r"unknown key mapping 'efficientnet_light'; nearest: efficientnet_lite, keras_efficientnet; a prefix"):  # fmt: skip
         key_mappings.apply(STATE, "efficientnet_light", nn.Identity())

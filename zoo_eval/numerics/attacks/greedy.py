@@ -2,9 +2,10 @@
 
 On linearisation the fewest changes are known: values (or positions) go to the bounds that lower the
 margin, those that gain most first. The attack makes those, linearises again where they lead and adds
-what is still lacking, until the decision changes. Then it undoes changes, those of least use first, as
-many as bisection finds, and exchanges some for others with fewer in all. Saliency in the order of gains
-is also the idea of JSMA (Papernot et al. 2016, arXiv 1511.07528).
+what is still lacking, until the decision changes; where that leads to and fro, it goes on in all values at
+once. Then it undoes changes, those of least use first, as many as bisection finds, and exchanges some for
+others with fewer in all. Saliency in the order of gains is also the idea of JSMA (Papernot et al. 2016,
+arXiv 1511.07528).
 """
 
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ GROW = 1.5
 # After so many steps linearisation has promised too much.
 PATIENCE = 12
 UNCHANGED = 1e30
+# Of the way to where linearisation has the boundary.
+BEYOND = 1.1
 # So many times the changes are tried as others.
 LIKELY = 2
 # A gradient and the bisection of a count of at most 2^22.
@@ -67,7 +70,7 @@ class Greedy:
         return greedy(logits, images, labels, self)
 
     def passes_per_image(self) -> int:
-        return 1 + self.classes + 2 * self.steps + 1 + passes_of_refining(self.rounds)
+        return 1 + self.classes + 4 * self.steps + 1 + passes_of_refining(self.rounds)
 
 
 def greedy(logits: Logits, images: Tensor, labels: Tensor, options: Greedy) -> Tensor:
@@ -135,8 +138,26 @@ def _added(batch: Batch, start: Tensor, clean: Tensor, options: Greedy) -> tuple
     rows = (~solved).nonzero()[:, 0]
     if len(rows):
         some = batch.at(rows)
+        delta[rows] = _descended(some, delta[rows], options.steps)
         solved[rows] = some.beaten(some.images + delta[rows])
     return delta, solved
+
+
+def _descended(batch: Batch, delta: Tensor, steps: int) -> Tensor:
+    """Perturbations that go on in all values at once, a little beyond where linearisation has the boundary.
+
+    What is not needed of them is undone afterwards: for what additions move to and fro.
+    """
+    for _ in range(steps):
+        margin, gradient = batch.gradients(batch.images + delta)
+        going = per_image((margin >= 0) & usable(gradient))
+        if not going.any():
+            break
+        squared = gradient.square().flatten(1).sum(1).clamp(min=torch.finfo(gradient.dtype).tiny)
+        move = per_image(BEYOND * margin / squared) * gradient
+        moved = (batch.images + delta - move).clamp(0, 1) - batch.images
+        delta = torch.where(going, moved, delta)
+    return delta
 
 
 @dataclass(frozen=True, eq=False)
