@@ -118,14 +118,16 @@ class Workbench:
         begun.go_on()
         return begun
 
-    def finished(self, trials: Sequence[Trial]) -> dict[str, Result]:
-        """Results that a process that was killed had come to, by trial: those that were `made`."""
-        begun = {trial.id: (trial, self.begun(trial)) for trial in trials}
-        return {
-            name: Result(trial, _by_table(one.rows))
-            for name, (trial, one) in begun.items()
-            if one.n_done
-        }
+    def taken_over(self, trials: Sequence[Trial]) -> Generator[Result, None, list[Trial]]:
+        """Yields what a process that was killed had `made` of some trials; returns those that are left."""
+        left = []
+        for trial in trials:
+            begun = self.begun(trial)
+            if begun.n_done:
+                yield Result(trial, _by_table(begun.rows))
+            else:
+                left.append(trial)
+        return left
 
     def made(self, trial: Trial, make: Callable[[], Rows]) -> Result:
         """A trial's result, kept until it is committed where it was long in the making."""

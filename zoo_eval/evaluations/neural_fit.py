@@ -229,9 +229,7 @@ class NeuralFit(LayeredSection):
     def run(self, trials: Sequence[Trial], bench: Workbench) -> Iterator[Result | Passed]:
         model, representations = bench.opened()
         seed = trials[0].seed
-        finished = bench.finished(trials)
-        yield from finished.values()
-        if not (trials := [trial for trial in trials if trial.id not in finished]):
+        if not (trials := (yield from bench.taken_over(trials))):
             return
         layers = list(dict.fromkeys(str(trial.layer) for trial in trials))
         every = self._shown(bench.inputs)

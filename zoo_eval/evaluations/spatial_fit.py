@@ -147,9 +147,7 @@ class SpatialFit(LayeredSection):
         model, _ = bench.opened()
         recording = bench.inputs.recording(self.recording)
         stimuli = bench.inputs.stimulus_set(recording.stimuli)
-        finished = bench.finished(trials)
-        yield from finished.values()
-        if not (trials := [trial for trial in trials if trial.id not in finished]):
+        if not (trials := (yield from bench.taken_over(trials))):
             return
         layers = [str(trial.layer) for trial in trials]
         shown, found, broken = self._shown(model, layers, recording.spatial_shape[:2])

@@ -82,7 +82,8 @@ def smallest_radius(attack: FixedBudget, batch: Batch, *, norm: Norm, brackets: 
     largest = farthest(images, norm)
     low, high = torch.zeros_like(largest), torch.full_like(largest, torch.inf)
     # Every image has the radii of one grid, so that images at the same place share a call.
-    radius = torch.full_like(largest, brackets.first * _size(images, norm))
+    everywhere = float(length(torch.ones_like(images[:1], dtype=torch.float64), norm))
+    radius = torch.full_like(largest, brackets.first * everywhere)
     radius = torch.minimum(radius, largest)
     best, shortest = images.clone(), torch.full_like(largest, torch.inf)
     wrong = batch.beaten(images)
@@ -105,13 +106,6 @@ def smallest_radius(attack: FixedBudget, batch: Batch, *, norm: Norm, brackets: 
         searching = searching & ~hopeless & ~narrow
         radius = torch.where(searching, _next(low, high, largest, brackets.factor), radius)
     return best
-
-
-def _size(images: Tensor, norm: Norm) -> float:
-    """The length of a perturbation that changes every value by 1."""
-    n_values, n_pixels = images[0].numel(), images[0, 0].numel()
-    sizes = {"l2": n_values**0.5, "linf": 1.0, "l1": n_values, "l0_values": n_values}
-    return float({**sizes, "l0_pixels": n_pixels}[norm])
 
 
 def _next(low: Tensor, high: Tensor, largest: Tensor, factor: float) -> Tensor:

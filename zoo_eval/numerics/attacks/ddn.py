@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from zoo_eval.numerics.attacks.logits import Logits
 from zoo_eval.numerics.attacks.norms import Norm, finite, length, noise, per_image, unit, usable
+from zoo_eval.numerics.attacks.shortest import shorter
 
 MARGIN = 10.0
 FINAL_STEP = 0.01
@@ -68,9 +69,7 @@ def ddn(logits: Logits, images: Tensor, labels: Tensor, options: DDN) -> Tensor:
             values = logits(points)
         adversarial = values.argmax(1) != labels
         distance = length(delta, "l2")
-        nearer = (adversarial & (distance < shortest)) | (shortest.isinf() & ~adversarial)
-        best = torch.where(per_image(nearer), points.detach(), best)
-        shortest = torch.where(adversarial & nearer, distance, shortest)
+        best, shortest = shorter(best, shortest, points.detach(), distance, adversarial)
         if step == steps:
             break
         loss = functional.cross_entropy(values / scale[:, None], labels, reduction="sum")

@@ -25,6 +25,7 @@ from zoo_eval.numerics.attacks.norms import (
     unit,
     usable,
 )
+from zoo_eval.numerics.attacks.shortest import shorter
 
 # The first radius where there is no gradient, as a share of the longest perturbation in the box.
 FIRST_SHARE = 0.02
@@ -87,7 +88,7 @@ def fmn(logits: Logits, images: Tensor, labels: Tensor, options: FMN) -> Tensor:
         points = images + delta
         margin, gradient = gradients(logits, points, labels)
         distance, adversarial = length(delta, norm), margin < 0
-        best, shortest = _nearest(best, shortest, points, distance, adversarial)
+        best, shortest = shorter(best, shortest, points, distance, adversarial)
         # Before the first success the boundary is where it would be if the margin were linear.
         reach = distance + margin.abs() / dual_length(gradient, norm).clamp(min=TINY)
         outward = torch.where(shortest.isinf(), reach, radius * (1 + gamma))
@@ -102,22 +103,10 @@ def fmn(logits: Logits, images: Tensor, labels: Tensor, options: FMN) -> Tensor:
         ahead = torch.where(per_image(sees | adversarial), ahead, lost)
         delta = in_box(images, project(ahead, radius, norm))
     adversarial = beaten(logits, images + delta, labels)
-    return _nearest(best, shortest, images + delta, length(delta, norm), adversarial)[0]
+    return shorter(best, shortest, images + delta, length(delta, norm), adversarial)[0]
 
 
 def _stride(gradient: Tensor, radius: Tensor, norm: Norm) -> Tensor:
     """The gradient as the paper has it, of l2 norm 1, in the size of the ball (image, ...)."""
     size = radius * gradient[0].numel() ** 0.5 if norm == "linf" else radius
     return per_image(size) * unit(gradient)
-
-
-def _nearest(
-    best: Tensor, shortest: Tensor, points: Tensor, distance: Tensor, adversarial: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The best points so far and their distances; while none succeeded, the latest."""
-    nearer = adversarial & (distance < shortest)
-    shown = nearer | shortest.isinf()
-    return (
-        torch.where(per_image(shown), points, best),
-        torch.where(nearer, distance, shortest),
-    )

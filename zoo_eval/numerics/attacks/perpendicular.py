@@ -39,6 +39,7 @@ from zoo_eval.numerics.attacks.norms import (
     unit,
     usable,
 )
+from zoo_eval.numerics.attacks.shortest import shorter
 
 FIRST_TURN, TRIAL_TURN, LAST_TURN = 0.8, 0.5, 0.05
 # Points are put this share beyond the boundary, so that most of them succeed.
@@ -114,11 +115,8 @@ class _Walk:
         return (images + per_image(self.length * stretch) * step).clamp(0, 1)
 
     def keep(self, points: Tensor, lengths: Tensor, adversarial: Tensor) -> None:
-        nearer = adversarial & (lengths < self.shortest)
-        # While nothing was found, the last point tried.
-        shown = nearer | self.shortest.isinf()
-        self.best = torch.where(per_image(shown), points, self.best)
-        self.shortest = torch.where(nearer, lengths, self.shortest)
+        found = shorter(self.best, self.shortest, points, lengths, adversarial)
+        self.best, self.shortest = found
 
 
 def perpendicular(logits: Logits, images: Tensor, labels: Tensor, options: Perpendicular) -> Tensor:

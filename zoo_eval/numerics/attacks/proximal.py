@@ -30,6 +30,7 @@ from zoo_eval.numerics.attacks.norms import (
     somewhere,
     usable,
 )
+from zoo_eval.numerics.attacks.shortest import shorter
 
 DOUBLINGS, HALVINGS = 30, 16
 # Of the clean margin: how far beyond the boundary a step aims at first, and at last.
@@ -86,10 +87,8 @@ class _Nearest:
     lengths: Tensor
 
     def note(self, points: Tensor, lengths: Tensor, adversarial: Tensor) -> None:
-        nearer = adversarial & (lengths < self.lengths)
-        shown = nearer | self.lengths.isinf()
-        self.points = torch.where(per_image(shown), points, self.points)
-        self.lengths = torch.where(nearer, lengths, self.lengths)
+        found = shorter(self.points, self.lengths, points, lengths, adversarial)
+        self.points, self.lengths = found
 
 
 def proximal(logits: Logits, images: Tensor, labels: Tensor, options: Proximal) -> Tensor:

@@ -26,6 +26,7 @@ from zoo_eval.numerics.attacks.norms import (
     units,
     usable,
 )
+from zoo_eval.numerics.attacks.shortest import shorter
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def sigma_zero(logits: Logits, images: Tensor, labels: Tensor, options: SigmaZer
         size = options.step_size * (1 + math.cos(math.pi * step / options.steps)) / 2
         margin, gradient = _descent(Batch(logits, images, labels), delta, unit, options)
         unit = margin.abs().clamp(min=TINY) if step == 0 else unit
-        best, fewest = _fewest(best, fewest, images + delta, length(delta, norm), margin < 0)
+        best, fewest = shorter(best, fewest, images + delta, length(delta, norm), margin < 0)
         sees = usable(gradient) | (margin < 0)
         largest = gradient.flatten(1).abs().amax(1).clamp(min=TINY)
         moved = in_box(images, delta - per_image(size / largest) * gradient)
@@ -104,7 +105,7 @@ def sigma_zero(logits: Logits, images: Tensor, labels: Tensor, options: SigmaZer
         rate = options.threshold_rate * size
         threshold = torch.where(margin < 0, threshold + rate, threshold - rate).clamp(0, 1)
     adversarial = beaten(logits, images + delta, labels)
-    return _fewest(best, fewest, images + delta, length(delta, norm), adversarial)[0]
+    return shorter(best, fewest, images + delta, length(delta, norm), adversarial)[0]
 
 
 def _descent(
@@ -122,11 +123,3 @@ def _descent(
         count = (squares / (squares + options.sigma)).mean(1)
         (gradient,) = torch.autograd.grad((margin.clamp(min=0) / unit + count).sum(), moving)
     return margin.detach(), finite(gradient)
-
-
-def _fewest(
-    best: Tensor, fewest: Tensor, points: Tensor, counts: Tensor, adversarial: Tensor
-) -> tuple[Tensor, Tensor]:
-    fewer = adversarial & (counts < fewest)
-    shown = fewer | fewest.isinf()
-    return torch.where(per_image(shown), points, best), torch.where(fewer, counts, fewest)
